@@ -1,0 +1,109 @@
+//! Memory that one writer fills while many readers read what is already there. Part of the second room for unsafe.
+//!
+//! [`Appender`] is the only way to write and is not `Clone`; [`Published`] reads. Bytes below the published length never
+//! change again, bytes above it are touched by the appender alone: that split is the whole argument.
+#![expect(unsafe_code, reason = "one writer and many readers share a buffer, split at the published length")]
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const ALIGNMENT: usize = 4096;
+
+#[derive(Debug)]
+struct Shared {
+    start: NonNull<u8>,
+    layout: Layout,
+    published: AtomicUsize,
+}
+
+// SAFETY: `start` is owned by this value; below `published` it is only read, above it only the one `Appender` writes.
+unsafe impl Send for Shared {}
+// SAFETY: as above: readers and the appender touch disjoint ranges, ordered by the release store in `append`.
+unsafe impl Sync for Shared {}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `Appender::new` with this very layout, and no slice outlives the `Arc` it borrows from.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+    }
+}
+
+/// The writing end: appends, and publishes what it appended.
+#[derive(Debug)]
+pub struct Appender {
+    shared: Arc<Shared>,
+}
+
+/// The reading end: sees every byte published before it looked.
+#[derive(Clone, Debug)]
+pub struct Published {
+    shared: Arc<Shared>,
+}
+
+impl Appender {
+    /// A buffer for `capacity` bytes (at least one), or `None` where memory cannot be had.
+    pub fn new(capacity: usize) -> Option<Appender> {
+        let layout = Layout::from_size_align(capacity.max(1), ALIGNMENT).ok()?;
+        // SAFETY: the layout has a size of at least one.
+        let start = NonNull::new(unsafe { alloc(layout) })?;
+        let shared = Shared { start, layout, published: AtomicUsize::new(0) };
+        Some(Appender { shared: Arc::new(shared) })
+    }
+
+    /// A reading end.
+    pub fn reader(&self) -> Published {
+        Published { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Bytes appended so far.
+    pub fn length(&self) -> usize {
+        self.shared.published.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that still fit.
+    pub fn room(&self) -> usize {
+        self.shared.layout.size() - self.length()
+    }
+
+    /// Appends the little-endian bytes of `values`; returns false, and appends nothing, where they do not fit.
+    pub fn append(&mut self, values: &[f32]) -> bool {
+        let bytes = size_of_val(values);
+        if bytes > self.room() {
+            return false;
+        }
+        let length = self.length();
+        // SAFETY: `length + bytes <= capacity` was checked above; the target lies above `published`, where no reader
+        // looks; the source is a live slice of plain floats and cannot overlap memory that only this value writes.
+        unsafe {
+            let target = self.shared.start.as_ptr().add(length);
+            std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), target, bytes);
+        }
+        self.shared.published.store(length + bytes, Ordering::Release);
+        true
+    }
+
+    /// Every byte appended so far.
+    pub fn bytes(&self) -> &[u8] {
+        self.shared.bytes()
+    }
+}
+
+impl Published {
+    /// The bytes published so far.
+    pub fn bytes(&self) -> &[u8] {
+        self.shared.bytes()
+    }
+}
+
+impl Shared {
+    fn bytes(&self) -> &[u8] {
+        let published = self.published.load(Ordering::Acquire);
+        // SAFETY: the first `published` bytes were written by `append` before its release store and never change again.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), published) }
+    }
+}
+
+#[cfg(target_endian = "big")]
+compile_error!("libomen's files are little-endian and its buffers are written as they are: little-endian hosts only");
