@@ -3,5 +3,18 @@
 //! The C ABI in `ffi` is the product; what is public here serves the tests, the benchmarks and the command line.
 //! `docs/architecture.md` has the layers and the flows, `docs/format.md` every byte on disk.
 
+pub mod codec;
 pub mod error;
+pub mod format;
+mod ids;
+pub mod kernels;
+mod log;
+mod manifest;
 pub mod os;
+mod sealed;
+mod search;
+mod segment;
+mod snapshot;
+pub mod store;
+mod tail;
+mod tombstones;

@@ -69,19 +69,35 @@ impl Appender {
 
     /// Appends the little-endian bytes of `values`; returns false, and appends nothing, where they do not fit.
     pub fn append(&mut self, values: &[f32]) -> bool {
-        let bytes = size_of_val(values);
-        if bytes > self.room() {
+        // SAFETY: a live slice of plain floats, seen as its bytes: any bit pattern is a byte, and u8 needs no alignment.
+        let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+        self.append_bytes(bytes)
+    }
+
+    /// Appends `bytes`; returns false, and appends nothing, where they do not fit.
+    pub fn append_bytes(&mut self, bytes: &[u8]) -> bool {
+        if bytes.len() > self.room() {
             return false;
         }
         let length = self.length();
-        // SAFETY: `length + bytes <= capacity` was checked above; the target lies above `published`, where no reader
-        // looks; the source is a live slice of plain floats and cannot overlap memory that only this value writes.
+        // SAFETY: `length + bytes.len() <= capacity` was checked above; the target lies above `published`, where no
+        // reader looks and only this one appender writes, so it cannot overlap the source.
         unsafe {
-            let target = self.shared.start.as_ptr().add(length);
-            std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), target, bytes);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.shared.start.as_ptr().add(length), bytes.len());
         }
-        self.shared.published.store(length + bytes, Ordering::Release);
+        self.shared.published.store(length + bytes.len(), Ordering::Release);
         true
+    }
+
+    /// Empties the buffer if no reader is left that could look at it; tells whether it did.
+    pub fn reset_if_unread(&mut self) -> bool {
+        match Arc::get_mut(&mut self.shared) {
+            Some(shared) => {
+                *shared.published.get_mut() = 0;
+                true
+            }
+            None => false,
+        }
     }
 
     /// Every byte appended so far.

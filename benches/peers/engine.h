@@ -1,0 +1,39 @@
+/* One interface over every store measured here: each runs the same calls, in the same order, on the same rows. */
+#ifndef PEERS_ENGINE_H
+#define PEERS_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* How a store is opened. */
+struct opening {
+    const char *dir;   /* exists; empty when `create` is set */
+    size_t dim;
+    int create;
+    int ascending;     /* ids will come in ascending order, so an engine may use its append mode */
+};
+
+/* An engine ends the program when a call fails: a benchmark of errors is worth nothing. */
+struct engine {
+    const char *name;
+    const char *durable;   /* what a commit does, for the notes under the table */
+    void *(*open)(const struct opening *opening);
+    /* ids: [n], rows: [n][dim]; one call of the engine where it has such a call, else a loop inside */
+    void (*put)(void *store, const uint64_t *ids, const float *rows, size_t n);
+    /* on disk when it returns */
+    void (*commit)(void *store);
+    /* row: [dim], a copy that belongs to the caller */
+    void (*get)(void *store, uint64_t id, float *row);
+    void (*close)(void *store);
+};
+
+extern const struct engine engine_raw;
+extern const struct engine engine_omen;
+#ifdef HAVE_LMDB
+extern const struct engine engine_lmdb;
+#endif
+#ifdef HAVE_SQLITE
+extern const struct engine engine_sqlite;
+#endif
+
+#endif

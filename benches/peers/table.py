@@ -1,0 +1,370 @@
+#!/usr/bin/env python3
+"""Runs libomen, a raw file, LMDB and SQLite side by side and prints one report.
+
+The engines take turns: one round is every engine once, each in a process of its own, and a ratio is taken inside one
+round, so what a neighbour does to this machine hits both sides of it. Figures are medians over the rounds. The raw file
+runs twice in each round: the ratio of the two is the noise (A/A). Every store is opened again by another process, which
+reads each vector and compares it bit for bit, before its figures count. Needs nothing but Python and `peers`.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+AGAIN = 'raw again'
+RAW_LIMITS = 'the raw file keeps no ids and no checksums'
+
+# name, vectors, vectors a call, vectors a commit (0: one commit at the end)
+INSERTS = [
+    ('calls of 1,000, one commit', 100_000, 1000, 0),
+    ('calls of 1, one commit', 100_000, 1, 0),
+    ('calls of 1,000, a commit each', 100_000, 1000, 1000),
+    ('calls of 1, a commit each', 2_000, 1, 1),
+]
+CURVE = [10_000, 100_000, 1_000_000]
+GETS = 200_000
+RANDOM_IDS = [10_000, 1_000_000]
+MIB = 1 << 20
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--peers', default=ROOT / 'target/peers', type=pathlib.Path)
+    parser.add_argument('--base', type=pathlib.Path, help='a .bvecs file; by default sift100k, else tests/data/sift10k')
+    parser.add_argument('--work', default=ROOT / 'target/peers-work', type=pathlib.Path, help='where the stores are made')
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--core', default='1', help='the core everything is pinned to')
+    parser.add_argument('--only', default='', help='parts to run, of: insert,curve,random,small,compress')
+    parser.add_argument('--engines', default='raw,omen,lmdb,sqlite')
+    parser.add_argument('--record', action='store_true', help='add the figures to benches/record/<machine>/<date>.tsv')
+    return parser.parse_args()
+
+
+def median(values):
+    return statistics.median(values) if values else float('nan')
+
+
+class Bench:
+    """Starts `peers` and keeps every figure as (part, row, engine, measure) -> one value a round."""
+
+    def __init__(self, options):
+        self.options = options
+        self.figures = {}
+        self.facts = {}
+        given = ROOT.parent / 'shared/data/sift100k/base.bvecs'
+        self.base = options.base or (given if given.exists() else ROOT / 'tests/data/sift10k/base.bvecs')
+        self.base_n = self.base.stat().st_size // (4 + self.dim())
+        self.pin = ['taskset', '-c', options.core] if shutil.which('taskset') else []
+        built = {'lmdb': b'mdb_env_open', 'sqlite': b'sqlite3_open'}
+        program = options.peers.read_bytes()
+        self.engines = [e for e in options.engines.split(',') if e not in built or built[e] in program]
+        self.parts = options.only.split(',') if options.only else ['insert', 'curve', 'random', 'small', 'compress']
+
+    def dim(self):
+        with open(self.base, 'rb') as file:
+            return int.from_bytes(file.read(4), 'little')
+
+    def peers(self, engine, command, directory, **keys):
+        engine = 'raw' if engine == AGAIN else engine
+        call = [*self.pin, str(self.options.peers), engine, command, f'dir={directory}', f'base={self.base}']
+        done = subprocess.run(call + [f'{k}={int(v)}' for k, v in keys.items()], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f'{" ".join(done.args)}: exit {done.returncode}\n{done.stderr}')
+        return json.loads(done.stdout)
+
+    def fresh(self, name):
+        directory = self.options.work / name
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        return directory
+
+    def add(self, part, row, engine, **values):
+        for measure, value in values.items():
+            self.figures.setdefault((part, row, engine, measure), []).append(value)
+
+    def get(self, part, row, engine, measure):
+        return median(self.figures.get((part, row, engine, measure), []))
+
+    def ratio(self, part, row, engine, measure, to='raw'):
+        pairs = zip(self.figures.get((part, row, engine, measure), []), self.figures.get((part, row, to, measure), []))
+        return median([a / b for a, b in pairs if b])
+
+    def rounds(self, engines):
+        """Every engine in turn, round after round; the first round warms the machine up and is not kept."""
+        for turn in range(self.options.rounds + 1):
+            for engine in engines:
+                yield turn > 0, engine
+
+
+def measured_insert(bench, engine, n, call, commit_every, gets):
+    """Fills a fresh store, then has another process verify it and time gets; the figures of one run."""
+    directory = bench.fresh('store')
+    put = bench.peers(engine, 'insert', directory, n=n, call=call, commit_every=commit_every)
+    got = bench.peers(engine, 'get', directory, n=n, gets=gets)
+    raw = n * put['dim'] * 4
+    figures = dict(
+        vec_per_s=n / put['seconds'], vec_per_s_with_close=n / (put['seconds'] + put['close_seconds']),
+        close_ms=put['close_seconds'] * 1e3, syncs=put['syncs'], close_syncs=put['close_syncs'],
+        apparent=put['apparent'] / raw, allocated=put['allocated'] / raw, open_us=got['open_first_get_us'])
+    if gets:
+        figures.update(get_ns=got['get_ns'], get_p50_ns=got['get_p50_ns'], get_p99_ns=got['get_p99_ns'])
+    return figures
+
+
+def run_inserts(bench):
+    for row, n, call, commit_every in INSERTS:
+        for kept, engine in bench.rounds([*bench.engines, AGAIN]):
+            gets = GETS if row == INSERTS[0][0] else 0
+            figures = measured_insert(bench, engine, n, call, commit_every, gets)
+            if kept:
+                bench.add('insert', row, engine, **figures)
+
+
+def run_curve(bench):
+    for n in CURVE:
+        for kept, engine in bench.rounds([e for e in bench.engines if e in ('raw', 'omen')]):
+            figures = measured_insert(bench, engine, n, 1000, 0, 0)
+            if kept:
+                bench.add('curve', f'{n:,}', engine, **figures)
+
+
+def run_random(bench):
+    """Random u64 ids: private memory while 1M go in, then open to first get, pages cached and pages dropped."""
+    engines = [e for e in bench.engines if e != 'raw']
+    for n in RANDOM_IDS:
+        for engine in engines:
+            directory = bench.fresh(f'{engine}-{n}')
+            put = bench.peers(engine, 'insert', directory, n=n, random_ids=1, commit_every=100_000, memory=1)
+            got = bench.peers(engine, 'get', directory, n=n, random_ids=1, gets=GETS)
+            raw = n * put['dim'] * 4
+            bench.add('random', f'{n:,}', engine, private_mib=put['private_growth'] / MIB, get_ns=got['get_ns'],
+                      apparent=put['apparent'] / raw, allocated=put['allocated'] / raw)
+    for n in RANDOM_IDS:
+        for cold in (0, 1):
+            for kept, engine in bench.rounds(engines):
+                got = bench.peers(engine, 'get', bench.options.work / f'{engine}-{n}', n=n, random_ids=1, verify=0,
+                                  cold=cold)
+                if kept:
+                    name = 'open_cold_us' if cold else 'open_us'
+                    bench.add('random', f'{n:,}', engine, **{name: got['open_first_get_us']})
+
+
+def run_small(bench):
+    """One vector, closed; and private memory while 1M consecutive ids go in with one commit."""
+    for engine in bench.engines:
+        directory = bench.fresh('store')
+        put = bench.peers(engine, 'insert', directory, n=1, call=1)
+        bench.peers(engine, 'get', directory, n=1)
+        bench.add('small', '1 vector', engine, apparent=put['apparent'], allocated=put['allocated'], files=put['files'])
+        directory = bench.fresh('store')
+        put = bench.peers(engine, 'insert', directory, n=1_000_000, memory=1)
+        bench.peers(engine, 'get', directory, n=1_000_000)
+        bench.add('small', '1,000,000 vectors', engine, private_mib=put['private_growth'] / MIB)
+
+
+def run_compress(bench):
+    for _ in range(min(3, bench.options.rounds)):
+        directory = bench.fresh('store')
+        bench.peers('omen', 'insert', directory, n=bench.base_n)
+        done = bench.peers('omen', 'compress', directory, n=bench.base_n, gets=GETS)
+        bench.add('compress', 'ratio 16', 'omen', **done)
+
+
+def columns(titles, rows):
+    """A Markdown table whose source lines up."""
+    cells = [titles, *[[str(cell) for cell in row] for row in rows]]
+    wide = [max(len(row[i]) for row in cells) for i in range(len(titles))]
+    line = lambda row: '| ' + ' | '.join(cell.ljust(wide[i]) for i, cell in enumerate(row)) + ' |'
+    print('\n'.join([line(cells[0]), '|' + '|'.join('-' * (w + 2) for w in wide) + '|', *map(line, cells[1:]), '']))
+
+
+def figure(value, digits=3):
+    if value != value:
+        return '-'
+    if value >= 10_000:
+        return f'{value:,.0f}'
+    return f'{value:.{digits}g}' if value < 100 else f'{value:.0f}'
+
+
+def print_inserts(bench):
+    print(f'Insert, vectors a second, open and last commit included ({RAW_LIMITS}); x = median of the ratios to raw\n')
+    others = [e for e in bench.engines if e != 'raw']
+    rows = []
+    for row, n, _, _ in INSERTS:
+        cells = [row, f'{n:,}', figure(bench.get('insert', row, 'raw', 'vec_per_s'))]
+        for engine in others:
+            cells.append(f"{figure(bench.get('insert', row, engine, 'vec_per_s'))}"
+                         f" ({bench.ratio('insert', row, engine, 'vec_per_s'):.2f}x)")
+        rows.append([*cells, f"{bench.ratio('insert', row, AGAIN, 'vec_per_s'):.2f}x"])
+    columns(['insert', 'n', 'raw', *others, 'A/A'], rows)
+
+    print('What those runs did besides: syncs counted up to the last commit + in close; close; directory / raw bytes\n')
+    rows = []
+    for row, *_ in INSERTS:
+        for engine in bench.engines:
+            value = lambda measure: bench.get('insert', row, engine, measure)
+            rows.append([row, engine, f"{value('syncs'):,.0f} + {value('close_syncs'):.0f}", f"{value('close_ms'):.2f}",
+                         f"{bench.ratio('insert', row, engine, 'vec_per_s_with_close'):.2f}x",
+                         f"{value('apparent'):.4f}", f"{value('allocated'):.4f}"])
+    columns(['insert', 'engine', 'syncs', 'close ms', 'x raw with close', 'apparent', 'allocated'], rows)
+
+
+def print_reads(bench):
+    row = INSERTS[0][0]
+    print(f'Random get of one vector, copied out; n = {INSERTS[0][1]:,}, ids 0..n-1, warm; p50 and p99 include the clock\n')
+    value = lambda engine, measure: figure(bench.get('insert', row, engine, measure))
+    columns(['engine', 'mean ns', 'p50 ns', 'p99 ns', 'open to first get us'],
+            [[e, value(e, 'get_ns'), value(e, 'get_p50_ns'), value(e, 'get_p99_ns'), value(e, 'open_us')]
+             for e in bench.engines])
+
+
+def print_curve(bench):
+    print('Insert as the store grows: calls of 1,000, one commit, vectors a second\n')
+    rows = []
+    for n in CURVE:
+        name = f'{n:,}'
+        rows.append([name, figure(bench.get('curve', name, 'raw', 'vec_per_s')),
+                     figure(bench.get('curve', name, 'omen', 'vec_per_s')),
+                     f"{bench.ratio('curve', name, 'omen', 'vec_per_s'):.2f}x"])
+    columns(['n', 'raw', 'omen', 'x raw'], rows)
+
+
+def print_random(bench):
+    print('Random u64 ids, closed and opened by another process\n')
+    rows = []
+    for n in RANDOM_IDS:
+        for engine in [e for e in bench.engines if e != 'raw']:
+            value = lambda measure: bench.get('random', f'{n:,}', engine, measure)
+            rows.append([f'{n:,}', engine, figure(value('open_us')), figure(value('open_cold_us')),
+                         figure(value('get_ns')), f"{value('private_mib'):.1f}", f"{value('apparent'):.4f}"])
+    columns(['n', 'engine', 'open to first get us', 'pages dropped us', 'get mean ns', 'private MiB at insert',
+             'directory / raw'], rows)
+
+
+def print_small(bench):
+    print('One vector in a closed store, bytes; private memory (RssAnon) while 1M vectors go in, ids 0..n-1\n')
+    rows = []
+    for engine in bench.engines:
+        value = lambda measure: bench.get('small', '1 vector', engine, measure)
+        rows.append([engine, f"{value('files'):.0f}", f"{value('apparent'):,.0f}", f"{value('allocated'):,.0f}",
+                     f"{bench.get('small', '1,000,000 vectors', engine, 'private_mib'):.1f}"])
+    columns(['engine', 'files', 'apparent', 'allocated', 'private MiB'], rows)
+
+
+def print_compress(bench):
+    value = lambda measure: bench.get('compress', 'ratio 16', 'omen', measure)
+    print(f'compress to 1/16, n = {bench.base_n:,}, one core; measured by reading every vector after reopen\n')
+    columns(['', 'reported', 'measured'], [
+        ['directory / raw', f"{1 / value('reported_ratio'):.6f}",
+         f"{value('apparent_over_raw'):.6f} apparent, {value('allocated_over_raw'):.6f} allocated"],
+        ['relative MSE', f"{value('reported_relative_mse'):.6f}", f"{value('relative_mse'):.6f}"],
+        ['worst relative error', f"{value('reported_worst'):.4f}", f"{value('worst'):.4f}"],
+        ['bytes a code, codebook', f"{value('code_bytes'):.0f}, {value('codebook_bytes'):,.0f}", ''],
+        ['seconds', '', f"{value('seconds'):.2f}"],
+        ['encode, write and check, vec/s', '', figure(value('encode_per_second'))],
+        ['random get, mean ns', '', figure(value('get_ns'))],
+    ])
+
+
+def bars(bench):
+    """(what, measured, wanted, holds) for every promise whose part was run."""
+    insert = lambda row: bench.ratio('insert', INSERTS[row][0], 'omen', 'vec_per_s')
+    at_least = lambda what, value, bar: (what, f'{value:.3f}', f'>= {bar}', value >= bar)
+    at_most = lambda what, value, bar: (what, figure(value, 6), f'<= {bar}', value <= bar)
+    if 'insert' in bench.parts:
+        yield at_least('insert, calls of 1,000, one commit, x raw', insert(0), 0.80)
+        yield at_least('insert, calls of 1, one commit, x raw', insert(1), 0.60)
+        yield at_least('insert, a commit each 1,000, x raw with the same syncs', insert(2), 0.75)
+        yield at_least('insert, a commit each vector, x append + fdatasync', insert(3), 0.80)
+        yield at_most('random get, cached, ns', bench.get('insert', INSERTS[0][0], 'omen', 'get_ns'), 250)
+        for measure in ('apparent', 'allocated'):
+            yield at_most(f'directory / raw, closed, {measure}', bench.get('insert', INSERTS[0][0], 'omen', measure), 1.002)
+    if 'curve' in bench.parts:
+        rates = [bench.get('curve', f'{n:,}', 'omen', 'vec_per_s') for n in CURVE]
+        yield at_most('insert rate at its best n / at its worst, 10K to 1M', max(rates) / min(rates), 2)
+    if 'random' in bench.parts:
+        few, many = (bench.get('random', f'{n:,}', 'omen', 'open_us') for n in RANDOM_IDS)
+        yield at_most('open to first get, 1M random ids, us', many, 1000)
+        yield at_most('the same over that of 10K', many / few, 2)
+        yield at_most('private MiB, 1M random ids', bench.get('random', f'{RANDOM_IDS[1]:,}', 'omen', 'private_mib'), 64)
+    if 'small' in bench.parts:
+        for measure in ('apparent', 'allocated'):
+            yield at_most(f'one vector, closed, {measure} bytes', bench.get('small', '1 vector', 'omen', measure), 65535)
+        yield at_most('private MiB, 1M vectors', bench.get('small', '1,000,000 vectors', 'omen', 'private_mib'), 64)
+    if 'compress' in bench.parts:
+        value = lambda measure: bench.get('compress', 'ratio 16', 'omen', measure)
+        for measure in ('apparent', 'allocated'):
+            yield at_most(f'compressed directory / raw, {measure}', value(f'{measure}_over_raw'), 0.0625)
+        yield at_most('relative MSE at 1/16', value('relative_mse'), 0.034)
+        off = abs(value('reported_relative_mse') / value('relative_mse') - 1)
+        yield at_most('relative MSE, report against measurement', off, 0.01)
+        yield at_least('encode, write and check, vec/s', value('encode_per_second'), 100_000)
+
+
+def machine(work):
+    with open('/proc/cpuinfo') as file:
+        models = [line.split(':', 1)[1].strip() for line in file if line.startswith('model name')]
+    with open('/proc/mounts') as file:
+        mounts = [line.split()[1:3] for line in file]
+    home = max((m for m in mounts if work.resolve().is_relative_to(m[0])), key=lambda m: len(m[0]))
+    return models[0] if models else os.uname().machine, len(models), os.uname().release, home[1]
+
+
+def print_heading(bench, model, cores, kernel, file_system):
+    pinned = f'pinned to core {bench.options.core}' if bench.pin else 'not pinned'
+    print(f'{datetime.date.today()}, {model}, {cores} cores, Linux {kernel}, {file_system}; {pinned}, one thread; '
+          f'{bench.options.rounds} rounds, medians.\n'
+          f'{bench.base.parent.name}: {bench.base_n:,} vectors of {bench.dim()} floats, repeated where n is larger; '
+          'ids 0..n-1 unless said; every store read back and compared by another process.\n'
+          'raw: 1 MiB writes + fdatasync; omen: OMEN_SYNC_COMMIT; lmdb: MDB_APPEND where ids ascend, fdatasync + an '
+          'O_DSYNC meta page (not in the count); sqlite: WAL, synchronous=FULL.\n')
+
+
+def record(bench, model, cores, kernel, file_system):
+    name = ''.join(c if c.isalnum() else '-' for c in f'{model} x{cores}'.lower())
+    path = ROOT / 'benches/record' / name / f'{datetime.date.today()}.tsv'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ['part\trow\tengine\tmeasure\tmedian\tx_raw\trounds\tkernel\tfile_system\n'] if not path.exists() else []
+    for (part, row, engine, measure), values in bench.figures.items():
+        to_raw = bench.ratio(part, row, engine, measure)
+        ratio = f'{to_raw:.4f}' if to_raw == to_raw else '-'
+        cells = [part, row, engine, measure, f'{median(values):.6g}', ratio, len(values), kernel, file_system]
+        lines.append('\t'.join(map(str, cells)) + '\n')
+    with open(path, 'a') as file:
+        file.writelines(lines)
+    print(f'recorded in {path.relative_to(ROOT)}')
+
+
+RUNS = dict(insert=[run_inserts, print_inserts, print_reads], curve=[run_curve, print_curve],
+            random=[run_random, print_random], small=[run_small, print_small], compress=[run_compress, print_compress])
+
+
+def main():
+    bench = Bench(arguments())
+    bench.options.work.mkdir(parents=True, exist_ok=True)
+    where = machine(bench.options.work)
+    print_heading(bench, *where)
+    try:
+        for part in bench.parts:
+            run, *prints = RUNS[part]
+            run(bench)
+            for show in prints:
+                show(bench)
+                sys.stdout.flush()
+    finally:
+        shutil.rmtree(bench.options.work, ignore_errors=True)
+    if 'omen' in bench.engines:
+        columns(['bar', 'measured', 'wanted', ''],
+                [[what, got, wanted, 'holds' if holds else 'MISSED'] for what, got, wanted, holds in bars(bench)])
+    if bench.options.record:
+        record(bench, *where)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,37 @@
+/* The rows and ids of a run: decided before the clock starts, the same for every engine. */
+#ifndef PEERS_WORKLOAD_H
+#define PEERS_WORKLOAD_H
+
+#include "engine.h"
+
+/* The command line: `peers ENGINE COMMAND key=value ...`; main() says what the keys mean. */
+struct run {
+    const struct engine *engine;
+    const char *dir, *base;
+    uint64_t n, call, commit_every, gets, seed;
+    int random_ids, memory, cold, verify;
+    double ratio;
+    uint64_t sample;
+};
+
+struct workload {
+    float *rows;        /* [base_n][dim]; vector i of the run is row i % base_n */
+    size_t base_n, dim;
+    uint64_t *ids;      /* [n] */
+};
+
+struct workload workload_load(const struct run *run);
+
+/* Vector `i` of the run: [dim]. */
+const float *workload_row(const struct workload *load, uint64_t i);
+
+/* `gets` places in 0..n, uniform and seeded. */
+uint64_t *random_places(const struct run *run);
+
+/* The command on a store that `insert` left closed: see compress.c. */
+void compress(const struct run *run, const struct workload *load);
+
+/* Mean nanoseconds of one get, over `gets` random ids, no clock inside the loop. */
+double mean_get_ns(const struct run *run, const struct workload *load, void *store);
+
+#endif

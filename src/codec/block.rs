@@ -1,0 +1,49 @@
+//! 32 codes interleaved for the scan: each symbol of all rows side by side, where a 16-entry shuffle finds them.
+//!
+//! ```text
+//! for each pair of symbols 2k, 2k+1     16 bytes: symbol 2k of row v (low nibble) and of row v + 16 (high nibble)
+//!                                       16 bytes: symbol 2k+1 likewise
+//! then                                  [32][side_bytes] side bytes
+//! ```
+//! An odd number of symbols is padded with a zero symbol, a block that is not full with zero rows.
+
+/// Rows of a block.
+pub const ROWS: usize = 32;
+
+const HALF: usize = ROWS / 2;
+
+/// Bytes of a block whose codes have `row_bytes`.
+pub fn bytes(row_bytes: usize) -> usize {
+    ROWS * row_bytes
+}
+
+/// Packs `codes: [n][row_bytes]`, n at most 32, into `out: [32 * row_bytes]`, all of which is written.
+pub fn pack(codes: &[u8], symbols: usize, side_bytes: usize, out: &mut [u8]) {
+    let pairs = symbols.div_ceil(2);
+    let row_bytes = pairs + side_bytes;
+    debug_assert!(codes.len() <= bytes(row_bytes) && codes.len().is_multiple_of(row_bytes));
+    debug_assert_eq!(out.len(), bytes(row_bytes));
+    out.fill(0);
+    let (symbol_part, side_part) = out.split_at_mut(ROWS * pairs);
+    for (lane, code) in codes.chunks_exact(row_bytes).enumerate() {
+        let (byte, shift) = (lane % HALF, 4 * (lane / HALF));
+        for (pair, two) in symbol_part.chunks_exact_mut(ROWS).zip(code) {
+            pair[byte] |= (two & 15) << shift;
+            pair[HALF + byte] |= (two >> 4) << shift;
+        }
+        side_part[lane * side_bytes..][..side_bytes].copy_from_slice(&code[pairs..]);
+    }
+}
+
+/// Reads row `lane` of `block: [32 * row_bytes]` back into `code: [row_bytes]`.
+pub fn unpack(block: &[u8], lane: usize, symbols: usize, side_bytes: usize, code: &mut [u8]) {
+    let pairs = symbols.div_ceil(2);
+    debug_assert_eq!((block.len(), code.len()), (bytes(pairs + side_bytes), pairs + side_bytes));
+    let (byte, shift) = (lane % HALF, 4 * (lane / HALF % 2));
+    let (symbol_part, side_part) = block.split_at(ROWS * pairs);
+    let (pair_part, _) = symbol_part.as_chunks::<ROWS>();
+    for (two, pair) in code.iter_mut().zip(pair_part) {
+        *two = (pair[byte] >> shift & 15) | (pair[HALF + byte] >> shift & 15) << 4;
+    }
+    code[pairs..].copy_from_slice(&side_part[lane * side_bytes..][..side_bytes]);
+}

@@ -1,0 +1,33 @@
+//! The random numbers of training: a counter and a mixer, so a seed gives the same numbers on every machine.
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+pub(super) struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The stream of `seed` with number `stream`.
+    pub(super) fn new(seed: u64, stream: u64) -> Random {
+        let mut mixer = Random { state: seed };
+        let state = mixer.next() ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03);
+        Random { state }
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 up to, not including, 1.
+    pub(super) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// From 0 up to, not including, `n`, which is at least 1.
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+}

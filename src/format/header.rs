@@ -1,0 +1,78 @@
+//! The first 4 KiB of every numbered file (format.md §4).
+
+use super::{DIM_MAX, Kind, VERSION, checksum, expect_checksum, put, seed, u32_at, u64_at};
+use crate::error::{Error, Result};
+
+/// Bytes of a file header.
+pub const HEADER_BYTES: usize = 4096;
+const MAGIC: [u8; 8] = *b"libomen\0";
+const ENDIAN_TAG: u32 = 0x0102_0304;
+const CHECKSUM_AT: usize = HEADER_BYTES - 4;
+const FIELDS_END: usize = 72;
+const HEADER_PLACE: u64 = 0x4845_4144;
+
+/// What a file says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileHeader {
+    /// What it holds.
+    pub kind: Kind,
+    /// The store it belongs to.
+    pub store: [u8; 16],
+    /// Its number, also in its name.
+    pub id: u64,
+    /// Floats a row.
+    pub dim: u32,
+    /// The store's metric.
+    pub metric: u32,
+    /// Number of the last call before the first in this file (logs only).
+    pub base_seq: u64,
+}
+
+impl FileHeader {
+    /// The header as stored.
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, 8, &VERSION.to_le_bytes());
+        put(&mut bytes, 12, &(self.kind as u32).to_le_bytes());
+        // 16, 20, 24: feature bits (incompatible, read-only compatible, compatible): none yet.
+        put(&mut bytes, 28, &ENDIAN_TAG.to_le_bytes());
+        put(&mut bytes, 32, &self.store);
+        put(&mut bytes, 48, &self.id.to_le_bytes());
+        put(&mut bytes, 56, &self.dim.to_le_bytes());
+        put(&mut bytes, 60, &self.metric.to_le_bytes());
+        put(&mut bytes, 64, &self.base_seq.to_le_bytes());
+        let crc = checksum(seed(self.id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
+        put(&mut bytes, CHECKSUM_AT, &crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads and checks a header; `file` is its name, for messages.
+    pub fn decode(file: &str, bytes: &[u8; HEADER_BYTES]) -> Result<FileHeader> {
+        if bytes[..8] != MAGIC {
+            return Err(Error::corrupt(file, format!("header: found {:02x?}, expected {MAGIC:02x?}", &bytes[..8])));
+        }
+        let id = u64_at(bytes, 48);
+        let computed = checksum(seed(id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
+        expect_checksum(file, "header", u32_at(bytes, CHECKSUM_AT), computed)?;
+        // Version and features are judged only under a good checksum: a flipped bit is damage, not a newer format.
+        for at in [8, 16] {
+            let (found, expected) = (u32_at(bytes, at), if at == 8 { VERSION } else { 0 });
+            if found != expected {
+                return Err(Error::Version { file: file.to_owned(), found, expected });
+            }
+        }
+        let dim = u32_at(bytes, 56);
+        let kind = Kind::from_number(u32_at(bytes, 12));
+        let reserved_zero = bytes[FIELDS_END..CHECKSUM_AT].iter().all(|byte| *byte == 0);
+        let (Some(kind), true) = (kind, u32_at(bytes, 28) == ENDIAN_TAG && reserved_zero) else {
+            return Err(Error::corrupt(file, "header: unknown kind, foreign byte order or reserved bytes in use"));
+        };
+        if dim == 0 || dim > DIM_MAX {
+            return Err(Error::corrupt(file, format!("header: dim {dim}, expected 1 to {DIM_MAX}")));
+        }
+        let mut store = [0; 16];
+        store.copy_from_slice(&bytes[32..48]);
+        Ok(FileHeader { kind, store, id, dim, metric: u32_at(bytes, 60), base_seq: u64_at(bytes, 64) })
+    }
+}

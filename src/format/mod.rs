@@ -1,0 +1,128 @@
+//! Headers and records to bytes and back: the twin of `docs/format.md`, whose section numbers stand in the comments.
+//!
+//! Everything is little-endian. Every number read from a file is checked here or where it is used; nothing is allocated
+//! by an unchecked one.
+
+mod footer;
+mod frame;
+mod header;
+mod manifest;
+
+pub use footer::{Extent, FOOTER_BYTES, Footer, Measured};
+pub use frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, flags};
+pub use header::{FileHeader, HEADER_BYTES};
+pub use manifest::{Manifest, SegmentEntry};
+
+use crate::error::{Error, Result};
+
+/// Version of the format this library writes and the only one it reads (format.md §8).
+pub const VERSION: u32 = 1;
+/// Unit of checksums, of torn writes and of commits (§1).
+pub const BLOCK_BYTES: usize = 4096;
+/// The id that no vector may have: it marks unused places in search results.
+pub const NO_ID: u64 = u64::MAX;
+/// The largest dim.
+pub const DIM_MAX: u32 = 65_536;
+/// The most rows of one segment: rows are counted in u32.
+pub const ROWS_MAX: u64 = u32::MAX as u64 - 1;
+
+/// Name of the writer's lock file (§2).
+pub const LOCK_NAME: &str = "LOCK";
+/// Names of the two manifests, written in turn (§3).
+pub const MANIFEST_NAMES: [&str; 2] = ["MANIFEST.A", "MANIFEST.B"];
+
+/// What a numbered file holds; its suffix and its number in headers and manifests (§2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Append log; sealed, it is a raw segment whose rows lie in frames.
+    Log = 1,
+    /// Raw rows, contiguous, in ascending order of id.
+    Raw = 2,
+    /// Codes in blocks of 32, in ascending order of id, with their codebook.
+    Code = 3,
+    /// Tombstones of all segments of one manifest.
+    Tombstones = 4,
+}
+
+impl Kind {
+    /// The kind with this number.
+    pub fn from_number(number: u32) -> Option<Kind> {
+        [Kind::Log, Kind::Raw, Kind::Code, Kind::Tombstones].into_iter().find(|kind| *kind as u32 == number)
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Kind::Log => "log",
+            Kind::Raw => "raw",
+            Kind::Code => "code",
+            Kind::Tombstones => "del",
+        }
+    }
+
+    /// The name of file `id` of this kind: sixteen hex digits and the suffix.
+    pub fn file_name(self, id: u64) -> String {
+        format!("{id:016x}.{}", self.suffix())
+    }
+
+    /// Kind and id of a name of our own pattern.
+    pub fn parse(name: &str) -> Option<(Kind, u64)> {
+        let (digits, suffix) = name.split_once('.')?;
+        let kind = [Kind::Log, Kind::Raw, Kind::Code, Kind::Tombstones].into_iter().find(|k| k.suffix() == suffix)?;
+        let id = u64::from_str_radix(digits, 16).ok()?;
+        (kind.file_name(id) == name).then_some((kind, id))
+    }
+}
+
+/// CRC-32 (IEEE) of `bytes`, begun from a seed so that the right bytes in the wrong place do not pass (§1).
+pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(seed);
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// Seed for a part of file `id`: `place` is a block number, a byte offset or a fixed constant (§1).
+pub fn seed(id: u64, place: u64) -> u32 {
+    let mixed = (id ^ 0x6f6d_656e).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    (mixed ^ (mixed >> 32)) as u32
+}
+
+/// The smallest multiple of `unit` that is not below `value`.
+pub fn align(value: u64, unit: u64) -> u64 {
+    value.div_ceil(unit) * unit
+}
+
+/// Reads a u32 at a constant place of a record whose length was checked.
+pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut field = [0; 4];
+    field.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(field)
+}
+
+/// Reads a u64 at a constant place of a record whose length was checked.
+pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut field = [0; 8];
+    field.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(field)
+}
+
+/// Reads an f64 at a constant place of a record whose length was checked.
+pub fn f64_at(bytes: &[u8], at: usize) -> f64 {
+    f64::from_bits(u64_at(bytes, at))
+}
+
+fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    bytes[at..at + field.len()].copy_from_slice(field);
+}
+
+/// Compares a stored checksum with the computed one.
+fn expect_checksum(file: &str, what: &str, found: u32, computed: u32) -> Result<()> {
+    if found == computed {
+        return Ok(());
+    }
+    Err(Error::corrupt(file, format!("{what}: checksum {found:08x}, computed {computed:08x}")))
+}
+
+/// A usize of a length that was checked against a file's length; the hosts are 64-bit.
+pub fn to_usize(value: u64) -> Result<usize> {
+    usize::try_from(value).map_err(|_| Error::TooBig(format!("{value} bytes do not fit this machine's address space")))
+}

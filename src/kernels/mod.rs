@@ -1,0 +1,265 @@
+//! Arithmetic on slices at the speed of the machine: distances, finiteness, nearest codewords; chosen once per process.
+//!
+//! Every kernel is written once, in plain Rust over fixed lanes (`scalar`, `nearest`), with a fixed order of additions and
+//! no fused multiply-add. `avx2` and `avx512` compile those same bodies for wider registers, so all levels agree to the
+//! bit and files do not depend on the machine that wrote them. Baseline x86-64 and other architectures run the bodies as
+//! they are.
+#![expect(unsafe_code, reason = "functions compiled for a CPU feature are called here, after the CPU was asked")]
+
+use std::sync::OnceLock;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod nearest;
+mod scalar;
+
+pub use nearest::Subspaces;
+
+/// How far two vectors are from each other; smaller is nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Metric {
+    /// The squared Euclidean distance.
+    L2 = 0,
+    /// The negated inner product.
+    InnerProduct = 1,
+    /// One minus the cosine; 1 if either vector is zero.
+    Cosine = 2,
+}
+
+impl Metric {
+    /// The metric of a number of the C ABI or of a file, if there is one.
+    pub fn from_i32(number: i32) -> Option<Metric> {
+        match number {
+            0 => Some(Metric::L2),
+            1 => Some(Metric::InnerProduct),
+            2 => Some(Metric::Cosine),
+            _ => None,
+        }
+    }
+}
+
+/// An instruction set the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// What every machine of the architecture has.
+    Scalar,
+    /// x86-64 with AVX2.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+impl Level {
+    /// Every level, the narrowest first.
+    pub const ALL: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
+
+    /// True if this CPU has the instructions.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Level::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// The levels this CPU can run, the narrowest first.
+    pub fn all_supported() -> Vec<Level> {
+        Level::ALL.into_iter().filter(|level| level.is_supported()).collect()
+    }
+
+    /// The kernels of this level, if this CPU can run them.
+    pub fn kernels(self) -> Option<&'static Kernels> {
+        if !self.is_supported() {
+            return None;
+        }
+        match self {
+            Level::Scalar => Some(&SCALAR),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Some(&avx2::KERNELS),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Some(&avx512::KERNELS),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => None,
+        }
+    }
+}
+
+/// The kernels of one level. Its fields are private and the only way to one is [`Level::kernels`], so whoever holds it
+/// has a CPU that can run it.
+#[derive(Debug)]
+pub struct Kernels {
+    level: Level,
+    first_not_finite: unsafe fn(&[f32]) -> Option<usize>,
+    l2sq: unsafe fn(&[f32], &[f32]) -> f32,
+    dot: unsafe fn(&[f32], &[f32]) -> f32,
+    dot_and_norm: unsafe fn(&[f32], &[f32]) -> (f32, f32),
+    nearest_in_columns: unsafe fn(&[f32], &[f32], &mut [u8], &mut [f32]),
+    nearest_in_rows: unsafe fn(&[f32], &Subspaces<'_>, &mut [u8]),
+}
+
+static SCALAR: Kernels = Kernels {
+    level: Level::Scalar,
+    first_not_finite: scalar::first_not_finite,
+    l2sq: scalar::l2sq,
+    dot: scalar::dot,
+    dot_and_norm: scalar::dot_and_norm,
+    nearest_in_columns: nearest::nearest_in_columns,
+    nearest_in_rows: nearest::nearest_in_rows,
+};
+
+/// Compiles the bodies for `$features` into a table named `KERNELS`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! instantiate {
+    ($level:expr, $features:literal) => {
+        use super::{Kernels, Level, Subspaces, nearest, scalar};
+
+        #[target_feature(enable = $features)]
+        fn first_not_finite(values: &[f32]) -> Option<usize> {
+            scalar::first_not_finite(values)
+        }
+
+        #[target_feature(enable = $features)]
+        fn l2sq(a: &[f32], b: &[f32]) -> f32 {
+            scalar::l2sq(a, b)
+        }
+
+        #[target_feature(enable = $features)]
+        fn dot(a: &[f32], b: &[f32]) -> f32 {
+            scalar::dot(a, b)
+        }
+
+        #[target_feature(enable = $features)]
+        fn dot_and_norm(query: &[f32], row: &[f32]) -> (f32, f32) {
+            scalar::dot_and_norm(query, row)
+        }
+
+        #[target_feature(enable = $features)]
+        fn nearest_in_columns(columns: &[f32], codewords: &[f32], symbols: &mut [u8], distances: &mut [f32]) {
+            nearest::nearest_in_columns(columns, codewords, symbols, distances);
+        }
+
+        #[target_feature(enable = $features)]
+        fn nearest_in_rows(rows: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
+            nearest::nearest_in_rows(rows, subspaces, codes);
+        }
+
+        pub(super) static KERNELS: Kernels =
+            Kernels { level: $level, first_not_finite, l2sq, dot, dot_and_norm, nearest_in_columns, nearest_in_rows };
+    };
+}
+#[cfg(target_arch = "x86_64")]
+use instantiate;
+
+impl Kernels {
+    /// The instruction set these are compiled for.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The place of the first NaN or infinity in `values: [n]`.
+    pub fn first_not_finite(&self, values: &[f32]) -> Option<usize> {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.first_not_finite)(values) }
+    }
+
+    /// The squared Euclidean distance of `a: [dim]` and `b: [dim]`.
+    pub fn l2sq(&self, a: &[f32], b: &[f32]) -> f32 {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.l2sq)(a, b) }
+    }
+
+    /// The inner product of `a: [dim]` and `b: [dim]`.
+    pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.dot)(a, b) }
+    }
+
+    /// The inner product of `query: [dim]` and `row: [dim]`, and of `row` with itself, in one pass.
+    fn dot_and_norm(&self, query: &[f32], row: &[f32]) -> (f32, f32) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.dot_and_norm)(query, row) }
+    }
+
+    /// See [`distance`].
+    pub fn distance(&self, metric: Metric, query: &[f32], query_norm_sq: f32, row: &[f32]) -> f32 {
+        match metric {
+            // Giants give an infinity here, never a NaN: a sum of squares.
+            Metric::L2 => self.l2sq(query, row),
+            Metric::InnerProduct => {
+                let dot = self.dot(query, row);
+                if dot.is_finite() { -dot } else { -scalar::dot_wide(query, row) as f32 }
+            }
+            Metric::Cosine => {
+                let (dot, row_norm_sq) = self.dot_and_norm(query, row);
+                if scalar::is_exact_enough(query_norm_sq) && scalar::is_exact_enough(row_norm_sq) {
+                    1.0 - dot / (query_norm_sq.sqrt() * row_norm_sq.sqrt())
+                } else {
+                    scalar::cosine_distance_wide(query, row)
+                }
+            }
+        }
+    }
+
+    /// For each point of `columns: [subdim][n]` the nearest of 16 `codewords: [subdim][16]`, ties to the lower: its index
+    /// into `symbols: [n]` and its squared distance into `distances: [n]`. Values up to 1e15 cannot overflow.
+    pub fn nearest_in_columns(&self, columns: &[f32], codewords: &[f32], symbols: &mut [u8], distances: &mut [f32]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.nearest_in_columns)(columns, codewords, symbols, distances) }
+    }
+
+    /// For each of `rows: [n][dim]` the nearest codeword in every subspace, ties to the lower, two symbols a byte and low
+    /// nibble first, into the front of each of `codes: [n][row_bytes]`; the side bytes behind them stay as they are.
+    pub fn nearest_in_rows(&self, rows: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.nearest_in_rows)(rows, subspaces, codes) }
+    }
+}
+
+/// The widest kernels this CPU can run; asked once per process.
+pub fn kernels() -> &'static Kernels {
+    static CHOSEN: OnceLock<&'static Kernels> = OnceLock::new();
+    CHOSEN.get_or_init(|| Level::ALL.iter().rev().find_map(|level| level.kernels()).unwrap_or(&SCALAR))
+}
+
+/// The place of the first NaN or infinity in `values: [n]`.
+pub fn first_not_finite(values: &[f32]) -> Option<usize> {
+    kernels().first_not_finite(values)
+}
+
+/// The squared Euclidean distance of `a: [dim]` and `b: [dim]`.
+pub fn l2sq(a: &[f32], b: &[f32]) -> f32 {
+    kernels().l2sq(a, b)
+}
+
+/// The inner product of `a: [dim]` and `b: [dim]`.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    kernels().dot(a, b)
+}
+
+/// How far `row: [dim]` is from `query: [dim]` by `metric`; smaller is nearer, and never NaN for finite vectors.
+///
+/// `query_norm_sq` is `dot(query, query)`, computed once per query; only the cosine looks at it.
+pub fn distance(metric: Metric, query: &[f32], query_norm_sq: f32, row: &[f32]) -> f32 {
+    kernels().distance(metric, query, query_norm_sq, row)
+}
+
+/// Little-endian `bytes: [n * 4]` as `out: [n]` floats, at the speed of a copy.
+pub fn floats(bytes: &[u8], out: &mut [f32]) {
+    debug_assert_eq!(bytes.len(), out.len() * 4);
+    let (words, _) = bytes.as_chunks::<4>();
+    for (value, word) in out.iter_mut().zip(words) {
+        *value = f32::from_le_bytes(*word);
+    }
+}

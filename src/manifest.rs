@@ -1,0 +1,93 @@
+//! The two manifests: which files are the store (format.md §3).
+//!
+//! A new list is written over the older copy, synced, then over the other one, synced. A crash in between leaves one
+//! whole copy; damage to one copy afterwards leaves the other, of the same generation.
+
+use crate::error::{Error, Result};
+use crate::format::{Kind, MANIFEST_NAMES, Manifest, to_usize};
+use crate::os::{Access, Dir};
+
+/// A manifest longer than this was not written by us: about 1.6 million files.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// What the two copies hold.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The sound list of the highest generation; `None` where there is none and no store can have been acknowledged.
+    pub manifest: Option<Manifest>,
+    /// True if both copies hold it.
+    pub is_whole: bool,
+}
+
+/// Reads both copies.
+pub fn load(dir: &dyn Dir) -> Result<Loaded> {
+    let mut copies = Vec::new();
+    for name in MANIFEST_NAMES {
+        copies.push(read(dir, name));
+    }
+    let mut sound: Vec<Manifest> = Vec::new();
+    let (mut missing, mut damage) = (0, None);
+    for copy in copies {
+        match copy {
+            Ok(Some(manifest)) => sound.push(manifest),
+            Ok(None) => missing += 1,
+            Err(error @ Error::Corrupt { .. }) => damage = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    let is_whole = sound.len() == 2 && sound[0] == sound[1];
+    let manifest = sound.into_iter().max_by_key(|manifest| manifest.generation);
+    match (manifest, damage) {
+        // Creation makes the second copy when the first is durable: two damaged ones were a store once.
+        (None, Some(error)) if missing == 0 => Err(error),
+        (manifest, _) => Ok(Loaded { manifest, is_whole }),
+    }
+}
+
+fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
+    let file = match dir.open(name, Access::Read) {
+        Err(error) if error.is_missing() => return Ok(None),
+        other => other?,
+    };
+    let length = file.length()?;
+    if length > BYTES_MAX {
+        return Err(Error::corrupt(name, format!("{length} bytes, expected at most {BYTES_MAX}")));
+    }
+    let mut bytes = vec![0; to_usize(length)?];
+    file.read_at(&mut bytes, 0)?;
+    Manifest::decode(name, &bytes).map(Some)
+}
+
+/// Writes both copies, the older (or damaged) one first. Durable when this returns; the files it lists must be before.
+pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
+    let bytes = manifest.encode();
+    let generation = |name| match read(dir, name) {
+        Ok(Some(copy)) => copy.generation,
+        _ => 0,
+    };
+    let mut names = MANIFEST_NAMES;
+    names.sort_by_key(|name| generation(name));
+    for name in names {
+        write(dir, name, &bytes)?;
+    }
+    Ok(())
+}
+
+fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<()> {
+    let (file, is_new) = match dir.open(name, Access::Write) {
+        Err(error) if error.is_missing() => (dir.open(name, Access::Create)?, true),
+        other => (other?, false),
+    };
+    file.write_at(&[bytes], 0)?;
+    if file.length()? != bytes.len() as u64 {
+        file.set_length(bytes.len() as u64)?;
+    }
+    file.sync()?;
+    if is_new { dir.sync() } else { Ok(()) }
+}
+
+/// Names of the files a manifest makes part of the store; the active log need not exist yet.
+pub fn listed(manifest: &Manifest) -> Vec<String> {
+    let files = manifest.files.iter().map(|file| file.kind.file_name(file.id));
+    files.chain([Kind::Log.file_name(manifest.log)]).collect()
+}

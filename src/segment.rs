@@ -1,0 +1,258 @@
+//! Sealed segments: immutable rows or codes with their ids, read where they lie (format.md §6).
+//!
+//! A segment knows bytes and rows. What a code means is the codec's affair; the snapshot brings the two together.
+
+use crate::error::{Error, Result};
+use crate::format::{
+    BLOCK_BYTES, Extent, FileHeader, Footer, HEADER_BYTES, Kind, Measured, SegmentEntry, to_usize, u64_at,
+};
+use crate::ids::{self, SealedIds};
+use crate::os::{Access, Dir};
+use crate::sealed::{Sealed, SealedWriter};
+
+/// Rows of one block of codes.
+pub const BLOCK_ROWS: usize = 32;
+
+/// A sealed segment.
+#[derive(Debug)]
+pub struct Segment {
+    file: Sealed,
+    entry: SegmentEntry,
+    rows: u32,
+    stride: usize,
+    ids: SealedIds,
+    extents: Vec<Extent>,
+}
+
+impl Segment {
+    /// Opens the file a manifest lists and checks that its parts fit into each other.
+    pub fn open(dir: &dyn Dir, entry: &SegmentEntry, store: [u8; 16], dim: u32) -> Result<Segment> {
+        let file = Sealed::open(dir, entry)?;
+        let mut header = [0; HEADER_BYTES];
+        header.copy_from_slice(file.bytes(0, HEADER_BYTES)?);
+        let header = FileHeader::decode(file.name(), &header)?;
+        if (header.kind, header.id, header.dim, header.store) != (entry.kind, entry.id, dim, store) {
+            return Err(Error::corrupt(file.name(), format!("header of file {:x}, dim {}", header.id, header.dim)));
+        }
+        let rows = u32::try_from(file.footer().rows).unwrap_or(u32::MAX);
+        if u64::from(rows) != entry.rows {
+            return Err(Error::corrupt(
+                file.name(),
+                format!("{rows} rows, expected {} as the manifest says", entry.rows),
+            ));
+        }
+        let stride = dim as usize * 4;
+        let ids = SealedIds::open(&file, entry.kind != Kind::Log)?;
+        let extents = read_extents(&file)?;
+        let segment = Segment { file, entry: *entry, rows, stride, ids, extents };
+        segment.check_ranges()?;
+        Ok(segment)
+    }
+
+    fn check_ranges(&self) -> Result<()> {
+        let (footer, rows, stride) = (self.file.footer(), u64::from(self.rows), self.stride as u64);
+        let inside = |offset: u64, bytes: u64| offset.checked_add(bytes).is_some_and(|end| end <= footer.data_bytes);
+        let rows_fit = match self.entry.kind {
+            Kind::Raw => inside(footer.rows_offset, rows * stride),
+            Kind::Code => {
+                let row_bytes = u64::from(footer.symbols.div_ceil(2)) + u64::from(footer.side_bytes);
+                let blocks = rows.div_ceil(BLOCK_ROWS as u64);
+                inside(footer.rows_offset, blocks.saturating_mul(BLOCK_ROWS as u64 * row_bytes))
+                    && inside(footer.codebook_offset, footer.codebook_bytes)
+                    && inside(footer.codebook_second, footer.codebook_bytes)
+            }
+            Kind::Log => self.extents.iter().all(|e| inside(e.offset, u64::from(e.rows) * stride)),
+            Kind::Tombstones => false,
+        };
+        if rows_fit && inside(footer.ids_offset, footer.ids_bytes) {
+            return Ok(());
+        }
+        Err(Error::corrupt(self.file.name(), format!("{rows} rows reach past {} data bytes", footer.data_bytes)))
+    }
+
+    /// The manifest's entry.
+    pub fn entry(&self) -> &SegmentEntry {
+        &self.entry
+    }
+
+    /// Rows, hidden ones included.
+    pub fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// True if rows are codes.
+    pub fn is_coded(&self) -> bool {
+        self.entry.kind == Kind::Code
+    }
+
+    /// Where its parts lie.
+    pub fn footer(&self) -> &Footer {
+        self.file.footer()
+    }
+
+    /// The file's name, for messages.
+    pub fn name(&self) -> &str {
+        self.file.name()
+    }
+
+    /// The row of `id`.
+    pub fn row_of(&self, id: u64) -> Result<Option<u32>> {
+        self.ids.row_of(&self.file, id)
+    }
+
+    /// How many of the ids are smaller than `id`: the place to go on from in order of id.
+    pub fn place_from(&self, id: u64) -> Result<u32> {
+        self.ids.lower_bound(&self.file, id)
+    }
+
+    /// Number of places in order of id.
+    pub fn places(&self) -> u32 {
+        self.ids.count()
+    }
+
+    /// Id and row at `place` in order of id; `place` is below `places`.
+    pub fn at_place(&self, place: u32) -> Result<(u64, u32)> {
+        Ok((self.ids.id_at(&self.file, place)?, self.ids.row_at(&self.file, place)?))
+    }
+
+    /// The id of `row`.
+    pub fn id_of(&self, row: u32) -> Result<u64> {
+        if self.entry.kind != Kind::Log || self.ids.counts_up() {
+            return self.ids.id_at(&self.file, row);
+        }
+        let extent = self.extent(row)?;
+        let index = u64::from(row - extent.first_row);
+        if extent.ids_offset == 0 {
+            return Ok(extent.first_id.wrapping_add(index));
+        }
+        Ok(u64_at(self.file.bytes(extent.ids_offset.saturating_add(index * 8), 8)?, 0))
+    }
+
+    /// The floats of raw `row`, as bytes.
+    pub fn row(&self, row: u32) -> Result<&[u8]> {
+        let offset = if self.entry.kind == Kind::Raw {
+            self.footer().rows_offset + u64::from(row) * self.stride as u64
+        } else {
+            let extent = self.extent(row)?;
+            extent.offset + u64::from(row - extent.first_row) * self.stride as u64
+        };
+        self.file.bytes(offset, self.stride)
+    }
+
+    fn extent(&self, row: u32) -> Result<&Extent> {
+        let index = self.extents.partition_point(|extent| extent.first_row <= row);
+        self.extents.get(index.wrapping_sub(1)).ok_or_else(|| {
+            Error::corrupt(self.file.name(), format!("row {row} lies in none of {} extents", self.extents.len()))
+        })
+    }
+
+    /// Bytes of one code.
+    pub fn row_bytes(&self) -> usize {
+        self.footer().symbols.div_ceil(2) as usize + self.footer().side_bytes as usize
+    }
+
+    /// The block of codes that holds rows `[32 block, 32 block + 32)`.
+    pub fn block(&self, block: u32) -> Result<&[u8]> {
+        let bytes = BLOCK_ROWS * self.row_bytes();
+        self.file.bytes(self.footer().rows_offset + u64::from(block) * bytes as u64, bytes)
+    }
+
+    /// The codebook; the second copy where the first is damaged.
+    pub fn codebook(&self) -> Result<&[u8]> {
+        let bytes = to_usize(self.footer().codebook_bytes)?;
+        let first = self.file.bytes(self.footer().codebook_offset, bytes);
+        first.or_else(|_| self.file.bytes(self.footer().codebook_second, bytes))
+    }
+}
+
+fn read_extents(file: &Sealed) -> Result<Vec<Extent>> {
+    let footer = file.footer();
+    let bytes = footer.extents.checked_mul(Extent::BYTES as u64).filter(|bytes| *bytes <= footer.data_bytes);
+    let bytes = bytes.ok_or_else(|| Error::corrupt(file.name(), format!("{} extents", footer.extents)))?;
+    let stored = file.bytes(footer.extents_offset, to_usize(bytes)?)?;
+    let extents: Vec<Extent> = stored.chunks_exact(Extent::BYTES).map(Extent::decode).collect();
+    let mut expected = 0;
+    for extent in &extents {
+        if u64::from(extent.first_row) != expected {
+            return Err(Error::corrupt(
+                file.name(),
+                format!("extent at row {}, expected {expected}", extent.first_row),
+            ));
+        }
+        expected += u64::from(extent.rows);
+    }
+    if !extents.is_empty() && expected != footer.rows {
+        return Err(Error::corrupt(file.name(), format!("extents of {expected} rows, expected {}", footer.rows)));
+    }
+    Ok(extents)
+}
+
+/// Writes a segment whose rows come in ascending order of id: raw rows, or blocks of codes behind their codebook.
+#[derive(Debug)]
+pub struct SegmentWriter {
+    writer: SealedWriter,
+    header: FileHeader,
+    footer: Footer,
+    codebook: Vec<u8>,
+}
+
+impl SegmentWriter {
+    /// Begins a raw segment.
+    pub fn raw(dir: &dyn Dir, header: FileHeader) -> Result<SegmentWriter> {
+        SegmentWriter::begin(dir, header, Vec::new(), Footer::default())
+    }
+
+    /// Begins a segment of codes.
+    pub fn coded(
+        dir: &dyn Dir,
+        header: FileHeader,
+        codebook: Vec<u8>,
+        symbols: u32,
+        side: u32,
+    ) -> Result<SegmentWriter> {
+        SegmentWriter::begin(dir, header, codebook, Footer { symbols, side_bytes: side, ..Footer::default() })
+    }
+
+    fn begin(dir: &dyn Dir, header: FileHeader, codebook: Vec<u8>, mut footer: Footer) -> Result<SegmentWriter> {
+        let file = dir.open(&header.kind.file_name(header.id), Access::Create)?;
+        let mut writer = SealedWriter::new(file, header.id);
+        writer.write(&header.encode())?;
+        footer.codebook_offset = writer.length();
+        footer.codebook_bytes = codebook.len() as u64;
+        writer.write(&codebook)?;
+        writer.pad(64)?;
+        footer.rows_offset = writer.length();
+        Ok(SegmentWriter { writer, header, footer, codebook })
+    }
+
+    /// Appends raw rows, or whole blocks of codes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write(bytes)
+    }
+
+    /// Ends the file with its ids (ascending, one a row) and makes it durable; the name is the caller's to sync.
+    pub fn finish(mut self, ids: &[u64], measured: Measured) -> Result<SegmentEntry> {
+        self.footer.codebook_second = self.writer.length();
+        self.writer.write(&self.codebook)?;
+        let section = ids::encode(ids, &[]);
+        self.footer.ids_offset = self.writer.length();
+        self.footer.ids_bytes = section.len() as u64;
+        self.writer.write(&section)?;
+        let rows = ids.len() as u64;
+        self.footer.rows = rows;
+        self.footer.ids = rows;
+        self.footer.first_id = ids.first().copied().unwrap_or(0);
+        self.footer.last_id = ids.last().copied().unwrap_or(0);
+        self.footer.measured = measured;
+        let (length, root) = self.writer.finish(self.footer)?;
+        Ok(SegmentEntry { kind: self.header.kind, id: self.header.id, length, rows, root })
+    }
+}
+
+/// Bytes of a file of codes, all told; the planner's figure. `ids_bytes` is the length of the id section.
+pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64) -> u64 {
+    let begin = crate::format::align(HEADER_BYTES as u64 + codebook_bytes, 64);
+    let codes = rows.div_ceil(BLOCK_ROWS as u64) * BLOCK_ROWS as u64 * row_bytes;
+    let data = begin + codes + codebook_bytes + ids_bytes;
+    crate::format::align(data + crate::sealed::tail_bytes(data), BLOCK_BYTES as u64)
+}

@@ -1,0 +1,332 @@
+//! What a reader sees: the sealed segments of one generation, the tail up to a count, and what is hidden in both.
+//!
+//! A snapshot is published whole and never changes, but for `visible`: inserts of new ids only add rows behind the count,
+//! so they raise it in place. Anything that hides a row, or moves the tail, publishes a new snapshot and leaves the old
+//! one's count where it was. So a reader that loads a snapshot and then its count sees whole calls only.
+
+use crate::codec::{Codebook, block};
+use crate::error::{Error, Result};
+use crate::ids::RowIds;
+use crate::kernels::{self, Metric};
+use crate::search::TopK;
+use crate::segment::{BLOCK_ROWS, Segment};
+use crate::tail::{Tail, TailIds};
+use crate::tombstones::Tombstones;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A sealed segment with what is hidden in it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The file.
+    pub segment: Arc<Segment>,
+    /// What its codes mean; `None` where rows are raw.
+    pub codebook: Option<Arc<Codebook>>,
+    /// Rows deleted or put again since.
+    pub hidden: Tombstones,
+}
+
+/// One state of the store.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The manifest's generation.
+    pub generation: u64,
+    /// Floats a row.
+    pub dim: usize,
+    /// Sealed segments, oldest first.
+    pub segments: Vec<Arc<Live>>,
+    /// The active log's rows, if it has any.
+    pub tail: Option<Tail>,
+    /// Rows of the tail deleted or put again since.
+    pub tail_hidden: Tombstones,
+    /// Rows of the tail that readers may look at.
+    pub visible: AtomicU32,
+}
+
+/// Where a live row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the tail.
+    Tail(u32),
+    /// In a sealed segment: its number in the list, and the row.
+    Sealed(usize, u32),
+}
+
+/// A snapshot with the count of tail rows its reader sees: the same for the whole of one call.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    snapshot: &'a Snapshot,
+    visible: u32,
+}
+
+/// Room for one code while it is decoded, kept across the rows of a call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    code: Vec<u8>,
+}
+
+impl Snapshot {
+    /// A copy that can be changed and published.
+    pub fn copy(&self) -> Snapshot {
+        Snapshot {
+            generation: self.generation,
+            dim: self.dim,
+            segments: self.segments.clone(),
+            tail: self.tail.clone(),
+            tail_hidden: self.tail_hidden.clone(),
+            visible: AtomicU32::new(self.visible.load(Ordering::Acquire)),
+        }
+    }
+
+    /// What a reader sees from now on.
+    pub fn view(&self) -> View<'_> {
+        View { snapshot: self, visible: self.visible.load(Ordering::Acquire) }
+    }
+
+    /// The writer's view: rows it appended and has not published count too.
+    pub fn view_to(&self, visible: u32) -> View<'_> {
+        View { snapshot: self, visible }
+    }
+
+    /// Hides the row at `place`; true if it was visible.
+    pub fn hide(&mut self, place: Place) -> bool {
+        match place {
+            Place::Tail(row) => self.tail_hidden.hide(row),
+            Place::Sealed(index, row) => Arc::make_mut(&mut self.segments[index]).hidden.hide(row),
+        }
+    }
+
+    /// Gives tail rows from `first_row` on their ids, one by one, hiding what had them. Ids from `known_new_from` on are
+    /// stored nowhere (0: none of `ids` is).
+    pub fn name_rows(&mut self, first_row: u32, rows: u32, ids: RowIds, known_new_from: u64) -> Result<()> {
+        let Some(tail) = &mut self.tail else { return Err(Error::Panic("rows without a tail".into())) };
+        if first_row == 0 && rows > 0 {
+            // The first row of a tail decides where its run begins.
+            tail.ids = Arc::new(TailIds::new(ids.get(0)));
+        }
+        let counts_up = matches!(ids, RowIds::From(first) if tail.ids.continues_run(first_row, first));
+        if !counts_up && !tail.ids.has_room(rows as usize) {
+            tail.ids = Arc::new(tail.ids.grown(rows as usize));
+        }
+        let tail_ids = Arc::clone(&tail.ids);
+        for index in 0..rows {
+            let (row, id) = (first_row + index, ids.get(index as usize));
+            let replaced = if id >= known_new_from { None } else { self.view_to(row).locate(id)? };
+            if let Some(place) = replaced {
+                self.hide(place);
+            }
+            if !tail_ids.continues_run(row, id) {
+                tail_ids.list(row, id, tail_ids.find(id, row));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hides the vectors of `ids` among the first `rows` rows of the tail and in all segments.
+    pub fn delete(&mut self, rows: u32, ids: impl Iterator<Item = u64>) -> Result<()> {
+        for id in ids {
+            if let Some(place) = self.view_to(rows).locate(id)? {
+                self.hide(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows hidden in all segments and the tail.
+    pub fn hidden(&self) -> u64 {
+        self.segments.iter().map(|live| live.hidden.count()).sum::<u64>() + self.tail_hidden.count()
+    }
+}
+
+impl Live {
+    /// Decodes or copies `row` into `out: [dim]`.
+    pub fn read(&self, row: u32, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
+        let Some(codebook) = &self.codebook else {
+            kernels::floats(self.segment.row(row)?, out);
+            return Ok(());
+        };
+        self.code(codebook, row, &mut scratch.code)?;
+        codebook.decode(&scratch.code, out);
+        Ok(())
+    }
+
+    /// Takes the code of `row` out of its block.
+    pub fn code(&self, codebook: &Codebook, row: u32, code: &mut Vec<u8>) -> Result<()> {
+        code.resize(codebook.row_bytes(), 0);
+        let bytes = self.segment.block(row / BLOCK_ROWS as u32)?;
+        block::unpack(bytes, row as usize % BLOCK_ROWS, codebook.symbols(), codebook.side_bytes(), code);
+        Ok(())
+    }
+
+    /// Live rows.
+    pub fn count(&self) -> u64 {
+        u64::from(self.segment.rows()) - self.hidden.count()
+    }
+}
+
+impl<'a> View<'a> {
+    /// Live vectors.
+    pub fn count(&self) -> u64 {
+        let sealed: u64 = self.snapshot.segments.iter().map(|live| live.count()).sum();
+        sealed + u64::from(self.visible) - self.snapshot.tail_hidden.count()
+    }
+
+    /// Where the vector with `id` is, if it is live.
+    pub fn locate(&self, id: u64) -> Result<Option<Place>> {
+        if let Some(tail) = &self.snapshot.tail
+            && let Some(row) = tail.ids.find(id, self.visible)
+            && !self.snapshot.tail_hidden.hides(row)
+        {
+            return Ok(Some(Place::Tail(row)));
+        }
+        for (index, live) in self.snapshot.segments.iter().enumerate().rev() {
+            if let Some(row) = live.segment.row_of(id)?
+                && !live.hidden.hides(row)
+            {
+                return Ok(Some(Place::Sealed(index, row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the vector at `place` into `out: [dim]`.
+    pub fn read(&self, place: Place, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
+        if let Place::Sealed(index, row) = place {
+            return self.snapshot.segments[index].read(row, scratch, out);
+        }
+        kernels::floats(self.raw_bytes(place)?, out);
+        Ok(())
+    }
+
+    /// The bytes of the raw row at `place`.
+    pub fn raw_bytes(&self, place: Place) -> Result<&'a [u8]> {
+        match (place, &self.snapshot.tail) {
+            (Place::Sealed(index, row), _) => self.snapshot.segments[index].segment.row(row),
+            (Place::Tail(row), Some(tail)) => Ok(tail.row(row)),
+            (Place::Tail(row), None) => Err(Error::Panic(format!("row {row} of a tail that is not there"))),
+        }
+    }
+
+    /// Proves the bytes at `place`, so that `read` cannot fail.
+    fn prove(&self, place: Place) -> Result<()> {
+        if let Place::Sealed(index, row) = place {
+            let segment = &self.snapshot.segments[index].segment;
+            if segment.is_coded() {
+                segment.block(row / BLOCK_ROWS as u32)?
+            } else {
+                segment.row(row)?
+            };
+        }
+        Ok(())
+    }
+
+    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found`, a missing row is zeroed and told there; without,
+    /// it is an error. Nothing is written unless all is well.
+    pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
+        let dim = self.snapshot.dim;
+        let mut scratch = Scratch::default();
+        if let ([id], None) = (ids, &found) {
+            let place = self.locate(*id)?.ok_or(Error::NotFound { id: *id, position: 0 })?;
+            return self.read(place, &mut scratch, out);
+        }
+        let mut places = Vec::with_capacity(ids.len());
+        for (position, id) in ids.iter().enumerate() {
+            let place = self.locate(*id)?;
+            match place {
+                Some(place) => self.prove(place)?,
+                None if found.is_none() => return Err(Error::NotFound { id: *id, position }),
+                None => {}
+            }
+            places.push(place);
+        }
+        for (place, row) in places.iter().zip(out.chunks_exact_mut(dim)) {
+            match place {
+                Some(place) => self.read(*place, &mut scratch, row)?,
+                None => row.fill(0.0),
+            }
+        }
+        if let Some(found) = found {
+            for (flag, place) in found.iter_mut().zip(&places) {
+                *flag = u8::from(place.is_some());
+            }
+        }
+        Ok(())
+    }
+
+    /// The live ids from `from` on in ascending order, at most `capacity`, with their places.
+    pub fn in_order(&self, from: u64, capacity: usize) -> Result<Vec<(u64, Place)>> {
+        let mut found = self.tail_in_order(from, capacity);
+        for (index, live) in self.snapshot.segments.iter().enumerate() {
+            let mut place = live.segment.place_from(from)?;
+            let mut taken = 0;
+            while taken < capacity && place < live.segment.places() {
+                let (id, row) = live.segment.at_place(place)?;
+                if !live.hidden.hides(row) {
+                    found.push((id, Place::Sealed(index, row)));
+                    taken += 1;
+                }
+                place += 1;
+            }
+        }
+        // Every source gave its first `capacity`; the first `capacity` of all are among them.
+        found.sort_unstable_by_key(|(id, _)| *id);
+        found.truncate(capacity);
+        Ok(found)
+    }
+
+    fn tail_in_order(&self, from: u64, capacity: usize) -> Vec<(u64, Place)> {
+        let Some(tail) = &self.snapshot.tail else { return Vec::new() };
+        let is_live = |row: &u32| !self.snapshot.tail_hidden.hides(*row);
+        let first = if tail.ids.is_run() { from.saturating_sub(tail.ids.run_first()) } else { 0 };
+        let first = u32::try_from(first).unwrap_or(u32::MAX).min(self.visible);
+        let rows = (first..self.visible).filter(is_live).map(|row| (tail.ids.id_of(row), Place::Tail(row)));
+        if tail.ids.is_run() {
+            return rows.take(capacity).collect();
+        }
+        let mut rows: Vec<(u64, Place)> = rows.filter(|(id, _)| *id >= from).collect();
+        if rows.len() > capacity && capacity > 0 {
+            rows.select_nth_unstable_by_key(capacity - 1, |(id, _)| *id);
+            rows.truncate(capacity);
+        }
+        rows
+    }
+
+    /// The k nearest live vectors of each query by an exact scan; `queries: [nq][dim]`, `tops: [nq]`. With `allowed`
+    /// only those ids count.
+    pub fn nearest(&self, queries: &[f32], metric: Metric, allowed: Option<&[u64]>, tops: &mut [TopK]) -> Result<()> {
+        let dim = self.snapshot.dim;
+        let norms: Vec<f32> = queries.chunks_exact(dim).map(|query| kernels::dot(query, query)).collect();
+        let mut row = vec![0.0; dim];
+        let mut scratch = Scratch::default();
+        let mut visit = |id: u64, row: &[f32]| {
+            for ((query, norm), top) in queries.chunks_exact(dim).zip(&norms).zip(tops.iter_mut()) {
+                top.offer(kernels::distance(metric, query, *norm, row), id);
+            }
+        };
+        if let Some(allowed) = allowed {
+            let mut ids = allowed.to_vec();
+            ids.sort_unstable();
+            ids.dedup();
+            for id in ids {
+                if let Some(place) = self.locate(id)? {
+                    self.read(place, &mut scratch, &mut row)?;
+                    visit(id, &row);
+                }
+            }
+            return Ok(());
+        }
+        for live in &self.snapshot.segments {
+            for number in (0..live.segment.rows()).filter(|number| !live.hidden.hides(*number)) {
+                live.read(number, &mut scratch, &mut row)?;
+                visit(live.segment.id_of(number)?, &row);
+            }
+        }
+        if let Some(tail) = &self.snapshot.tail {
+            for number in (0..self.visible).filter(|number| !self.snapshot.tail_hidden.hides(*number)) {
+                kernels::floats(tail.row(number), &mut row);
+                visit(tail.ids.id_of(number), &row);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,287 @@
+//! The store: the life of a directory from open to close.
+//!
+//! One writer at a time holds the [`Writer`]; readers load the published [`Snapshot`] and never wait. `open` recovers,
+//! `writer` takes calls, `durable` brings them to the disk, `upkeep` compresses and compacts with `rewrite`, `report`
+//! measures.
+
+mod durable;
+mod open;
+mod report;
+mod rewrite;
+mod upkeep;
+mod writer;
+
+pub use report::{Stats, VerifyReport};
+pub use upkeep::{CompressOptions, CompressReport};
+
+use crate::error::{Error, Result};
+use crate::format::NO_ID;
+use crate::kernels::{self, Metric};
+use crate::os::{Dir, open_or_create_dir};
+use crate::search::TopK;
+use crate::snapshot::Snapshot;
+use arc_swap::ArcSwap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use writer::Writer;
+
+/// When a call is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncMode {
+    /// When the next `commit` returns.
+    #[default]
+    Commit = 0,
+    /// When the call itself returns.
+    Each = 1,
+    /// When the log is sealed, at `compress`, `compact` and `close`; after a crash, a prefix of the calls.
+    None = 2,
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Reads and writes; made if it is not there.
+    #[default]
+    ReadWriteCreate = 0,
+    /// Reads and writes; must be there.
+    ReadWrite = 1,
+    /// Reads only, beside a writer or without one.
+    ReadOnly = 2,
+    /// Reads and writes; must not be there.
+    CreateNew = 3,
+}
+
+/// What `open` is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Distance of `search`; `None`: the store's, and L2 for a new one.
+    pub metric: Option<Metric>,
+    /// When calls are durable.
+    pub sync: SyncMode,
+    /// How the store is opened.
+    pub mode: Mode,
+    /// Threads a call may use; 0: all cores.
+    pub threads: u32,
+}
+
+/// Sizes that tests make small; not part of the C ABI.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// The log is sealed when it is this long.
+    pub seal_bytes: u64,
+    /// A close seals a log longer than this, so that the next open need not read it.
+    pub close_seal_bytes: u64,
+    /// Rows are written to the file when this much is buffered.
+    pub buffer_bytes: usize,
+    /// The name of a new store, for files that must come out the same each time.
+    pub store: Option<[u8; 16]>,
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        Tuning { seal_bytes: 64 << 20, close_seal_bytes: 256 << 10, buffer_bytes: 1 << 20, store: None }
+    }
+}
+
+/// What `search` is told beyond the queries.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SearchOptions<'a> {
+    /// Only these ids count; `None`: all.
+    pub allow_ids: Option<&'a [u64]>,
+}
+
+/// An open store. Any thread may call anything.
+#[derive(Debug)]
+pub struct Store {
+    dir: Arc<dyn Dir>,
+    dim: u32,
+    metric: Metric,
+    threads: u32,
+    name: [u8; 16],
+    read_only: bool,
+    published: Arc<ArcSwap<Snapshot>>,
+    /// `None` on a read-only or closed store.
+    writer: Mutex<Option<Writer>>,
+    /// One compress or compact at a time; taken before `writer`.
+    upkeep: Mutex<()>,
+}
+
+impl Store {
+    /// Opens the store in the directory `path`, recovering what a crash left. `dim` 0 takes the store's.
+    pub fn open(path: &Path, dim: u32, options: &Options) -> Result<Store> {
+        let creates = matches!(options.mode, Mode::ReadWriteCreate | Mode::CreateNew);
+        open::check_dim(dim, creates && !path.exists())?;
+        let dir = open_or_create_dir(path, creates)?;
+        Store::open_in(Box::new(dir), dim, options)
+    }
+
+    /// Opens a store through any door.
+    pub fn open_in(dir: Box<dyn Dir>, dim: u32, options: &Options) -> Result<Store> {
+        Store::open_tuned(dir, dim, options, Tuning::default())
+    }
+
+    /// Opens a store with other sizes than the usual ones.
+    #[doc(hidden)]
+    pub fn open_tuned(dir: Box<dyn Dir>, dim: u32, options: &Options, tuning: Tuning) -> Result<Store> {
+        open::open(Arc::from(dir), dim, options, tuning)
+    }
+
+    /// Floats a vector.
+    pub fn dim(&self) -> u32 {
+        self.dim
+    }
+
+    /// Distance of `search`.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Live vectors.
+    pub fn count(&self) -> u64 {
+        self.published.load().view().count()
+    }
+
+    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up behind the largest ever given. All or
+    /// nothing; returns the first id.
+    pub fn insert(&self, ids: Option<&[u64]>, vectors: &[f32]) -> Result<u64> {
+        self.check_vectors(ids, vectors)?;
+        self.write(|writer| writer.insert(ids, vectors))
+    }
+
+    /// Puts `vectors: [n][dim]` under `ids`, in place of what is stored there. All or nothing.
+    pub fn upsert(&self, ids: &[u64], vectors: &[f32]) -> Result<()> {
+        self.check_vectors(Some(ids), vectors)?;
+        self.write(|writer| writer.upsert(ids, vectors))
+    }
+
+    /// Deletes those of `ids` that are stored; returns how many were.
+    pub fn delete(&self, ids: &[u64]) -> Result<u64> {
+        self.write(|writer| writer.delete(ids))
+    }
+
+    /// Makes every call so far durable (but for `SyncMode::None`, where it only hands them to the system).
+    pub fn commit(&self) -> Result<()> {
+        self.write(Writer::commit)
+    }
+
+    /// Commits and lets the directory go. A second close is `Ok`; reads under way on other threads finish.
+    pub fn close(&self) -> Result<()> {
+        let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.lock_writer().take() {
+            Some(writer) => writer.close(),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses writes from now on; reads go on.
+    pub fn poison(&self, why: &str) {
+        if let Some(writer) = self.lock_writer().as_mut() {
+            writer.fail(why);
+        }
+    }
+
+    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found`, missing rows are zeroed and told there; without,
+    /// a missing id is an error and nothing is written.
+    pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
+        self.published.load().view().get(ids, out, found)
+    }
+
+    /// Tells for each of `ids` whether it is stored, in `found: [ids]`.
+    pub fn contains(&self, ids: &[u64], found: &mut [u8]) -> Result<()> {
+        let snapshot = self.published.load();
+        let view = snapshot.view();
+        let places: Result<Vec<_>> = ids.iter().map(|id| view.locate(*id)).collect();
+        for (flag, place) in found.iter_mut().zip(places?) {
+            *flag = u8::from(place.is_some());
+        }
+        Ok(())
+    }
+
+    /// Reads the next vectors in ascending order of id into `ids` and `vectors: [ids][dim]`; returns how many, 0 at the
+    /// end. `position` is the smallest id to look at; what lives through the whole scan is seen once.
+    pub fn scan(&self, position: &mut u64, ids: &mut [u64], vectors: Option<&mut [f32]>) -> Result<usize> {
+        let snapshot = self.published.load_full();
+        let view = snapshot.view();
+        let found = view.in_order(*position, ids.len())?;
+        if let Some(vectors) = vectors {
+            let mut scratch = crate::snapshot::Scratch::default();
+            for ((_, place), row) in found.iter().zip(vectors.chunks_exact_mut(self.dim as usize)) {
+                view.read(*place, &mut scratch, row)?;
+            }
+        }
+        for (slot, (id, _)) in ids.iter_mut().zip(&found) {
+            *slot = *id;
+        }
+        if let Some((last, _)) = found.last() {
+            *position = last + 1;
+        }
+        Ok(found.len())
+    }
+
+    /// The k nearest vectors of each of `queries: [nq][dim]`, by an exact scan of raw and decoded rows, into
+    /// `ids: [nq][k]` and `distances: [nq][k]`, nearest first; places left over hold `NO_ID` and NaN.
+    pub fn search(
+        &self,
+        queries: &[f32],
+        k: usize,
+        options: &SearchOptions,
+        ids: &mut [u64],
+        distances: &mut [f32],
+    ) -> Result<()> {
+        check_finite(queries, self.dim as usize)?;
+        let snapshot = self.published.load_full();
+        let mut tops = vec![TopK::new(k); queries.len() / self.dim as usize];
+        snapshot.view().nearest(queries, self.metric, options.allow_ids, &mut tops)?;
+        if k == 0 {
+            return Ok(());
+        }
+        for ((top, ids), distances) in tops.into_iter().zip(ids.chunks_exact_mut(k)).zip(distances.chunks_exact_mut(k))
+        {
+            ids.fill(NO_ID);
+            distances.fill(f32::NAN);
+            for ((neighbour, id), distance) in top.into_sorted().iter().zip(ids).zip(distances) {
+                (*id, *distance) = (neighbour.id, neighbour.distance);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_vectors(&self, ids: Option<&[u64]>, vectors: &[f32]) -> Result<()> {
+        let dim = self.dim as usize;
+        let rows = vectors.len() / dim;
+        if rows * dim != vectors.len() || ids.is_some_and(|ids| ids.len() != rows) {
+            let (ids, floats) = (ids.map_or(rows, <[u64]>::len), vectors.len());
+            return Err(Error::InvalidArgument(format!("{ids} ids with {floats} floats of dim {dim}")));
+        }
+        check_finite(vectors, dim)
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            let mut writer = poisoned.into_inner();
+            if let Some(writer) = writer.as_mut() {
+                writer.fail("a panic while writing");
+            }
+            writer
+        })
+    }
+
+    /// Runs one call on the writer, if there is one.
+    fn write<T>(&self, call: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        if self.read_only {
+            return Err(Error::IsReadOnly);
+        }
+        match self.lock_writer().as_mut() {
+            Some(writer) => writer.check().and_then(|()| call(writer)),
+            None => Err(Error::InvalidArgument("the store is closed".into())),
+        }
+    }
+}
+
+fn check_finite(vectors: &[f32], dim: usize) -> Result<()> {
+    match kernels::first_not_finite(vectors) {
+        None => Ok(()),
+        Some(at) => Err(Error::NotFinite { row: at / dim, column: at % dim, value: vectors[at] }),
+    }
+}

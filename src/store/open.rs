@@ -1,0 +1,398 @@
+//! Opening: which files are the store, what a crash left, and a writer or a reader to go on with (format.md §9).
+//!
+//! Recovery is idempotent and its cost is bounded by the active log. What a manifest calls clean is taken as it stands;
+//! anything else of the log is copied, frame by proven frame, into a new log that is synced and listed before the old one
+//! goes: a checksum read back through the page cache proves nothing about the disk.
+
+use super::writer::{Start, Writer};
+use super::{Mode, Options, Store, Tuning};
+use crate::codec::Codebook;
+use crate::error::{Error, Result};
+use crate::format::{
+    DIM_MAX, Extent, FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry, to_usize,
+};
+use crate::ids::RowIds;
+use crate::kernels::Metric;
+use crate::log::{self, Examined, FrameRead, Log, Reader};
+use crate::manifest;
+use crate::manifest::Loaded;
+use crate::os::{Access, Appender, Dir, File, Lock};
+use crate::sealed::{Sealed, missing_is_corrupt};
+use crate::segment::Segment;
+use crate::snapshot::{Live, Snapshot};
+use crate::tail::{Chunk, Tail, TailIds};
+use crate::tombstones::{self, Tombstones};
+use arc_swap::ArcSwap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
+
+/// How often a read-only open starts again when the writer replaced files under it.
+const READER_TRIES: usize = 16;
+
+pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
+    if dim > DIM_MAX || (is_new && dim == 0) {
+        return Err(Error::InvalidArgument(format!("dim: found {dim}, expected 1 to {DIM_MAX}")));
+    }
+    Ok(())
+}
+
+pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tuning) -> Result<Store> {
+    check_dim(dim, false)?;
+    let has_store = look_around(dir.as_ref())?;
+    if options.mode == Mode::ReadOnly {
+        return open_reader(dir, dim, options);
+    }
+    if !has_store {
+        if options.mode == Mode::ReadWrite {
+            return Err(Error::NotAStore("no store here, and the mode does not create one".into()));
+        }
+        check_dim(dim, true)?;
+    }
+    let lock = dir.lock(LOCK_NAME)?;
+    let Loaded { manifest, is_whole } = manifest::load(dir.as_ref())?;
+    let manifest = match manifest {
+        Some(_) if options.mode == Mode::CreateNew => {
+            return Err(Error::InvalidArgument("a store exists here, and the mode is to create a new one".into()));
+        }
+        Some(found) => {
+            check_same(&found, dim, options)?;
+            found
+        }
+        None => create(dir.as_ref(), dim, options, &tuning)?,
+    };
+    open_writer(dir, lock, manifest, is_whole, options, tuning)
+}
+
+/// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
+fn look_around(dir: &dyn Dir) -> Result<bool> {
+    let names = dir.names()?;
+    if names.iter().any(|name| MANIFEST_NAMES.contains(&name.as_str())) {
+        return Ok(true);
+    }
+    if let Some(orphan) = names.iter().find(|name| Kind::parse(name).is_some()) {
+        return Err(Error::corrupt(orphan, "a segment without a manifest: both manifests are missing"));
+    }
+    match names.iter().find(|name| *name != LOCK_NAME) {
+        Some(foreign) => Err(Error::NotAStore(format!("the directory holds {foreign} and no manifest: not a store"))),
+        None => Ok(false),
+    }
+}
+
+fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result<Manifest> {
+    check_dim(dim, true)?;
+    if dir.names()?.iter().any(|name| Kind::parse(name).is_some()) {
+        return Err(Error::corrupt(MANIFEST_NAMES[0], "segments, and no sound manifest"));
+    }
+    let manifest = Manifest {
+        store: tuning.store.unwrap_or_else(random_name),
+        generation: 1,
+        dim,
+        metric: options.metric.unwrap_or(Metric::L2) as u32,
+        next_file: 2,
+        log: 1,
+        log_clean: 0,
+        base_seq: 0,
+        base_next_id: 0,
+        files: Vec::new(),
+    };
+    manifest::store(dir, &manifest)?;
+    Ok(manifest)
+}
+
+/// Sixteen bytes that no other store has. `RandomState` draws its keys from the system.
+fn random_name() -> [u8; 16] {
+    let (left, right) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
+    let mut name = [0; 16];
+    name[..8].copy_from_slice(&left.to_le_bytes());
+    name[8..].copy_from_slice(&right.to_le_bytes());
+    name
+}
+
+fn check_same(manifest: &Manifest, dim: u32, options: &Options) -> Result<()> {
+    if dim != 0 && dim != manifest.dim {
+        return Err(Error::DimMismatch { found: dim, expected: manifest.dim });
+    }
+    match options.metric {
+        Some(metric) if metric as u32 != manifest.metric => {
+            Err(Error::MetricMismatch { found: metric as i32, expected: manifest.metric as i32 })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn store_of(
+    dir: Arc<dyn Dir>,
+    manifest: &Manifest,
+    options: &Options,
+    published: Arc<ArcSwap<Snapshot>>,
+) -> Result<Store> {
+    let metric = i32::try_from(manifest.metric).ok().and_then(Metric::from_i32);
+    let metric = metric.ok_or_else(|| Error::corrupt(MANIFEST_NAMES[0], format!("metric {}", manifest.metric)))?;
+    Ok(Store {
+        dir,
+        dim: manifest.dim,
+        metric,
+        threads: options.threads,
+        name: manifest.store,
+        read_only: options.mode == Mode::ReadOnly,
+        published,
+        writer: Mutex::new(None),
+        upkeep: Mutex::new(()),
+    })
+}
+
+fn open_writer(
+    dir: Arc<dyn Dir>,
+    lock: Box<dyn Lock>,
+    manifest: Manifest,
+    is_whole: bool,
+    options: &Options,
+    tuning: Tuning,
+) -> Result<Store> {
+    let snapshot = open_sealed(dir.as_ref(), &manifest)?;
+    let found = find_log(dir.as_ref(), &manifest)?;
+    // Nothing is written before everything listed was found sound.
+    if !is_whole {
+        manifest::store(dir.as_ref(), &manifest)?;
+    }
+    remove_unlisted(dir.as_ref(), &manifest)?;
+    let published = Arc::new(ArcSwap::from_pointee(snapshot));
+    let store = store_of(Arc::clone(&dir), &manifest, options, Arc::clone(&published))?;
+    let start = Start { dir, lock, manifest, sync: options.sync, tuning, published };
+    let mut writer = Writer::new(start);
+    writer.recover(found)?;
+    *store.lock_writer() = Some(writer);
+    Ok(store)
+}
+
+/// Opens the sealed files of a manifest; the tail comes later.
+fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
+    let (listed, marks): (Vec<&SegmentEntry>, Vec<&SegmentEntry>) =
+        manifest.files.iter().partition(|entry| entry.kind != Kind::Tombstones);
+    let rows: Vec<(u64, u64)> = listed.iter().map(|entry| (entry.id, entry.rows)).collect();
+    let hidden = match marks.as_slice() {
+        [] => vec![Tombstones::default(); listed.len()],
+        [entry] => tombstones::read(&Sealed::open(dir, entry)?, &rows)?,
+        more => return Err(Error::corrupt(MANIFEST_NAMES[0], format!("{} tombstone files, expected 1", more.len()))),
+    };
+    let mut segments = Vec::with_capacity(listed.len());
+    for (entry, hidden) in listed.into_iter().zip(hidden) {
+        segments.push(Arc::new(open_live(dir, entry, manifest.store, manifest.dim, hidden)?));
+    }
+    Ok(Snapshot {
+        generation: manifest.generation,
+        dim: manifest.dim as usize,
+        segments,
+        tail: None,
+        tail_hidden: Tombstones::default(),
+        visible: AtomicU32::new(0),
+    })
+}
+
+/// Opens one sealed segment and what its codes mean.
+pub(super) fn open_live(
+    dir: &dyn Dir,
+    entry: &SegmentEntry,
+    store: [u8; 16],
+    dim: u32,
+    hidden: Tombstones,
+) -> Result<Live> {
+    let segment = Segment::open(dir, entry, store, dim)?;
+    let mut codebook = None;
+    if segment.is_coded() {
+        let book = Codebook::from_bytes(segment.name(), segment.codebook()?)?;
+        let found = (book.dim(), book.symbols(), book.side_bytes());
+        let expected = (dim as usize, segment.footer().symbols as usize, segment.footer().side_bytes as usize);
+        if found != expected {
+            let what = format!("codebook of (dim, symbols, side bytes) {found:?}, expected {expected:?}");
+            return Err(Error::corrupt(segment.name(), what));
+        }
+        codebook = Some(Arc::new(book));
+    }
+    Ok(Live { segment: Arc::new(segment), codebook, hidden })
+}
+
+/// Removes files of our own pattern that no manifest lists: a crash left them half made, or replaced and not yet gone.
+fn remove_unlisted(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
+    let listed = manifest::listed(manifest);
+    for name in dir.names()?.into_iter().filter(|name| Kind::parse(name).is_some() && !listed.contains(name)) {
+        dir.remove(&name)?;
+    }
+    Ok(())
+}
+
+/// What was found where the active log should be.
+#[derive(Debug)]
+pub(super) enum FoundLog {
+    /// No such file: nothing was written since the manifest.
+    Missing,
+    /// A file whose header never became whole: nothing in it was acknowledged.
+    Unborn,
+    /// A log, and where it ends.
+    Log(Box<dyn File>, Examined),
+}
+
+fn find_log(dir: &dyn Dir, manifest: &Manifest) -> Result<FoundLog> {
+    let name = Kind::Log.file_name(manifest.log);
+    let file = match dir.open(&name, Access::Read) {
+        Err(error) if error.is_missing() && manifest.log_clean == 0 => return Ok(FoundLog::Missing),
+        other => other.map_err(|error| missing_is_corrupt(error, &name))?,
+    };
+    let length = file.length()?;
+    let mut bytes = [0; HEADER_BYTES];
+    let header = if length < HEADER_BYTES as u64 {
+        Err(Error::corrupt(&name, format!("{length} bytes, expected a header of {HEADER_BYTES}")))
+    } else {
+        file.read_at(&mut bytes, 0)?;
+        FileHeader::decode(&name, &bytes)
+    };
+    let header = match header {
+        Err(error @ Error::Corrupt { .. }) if manifest.log_clean > 0 => return Err(error),
+        Err(Error::Corrupt { .. }) => {
+            log::refuse_lost_calls(file.as_ref(), manifest.log, 0, length, manifest.base_seq)?;
+            return Ok(FoundLog::Unborn);
+        }
+        other => other?,
+    };
+    let expected = FileHeader {
+        kind: Kind::Log,
+        store: manifest.store,
+        id: manifest.log,
+        dim: manifest.dim,
+        metric: manifest.metric,
+        base_seq: manifest.base_seq,
+    };
+    if header != expected {
+        return Err(Error::corrupt(&name, format!("header {header:?}, expected {expected:?}")));
+    }
+    let examined = log::examine(file.as_ref(), &header)?;
+    if examined.good_end < manifest.log_clean {
+        let (end, clean) = (examined.good_end, manifest.log_clean);
+        return Err(Error::corrupt(&name, format!("no sound frame at byte {end}; {clean} bytes were closed cleanly")));
+    }
+    Ok(FoundLog::Log(file, examined))
+}
+
+impl Writer {
+    /// Brings the log's calls into the tail, and leaves a log that can be appended to.
+    fn recover(&mut self, found: FoundLog) -> Result<()> {
+        match found {
+            FoundLog::Missing => Ok(()),
+            FoundLog::Unborn => self.install(self.published.load().segments.clone(), true),
+            FoundLog::Log(file, examined) => {
+                let clean = self.manifest.log_clean;
+                if clean == examined.good_end && clean == examined.length {
+                    self.go_on(file.as_ref(), &examined)
+                } else {
+                    self.copy_forward(file.as_ref(), &examined)
+                }
+            }
+        }
+    }
+
+    /// The log was closed cleanly: its rows are read where they lie, and it is appended to.
+    fn go_on(&mut self, file: &dyn File, examined: &Examined) -> Result<()> {
+        let mut state = self.published.load().copy();
+        let next_id = replay_in_place(&mut state, file, examined, examined.good_end, self.next_id)?;
+        let rows = *state.visible.get_mut();
+        self.published.store(Arc::new(state));
+        self.adopt_calls(rows, examined.seq, next_id, examined.good_end);
+        let log = Log::reopen(self.dir.as_ref(), examined)?;
+        self.adopt_log(log);
+        Ok(())
+    }
+
+    /// Copies the proven frames into a new log, which takes the old one's place.
+    fn copy_forward(&mut self, file: &dyn File, examined: &Examined) -> Result<()> {
+        let old = self.manifest.log;
+        self.manifest.log = self.new_file();
+        self.recovering = true;
+        let mut reader = Reader::new(file, &examined.header)?;
+        while reader.offset < examined.good_end {
+            match reader.next()? {
+                Some((_, frame)) => self.replay(&frame)?,
+                None => return Err(Error::corrupt(file.name(), "frames changed while they were read")),
+            }
+        }
+        self.commit_durably()?;
+        self.recovering = false;
+        self.manifest.generation += 1;
+        self.manifest.log_clean = 0;
+        self.dir.sync()?;
+        manifest::store(self.dir.as_ref(), &self.manifest)?;
+        self.forget_file(&Kind::Log.file_name(old));
+        Ok(())
+    }
+}
+
+/// Brings the calls of a log up to byte `end` into `state`, their rows mapped where they lie; returns the next free id.
+fn replay_in_place(
+    state: &mut Snapshot,
+    file: &dyn File,
+    examined: &Examined,
+    end: u64,
+    mut next_id: u64,
+) -> Result<u64> {
+    let begin = HEADER_BYTES as u64;
+    let extents: Vec<Extent> = examined.extents().iter().copied().filter(|extent| extent.offset < end).collect();
+    let stride = state.dim * 4;
+    let none = Appender::new(1).ok_or(Error::OutOfMemory(1))?.reader();
+    let rows = extents.last().map_or(0, |extent| extent.first_row + extent.rows);
+    let chunk = Chunk::new(extents, begin, file.map(begin, to_usize(end - begin)?)?);
+    let chunks = chunk.into_iter().map(Arc::new).collect();
+    state.tail = Some(Tail { stride, chunks, buffer: none, buffer_row: rows, ids: Arc::new(TailIds::new(next_id)) });
+    let mut reader = Reader::new(file, &examined.header)?;
+    let mut row = 0;
+    while reader.offset < end {
+        match reader.next()? {
+            Some((_, frame)) => next_id = replay_frame(state, &frame, &mut row, next_id)?,
+            None => return Err(Error::corrupt(file.name(), "frames changed while they were read")),
+        }
+    }
+    state.visible = AtomicU32::new(row);
+    Ok(next_id)
+}
+
+fn replay_frame(state: &mut Snapshot, frame: &FrameRead, row: &mut u32, mut next_id: u64) -> Result<u64> {
+    let (mut put, mut deleted) = (0, 0);
+    for (index, count) in frame.operations().into_iter().enumerate() {
+        if index % 2 == 1 {
+            state.delete(*row, (deleted..deleted + count).map(|index| frame.deleted(index)))?;
+            deleted += count;
+            continue;
+        }
+        let ids: Vec<u64> = (put..put + count).map(|index| frame.id(index)).collect();
+        state.name_rows(*row, count, RowIds::of(&ids), next_id)?;
+        next_id = ids.iter().map(|id| id.saturating_add(1)).max().unwrap_or(0).max(next_id);
+        (put, *row) = (put + count, *row + count);
+    }
+    Ok(next_id)
+}
+
+/// Opens without a lock and without a write. When the writer swaps files meanwhile, starts again.
+fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> {
+    let mut last = None;
+    for _ in 0..READER_TRIES {
+        let before = manifest::load(dir.as_ref())?.manifest;
+        let before = before.ok_or_else(|| Error::NotAStore("no store here to read".into()))?;
+        check_same(&before, dim, options)?;
+        let opened = read_state(dir.as_ref(), &before);
+        let after = manifest::load(dir.as_ref())?.manifest;
+        if after.is_some_and(|after| after.generation == before.generation) {
+            let published = Arc::new(ArcSwap::from_pointee(opened?));
+            return store_of(dir, &before, options, published);
+        }
+        last = opened.err();
+    }
+    Err(last.unwrap_or_else(|| Error::Locked("the writer replaced files faster than they could be opened".into())))
+}
+
+fn read_state(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
+    let mut state = open_sealed(dir, manifest)?;
+    if let FoundLog::Log(file, examined) = find_log(dir, manifest)? {
+        let end = examined.committed_end.max(manifest.log_clean);
+        replay_in_place(&mut state, file.as_ref(), &examined, end, manifest.base_next_id)?;
+    }
+    Ok(state)
+}

@@ -1,0 +1,138 @@
+//! What the store tells of itself: counts, bytes as the file system has them, and a check of every byte.
+
+use super::Store;
+use crate::error::{Error, Result};
+use crate::format::{HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES};
+use crate::kernels::Metric;
+use crate::log::Reader;
+use crate::os::Access;
+use crate::{manifest, sealed};
+
+/// Counts and sizes of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    /// Live vectors.
+    pub vectors: u64,
+    /// Rows that `compact` would give back.
+    pub deleted: u64,
+    /// Bytes of all files of the directory, measured.
+    pub bytes_on_disk: u64,
+    /// vectors × dim × 4.
+    pub raw_bytes: u64,
+    /// Sealed segments.
+    pub segments: u64,
+    /// Live vectors stored as inserted.
+    pub raw_vectors: u64,
+    /// Live vectors stored as codes.
+    pub compressed_vectors: u64,
+    /// Number of the manifest.
+    pub generation: u64,
+    /// Floats a vector.
+    pub dim: u32,
+    /// Distance of `search`.
+    pub metric: Metric,
+}
+
+/// What `verify` read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VerifyReport {
+    /// Files read.
+    pub files: u64,
+    /// Blocks or frames proven.
+    pub blocks: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Live vectors.
+    pub vectors: u64,
+}
+
+impl Store {
+    /// Counts and sizes as they are now.
+    pub fn stats(&self) -> Result<Stats> {
+        let snapshot = self.published.load_full();
+        let vectors = snapshot.view().count();
+        let coded = snapshot.segments.iter().filter(|live| live.codebook.is_some());
+        let compressed_vectors: u64 = coded.map(|live| live.count()).sum();
+        Ok(Stats {
+            vectors,
+            deleted: snapshot.hidden(),
+            bytes_on_disk: self.bytes_on_disk()?,
+            raw_bytes: vectors * u64::from(self.dim) * 4,
+            segments: snapshot.segments.len() as u64,
+            raw_vectors: vectors - compressed_vectors,
+            compressed_vectors,
+            generation: snapshot.generation,
+            dim: self.dim,
+            metric: self.metric,
+        })
+    }
+
+    /// Bytes of the store's files: of each the greater of its length and what it occupies.
+    pub(super) fn bytes_on_disk(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for name in self.dir.names()?.iter().filter(|name| is_ours(name)) {
+            match self.dir.open(name, Access::Read) {
+                // The writer may remove a replaced file at any time.
+                Err(error) if error.is_missing() => {}
+                file => bytes += file?.occupied()?,
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Reads every byte the store has, from the files, and checks it. Damage is told with file and block.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        // Held so that no file is swapped away while it is read.
+        let _upkeep = self.upkeep.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let writer = self.lock_writer();
+        let loaded = manifest::load(self.dir.as_ref())?;
+        let Some(manifest) = loaded.manifest else {
+            return Err(Error::corrupt(MANIFEST_NAMES[0], "no sound manifest"));
+        };
+        if !loaded.is_whole && writer.is_some() {
+            return Err(Error::corrupt(MANIFEST_NAMES[1], "the two manifests differ"));
+        }
+        let mut report = VerifyReport { vectors: self.count(), ..VerifyReport::default() };
+        for name in MANIFEST_NAMES {
+            report.files += 1;
+            report.blocks += 1;
+            report.bytes += self.dir.open(name, Access::Read)?.length()?;
+        }
+        for entry in &manifest.files {
+            report.files += 1;
+            report.bytes += entry.length;
+            report.blocks += sealed::verify(self.dir.as_ref(), entry)?;
+        }
+        match &*writer {
+            Some(writer) => self.verify_log(writer.log_id_and_length(), &mut report)?,
+            None => self.verify_log((manifest.log, manifest.log_clean), &mut report)?,
+        }
+        Ok(report)
+    }
+
+    /// Checks every frame of the active log up to the length its writer knows.
+    fn verify_log(&self, (id, length): (u64, u64), report: &mut VerifyReport) -> Result<()> {
+        if length == 0 {
+            return Ok(());
+        }
+        let name = Kind::Log.file_name(id);
+        let file = self.dir.open(&name, Access::Read)?;
+        let mut bytes = [0; HEADER_BYTES];
+        file.read_at(&mut bytes, 0)?;
+        let header = crate::format::FileHeader::decode(&name, &bytes)?;
+        let mut reader = Reader::new(file.as_ref(), &header)?;
+        while reader.offset < length {
+            if reader.next()?.is_none() {
+                return Err(Error::corrupt(&name, format!("frame at byte {}: not sound", reader.offset)));
+            }
+            report.blocks += 1;
+        }
+        report.files += 1;
+        report.bytes += length;
+        Ok(())
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name == LOCK_NAME || MANIFEST_NAMES.contains(&name) || Kind::parse(name).is_some()
+}

@@ -1,0 +1,207 @@
+//! Writing live rows anew, in order of id, as one sealed file: synced, read back and checked before anyone relies on it.
+
+use super::open::open_live;
+use crate::codec::{Codebook, block};
+use crate::error::{Error, Result};
+use crate::format::{FileHeader, Measured, SegmentEntry};
+use crate::os::Dir;
+use crate::sealed;
+use crate::segment::{BLOCK_ROWS, SegmentWriter};
+use crate::snapshot::{Live, Place, Scratch, Snapshot, View};
+use crate::tombstones::Tombstones;
+use std::sync::Arc;
+
+/// Rows written at a time; whole blocks.
+const BATCH_ROWS: usize = 4096;
+/// Rows read back and compared after a file is written.
+const CHECKED_ROWS: usize = 64;
+
+/// What the rows become.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// They stay as inserted.
+    Raw,
+    /// Codes of this book; codes of the same book are copied.
+    Coded(Arc<Codebook>),
+}
+
+/// One file to be written from the live rows of `source`.
+#[derive(Debug)]
+pub(super) struct Rewrite<'a> {
+    pub(super) dir: &'a dyn Dir,
+    pub(super) header: FileHeader,
+    pub(super) source: &'a Snapshot,
+    pub(super) target: Target,
+    pub(super) threads: usize,
+}
+
+impl Rewrite<'_> {
+    /// Writes, syncs and checks the file; `None` where no row is live. `progress` is told the rows done. On an error no
+    /// file is left.
+    pub(super) fn run(&self, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Option<SegmentEntry>> {
+        if self.source.view().count() == 0 {
+            return Ok(None);
+        }
+        let written = self.write(progress).and_then(|entry| self.check(entry));
+        if written.is_err() {
+            // The next open would remove it as well.
+            let _ = self.dir.remove(&self.header.kind.file_name(self.header.id));
+        }
+        written.map(Some)
+    }
+
+    fn write(&self, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<SegmentEntry> {
+        let mut writer = match &self.target {
+            Target::Raw => SegmentWriter::raw(self.dir, self.header.clone())?,
+            Target::Coded(book) => {
+                let (symbols, side) = (book.symbols() as u32, book.side_bytes() as u32);
+                SegmentWriter::coded(self.dir, self.header.clone(), book.to_bytes(), symbols, side)?
+            }
+        };
+        let view = self.source.view();
+        let mut measured = self.copied_error();
+        let mut ids: Vec<u64> = Vec::new();
+        loop {
+            let from = ids.last().map_or(0, |last| last + 1);
+            let batch = view.in_order(from, BATCH_ROWS)?;
+            if batch.is_empty() {
+                return writer.finish(&ids, measured);
+            }
+            match &self.target {
+                Target::Raw => batch.iter().try_for_each(|(_, place)| writer.write(view.raw_bytes(*place)?))?,
+                Target::Coded(book) => self.write_codes(&mut writer, book, view, &batch, &mut measured)?,
+            }
+            ids.extend(batch.iter().map(|(id, _)| *id));
+            progress(ids.len() as u64)?;
+        }
+    }
+
+    /// The error of codes that are copied, as it was measured when they were made. Where some of their rows are gone the
+    /// sums shrink in proportion.
+    fn copied_error(&self) -> Measured {
+        let mut sum = Measured::default();
+        for live in self.source.segments.iter().filter(|live| self.is_copied(live)) {
+            let (measured, share) =
+                (live.segment.footer().measured, live.count() as f64 / f64::from(live.segment.rows()));
+            sum.energy += measured.energy * share;
+            sum.error += measured.error * share;
+            sum.worst = sum.worst.max(measured.worst);
+        }
+        sum
+    }
+
+    fn is_copied(&self, live: &Live) -> bool {
+        matches!((&self.target, &live.codebook), (Target::Coded(book), Some(own)) if Arc::ptr_eq(book, own))
+    }
+
+    fn write_codes(
+        &self,
+        writer: &mut SegmentWriter,
+        book: &Codebook,
+        view: View,
+        batch: &[(u64, Place)],
+        measured: &mut Measured,
+    ) -> Result<()> {
+        let (dim, row_bytes) = (self.source.dim, book.row_bytes());
+        let mut codes = vec![0; batch.len() * row_bytes];
+        let (mut fresh, mut floats) = (Vec::new(), Vec::new());
+        let (mut scratch, mut code) = (Scratch::default(), Vec::new());
+        for (index, (_, place)) in batch.iter().enumerate() {
+            if let Place::Sealed(segment, row) = place
+                && self.is_copied(&self.source.segments[*segment])
+            {
+                self.source.segments[*segment].code(book, *row, &mut code)?;
+                codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(&code);
+                continue;
+            }
+            fresh.push(index);
+            floats.resize(floats.len() + dim, 0.0);
+            let start = floats.len() - dim;
+            view.read(*place, &mut scratch, &mut floats[start..])?;
+        }
+        let encoded = encode(book, &floats, self.threads, measured);
+        for (index, code) in fresh.into_iter().zip(encoded.chunks_exact(row_bytes)) {
+            codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(code);
+        }
+        let mut packed = vec![0; block::bytes(row_bytes)];
+        for rows in codes.chunks(BLOCK_ROWS * row_bytes) {
+            block::pack(rows, book.symbols(), book.side_bytes(), &mut packed);
+            writer.write(&packed)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the file back: every checksum from the disk, and a sample of rows against their source.
+    fn check(&self, entry: SegmentEntry) -> Result<SegmentEntry> {
+        sealed::verify(self.dir, &entry)?;
+        let live = open_live(self.dir, &entry, self.header.store, self.header.dim, Tombstones::default())?;
+        let view = self.source.view();
+        let (mut found, mut expected) = (vec![0.0; self.source.dim], vec![0.0; self.source.dim]);
+        let mut scratch = Scratch::default();
+        let step = (entry.rows as usize).div_ceil(CHECKED_ROWS);
+        for row in (0..live.segment.rows()).step_by(step) {
+            live.read(row, &mut scratch, &mut found)?;
+            let id = live.segment.id_of(row)?;
+            let Some(place) = view.locate(id)? else {
+                return Err(Error::corrupt(live.segment.name(), format!("row {row} has id {id}, which is not live")));
+            };
+            view.read(place, &mut scratch, &mut expected)?;
+            let is_copy = matches!(place, Place::Sealed(index, _) if self.is_copied(&self.source.segments[index]));
+            if let (Target::Coded(book), false) = (&self.target, is_copy) {
+                let mut code = vec![0; book.row_bytes()];
+                book.encode(&expected, &mut code);
+                book.decode(&code, &mut expected);
+            }
+            if found.iter().zip(&expected).any(|(left, right)| left.to_bits() != right.to_bits()) {
+                return Err(Error::corrupt(live.segment.name(), format!("row {row} (id {id}) reads back otherwise")));
+            }
+        }
+        Ok(entry)
+    }
+}
+
+/// Codes of `rows: [n][dim]`, and their error added to `measured`: the same whatever the number of threads.
+fn encode(book: &Codebook, rows: &[f32], threads: usize, measured: &mut Measured) -> Vec<u8> {
+    let (dim, row_bytes) = (book.dim(), book.row_bytes());
+    let count = rows.len() / dim;
+    let mut codes = vec![0; count * row_bytes];
+    let mut errors = vec![(0.0, 0.0); count];
+    let share = count.div_ceil(threads.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let parts = rows.chunks(share * dim).zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
+        let mut parts = parts.peekable();
+        while let Some(((rows, codes), errors)) = parts.next() {
+            if parts.peek().is_some() {
+                scope.spawn(move || encode_part(book, rows, codes, errors));
+            } else {
+                encode_part(book, rows, codes, errors);
+            }
+        }
+    });
+    for (energy, error) in errors {
+        measured.energy += energy;
+        measured.error += error;
+        if energy > 0.0 {
+            measured.worst = measured.worst.max((error / energy).sqrt());
+        }
+    }
+    codes
+}
+
+fn encode_part(book: &Codebook, rows: &[f32], codes: &mut [u8], errors: &mut [(f64, f64)]) {
+    book.encode(rows, codes);
+    let mut decoded = vec![0.0; book.dim()];
+    let pairs = rows.chunks_exact(book.dim()).zip(codes.chunks_exact(book.row_bytes()));
+    for ((row, code), slot) in pairs.zip(errors) {
+        book.decode(code, &mut decoded);
+        *slot = energy_and_error(row, &decoded);
+    }
+}
+
+/// ‖x‖² and ‖x − x̂‖².
+fn energy_and_error(row: &[f32], decoded: &[f32]) -> (f64, f64) {
+    row.iter().zip(decoded).fold((0.0, 0.0), |(energy, error), (x, decoded)| {
+        let (x, off) = (f64::from(*x), f64::from(*x) - f64::from(*decoded));
+        (energy + x * x, error + off * off)
+    })
+}

@@ -1,0 +1,245 @@
+//! The tail: rows of the active log as a reader sees them, while one writer appends.
+//!
+//! Rows are numbered in the order they came. A row below the count a reader took from its snapshot never changes again;
+//! rows above it may appear at any time and are not looked at. Nothing here locks.
+
+use crate::format::Extent;
+use crate::os::{Map, Published};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Frames that are in the file, mapped. The rows of several frames, with their places.
+#[derive(Debug)]
+pub struct Chunk {
+    first_row: u32,
+    extents: Vec<Extent>,
+    /// File offset of the first mapped byte.
+    base: u64,
+    map: Map,
+}
+
+impl Chunk {
+    /// `map` shows the file from byte `base`; `extents` (at least one) lie inside it.
+    pub fn new(extents: Vec<Extent>, base: u64, map: Map) -> Option<Chunk> {
+        let first_row = extents.first()?.first_row;
+        Some(Chunk { first_row, extents, base, map })
+    }
+
+    fn row(&self, row: u32, stride: usize) -> &[u8] {
+        let index = self.extents.partition_point(|extent| extent.first_row <= row).saturating_sub(1);
+        let extent = &self.extents[index];
+        let start = (extent.offset - self.base) as usize + (row - extent.first_row) as usize * stride;
+        &self.map[start..start + stride]
+    }
+}
+
+/// The rows of the active log at one structural state: what is mapped, and the buffer that fills.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    /// Bytes of a row.
+    pub stride: usize,
+    /// Rows in the file, oldest first.
+    pub chunks: Vec<Arc<Chunk>>,
+    /// Rows from `buffer_row` on, in memory.
+    pub buffer: Published,
+    /// First row of the buffer.
+    pub buffer_row: u32,
+    /// Id → row and row → id.
+    pub ids: Arc<TailIds>,
+}
+
+impl Tail {
+    /// The bytes of `row`, which the caller's snapshot says is visible.
+    pub fn row(&self, row: u32) -> &[u8] {
+        if row >= self.buffer_row {
+            let start = (row - self.buffer_row) as usize * self.stride;
+            return &self.buffer.bytes()[start..start + self.stride];
+        }
+        let index = self.chunks.partition_point(|chunk| chunk.first_row <= row).saturating_sub(1);
+        self.chunks[index].row(row, self.stride)
+    }
+}
+
+/// Ids of the tail. As long as they count up they cost nothing; the first that does not starts a hash table.
+///
+/// The table has open addressing over atomics: the writer stores the key, then the row; a reader that finds a row finds
+/// its key. Keys are never removed; a deleted row is hidden by the snapshot's tombstones. Where an id is put again, its
+/// newest row stands in `newest` and the row before it in `older`, for readers of an earlier snapshot.
+#[derive(Debug)]
+pub struct TailIds {
+    run_first: u64,
+    /// Rows `[0, run_rows)` have ids that count up from `run_first`; `u32::MAX` while the run goes on.
+    run_rows: AtomicU32,
+    newest: Table,
+    older: Table,
+    /// Ids of the rows behind the run.
+    listed: Vec<AtomicU64>,
+    listed_count: AtomicU32,
+}
+
+impl TailIds {
+    /// An empty tail whose first row will have id `run_first`.
+    pub fn new(run_first: u64) -> TailIds {
+        TailIds {
+            run_first,
+            run_rows: AtomicU32::new(u32::MAX),
+            newest: Table::new(0),
+            older: Table::new(0),
+            listed: Vec::new(),
+            listed_count: AtomicU32::new(0),
+        }
+    }
+
+    /// True if `count` more rows with listed ids fit without growing.
+    pub fn has_room(&self, count: usize) -> bool {
+        self.listed_count.load(Ordering::Relaxed) as usize + count <= self.listed.len()
+    }
+
+    /// A copy with room for at least `count` more listed ids; readers of the old one keep it.
+    pub fn grown(&self, count: usize) -> TailIds {
+        let used = self.listed_count.load(Ordering::Relaxed) as usize;
+        let capacity = (used + count).max(used * 2).max(64);
+        let mut listed: Vec<AtomicU64> = Vec::with_capacity(capacity);
+        listed.extend(self.listed[..used].iter().map(|id| AtomicU64::new(id.load(Ordering::Relaxed))));
+        listed.resize_with(capacity, AtomicU64::default);
+        TailIds {
+            run_first: self.run_first,
+            run_rows: AtomicU32::new(self.run_rows.load(Ordering::Relaxed)),
+            newest: self.newest.copied(capacity),
+            older: self.older.copied(capacity),
+            listed,
+            listed_count: AtomicU32::new(used as u32),
+        }
+    }
+
+    /// True if rows from `row` on may take ids from `id` on by counting up.
+    pub fn continues_run(&self, row: u32, id: u64) -> bool {
+        self.run_rows.load(Ordering::Relaxed) == u32::MAX && self.run_first.checked_add(u64::from(row)) == Some(id)
+    }
+
+    /// The first id of the run, if row 0 is in it.
+    pub fn run_first(&self) -> u64 {
+        self.run_first
+    }
+
+    /// True if all rows so far count up.
+    pub fn is_run(&self) -> bool {
+        self.run_rows.load(Ordering::Relaxed) == u32::MAX
+    }
+
+    /// Gives row `row` the id `id` by listing it; `previous` is the row that had it so far. The caller made room, and
+    /// publishes the row afterwards.
+    pub fn list(&self, row: u32, id: u64, previous: Option<u32>) {
+        let used = self.listed_count.load(Ordering::Relaxed);
+        if used == 0 {
+            self.run_rows.store(row, Ordering::Release);
+        }
+        self.listed[used as usize].store(id, Ordering::Release);
+        self.listed_count.store(used + 1, Ordering::Release);
+        if let Some(previous) = previous {
+            self.older.set(u64::from(row), previous);
+        }
+        self.newest.set(id, row);
+    }
+
+    /// The newest row below `visible` that has `id`.
+    pub fn find(&self, id: u64, visible: u32) -> Option<u32> {
+        let mut found = self.newest.get(id);
+        while let Some(row) = found {
+            if row < visible {
+                return found;
+            }
+            found = self.older.get(u64::from(row));
+        }
+        let row = id.checked_sub(self.run_first)?;
+        let in_run = row < u64::from(visible.min(self.run_rows.load(Ordering::Acquire)));
+        in_run.then_some(row as u32)
+    }
+
+    /// The id of `row`, which the caller's snapshot says is visible.
+    pub fn id_of(&self, row: u32) -> u64 {
+        let run_rows = self.run_rows.load(Ordering::Acquire);
+        if row < run_rows {
+            self.run_first + u64::from(row)
+        } else {
+            self.listed[(row - run_rows) as usize].load(Ordering::Acquire)
+        }
+    }
+}
+
+/// u64 → row, for one writer and any number of readers.
+#[derive(Debug)]
+struct Table {
+    keys: Vec<AtomicU64>,
+    /// Row + 1; 0 is an empty slot.
+    rows: Vec<AtomicU32>,
+    hasher: RandomState,
+}
+
+impl Table {
+    fn new(entries: usize) -> Table {
+        let slots = if entries == 0 { 0 } else { (entries * 2).next_power_of_two() };
+        let (mut keys, mut rows) = (Vec::new(), Vec::new());
+        keys.resize_with(slots, AtomicU64::default);
+        rows.resize_with(slots, AtomicU32::default);
+        Table { keys, rows, hasher: RandomState::new() }
+    }
+
+    fn copied(&self, entries: usize) -> Table {
+        let table = Table::new(entries);
+        for (key, row) in self.keys.iter().zip(&self.rows) {
+            if let Some(row) = row.load(Ordering::Relaxed).checked_sub(1) {
+                table.set(key.load(Ordering::Relaxed), row);
+            }
+        }
+        table
+    }
+
+    /// Slots in probing order; at most half are ever taken, so a search ends.
+    fn slots(&self, key: u64) -> impl Iterator<Item = usize> + '_ {
+        let mask = self.keys.len().wrapping_sub(1);
+        let start = if self.keys.is_empty() { 0 } else { self.hasher.hash_one(key) as usize };
+        (0..self.keys.len()).map(move |step| start.wrapping_add(step) & mask)
+    }
+
+    fn get(&self, key: u64) -> Option<u32> {
+        for slot in self.slots(key) {
+            let row = self.rows[slot].load(Ordering::Acquire).checked_sub(1)?;
+            if self.keys[slot].load(Ordering::Relaxed) == key {
+                return Some(row);
+            }
+        }
+        None
+    }
+
+    fn set(&self, key: u64, row: u32) {
+        for slot in self.slots(key) {
+            let taken = self.rows[slot].load(Ordering::Relaxed) != 0;
+            if !taken || self.keys[slot].load(Ordering::Relaxed) == key {
+                self.keys[slot].store(key, Ordering::Relaxed);
+                self.rows[slot].store(row + 1, Ordering::Release);
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TailIds;
+
+    #[test]
+    fn a_reader_of_an_earlier_count_finds_the_row_an_id_had_then() {
+        let ids = TailIds::new(10).grown(100);
+        assert_eq!(ids.find(12, 3), Some(2));
+        ids.list(3, 11, None);
+        assert_eq!((ids.find(11, 3), ids.find(11, 4)), (Some(1), Some(3)));
+        ids.list(4, 11, Some(3));
+        ids.list(5, u64::MAX - 1, None);
+        assert_eq!((ids.find(11, 3), ids.find(11, 4), ids.find(11, 9)), (Some(1), Some(3), Some(4)));
+        assert_eq!((ids.id_of(0), ids.id_of(4), ids.id_of(5)), (10, 11, u64::MAX - 1));
+        let grown = ids.grown(1000);
+        assert_eq!((grown.find(11, 4), grown.find(u64::MAX - 1, 6), grown.find(13, 6)), (Some(3), Some(5), None));
+    }
+}
