@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod error;
+pub mod ffi;
 pub mod format;
 mod ids;
 pub mod kernels;

@@ -50,10 +50,10 @@ impl TopK {
         let offered = Neighbour { distance, id };
         if self.kept.len() < self.k {
             self.kept.push(offered);
-        } else if let Some(mut farthest) = self.kept.peek_mut() {
-            if offered < *farthest {
-                *farthest = offered;
-            }
+        } else if let Some(mut farthest) = self.kept.peek_mut()
+            && offered < *farthest
+        {
+            *farthest = offered;
         }
     }
 

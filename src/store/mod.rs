@@ -274,7 +274,7 @@ impl Store {
         }
         match self.lock_writer().as_mut() {
             Some(writer) => writer.check().and_then(|()| call(writer)),
-            None => Err(Error::InvalidArgument("the store is closed".into())),
+            None => Err(Error::InvalidHandle(0)),
         }
     }
 }

@@ -1,0 +1,141 @@
+//! Pointers from C become slices, places and paths here. Each function checks all that can be checked (NULL, count,
+//! size, alignment); what cannot be, the header's conventions 2 and 3 ask of the caller.
+#![expect(unsafe_code, reason = "pointers from C become slices here, and nowhere else")]
+
+use crate::error::{Error, Result};
+use std::ffi::{CStr, c_char};
+use std::path::Path;
+use std::ptr::NonNull;
+use std::slice;
+
+/// `[rows][width]` values at `pointer`, to read. No rows: an empty slice, and the pointer is not looked at.
+///
+/// # Safety
+/// A pointer that is not NULL points to `rows * width` values that nobody writes while the slice lives.
+pub(super) unsafe fn input<'a, T: Plain>(
+    name: &'static str,
+    pointer: *const T,
+    rows: usize,
+    width: usize,
+) -> Result<&'a [T]> {
+    let count = checked_count(name, pointer, rows, width)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: `checked_count` found the pointer not NULL, aligned, and the size within isize; the caller vouches for the
+    // memory behind it, and every bit pattern is a value of a `Plain` type.
+    Ok(unsafe { slice::from_raw_parts(pointer, count) })
+}
+
+/// `[rows][width]` values at `pointer`, to write. No rows: an empty slice, and the pointer is not looked at.
+///
+/// # Safety
+/// A pointer that is not NULL points to `rows * width` values that nobody else touches while the slice lives.
+pub(super) unsafe fn output<'a, T: Plain>(
+    name: &'static str,
+    pointer: *mut T,
+    rows: usize,
+    width: usize,
+) -> Result<&'a mut [T]> {
+    let count = checked_count(name, pointer, rows, width)?;
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: as in `input`. The memory comes from outside of Rust, so what it holds before is some value of the type.
+    Ok(unsafe { slice::from_raw_parts_mut(pointer, count) })
+}
+
+/// As [`output`]; a NULL pointer means that the caller does not want the values.
+///
+/// # Safety
+/// As for [`output`].
+pub(super) unsafe fn output_or_null<'a, T: Plain>(
+    name: &'static str,
+    pointer: *mut T,
+    rows: usize,
+    width: usize,
+) -> Result<Option<&'a mut [T]>> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the same promise is asked of the caller.
+    unsafe { output(name, pointer, rows, width) }.map(Some)
+}
+
+/// Types without holes.
+///
+/// # Safety
+/// Every bit pattern is a value.
+pub(super) unsafe trait Plain: Copy {}
+// SAFETY: numbers.
+unsafe impl Plain for f32 {}
+// SAFETY: numbers.
+unsafe impl Plain for u64 {}
+// SAFETY: numbers.
+unsafe impl Plain for u8 {}
+
+/// No process has an array of more than 128 TiB; a count that says so is a mistake (a negative number, often).
+const ARRAY_BYTES_MAX: usize = isize::MAX as usize >> (if usize::BITS == 64 { 16 } else { 0 });
+
+fn checked_count<T>(name: &'static str, pointer: *const T, rows: usize, width: usize) -> Result<usize> {
+    if rows == 0 || width == 0 {
+        return Ok(0);
+    }
+    if pointer.is_null() {
+        return Err(Error::NullPointer(name));
+    }
+    if !pointer.is_aligned() {
+        let (address, align) = (pointer.addr(), align_of::<T>());
+        return Err(Error::InvalidArgument(format!("{name}: address {address:#x} is not a multiple of {align}")));
+    }
+    let count = rows.checked_mul(width);
+    let fits = |count: &usize| count.checked_mul(size_of::<T>()).is_some_and(|bytes| bytes <= ARRAY_BYTES_MAX);
+    count.filter(fits).ok_or_else(|| {
+        let size = size_of::<T>();
+        Error::TooBig(format!("{name}: {rows} x {width} values of {size} bytes are more than memory can hold"))
+    })
+}
+
+/// The place of one output, checked before the call and written after it.
+pub(super) struct Place<T>(NonNull<T>);
+
+impl<T> Place<T> {
+    /// # Safety
+    /// A pointer that is not NULL points to memory for one value, at any alignment, valid until [`Place::set`].
+    pub(super) unsafe fn new(name: &'static str, pointer: *mut T) -> Result<Place<T>> {
+        NonNull::new(pointer).map(Place).ok_or(Error::NullPointer(name))
+    }
+
+    /// Writes the output.
+    pub(super) fn set(self, value: T) {
+        // SAFETY: not NULL by its type; valid for a write by the promise of `new`.
+        unsafe { self.0.as_ptr().write_unaligned(value) }
+    }
+
+    /// Reads a value that the caller gave, for outputs that are inputs too.
+    pub(super) fn get(&self) -> T
+    where
+        T: Plain,
+    {
+        // SAFETY: as in `set`; the caller has initialised it, as the comment of such a parameter asks.
+        unsafe { self.0.as_ptr().read_unaligned() }
+    }
+}
+
+/// The path at `pointer`: UTF-8, NUL-terminated, not empty.
+///
+/// # Safety
+/// A pointer that is not NULL points to a NUL-terminated string that nobody writes while the path lives.
+pub(super) unsafe fn path<'a>(name: &'static str, pointer: *const c_char) -> Result<&'a Path> {
+    if pointer.is_null() {
+        return Err(Error::NullPointer(name));
+    }
+    // SAFETY: not NULL; the caller vouches for the NUL.
+    let text = unsafe { CStr::from_ptr(pointer) }
+        .to_str()
+        .map_err(|error| Error::InvalidArgument(format!("{name}: not UTF-8 at byte {}", error.valid_up_to())))?;
+    if text.is_empty() {
+        return Err(Error::InvalidArgument(format!("{name} is empty")));
+    }
+    Ok(Path::new(text))
+}

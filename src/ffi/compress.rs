@@ -1,0 +1,87 @@
+//! Compressing: options, progress and report of the one call.
+#![expect(unsafe_code, reason = "exported names, pointers from C and the progress function")]
+
+use super::constants::OMEN_CODEC_AUTO;
+use super::fence::on_store;
+use super::sized::{self, Report};
+use super::store::out_of_range;
+use super::types::{omen_compress_options, omen_compress_report, omen_progress_fn, omen_store};
+use crate::error::{Error, Result};
+use crate::store::{CompressOptions, CompressReport};
+use std::ffi::c_void;
+
+/// COMPRESSING
+///
+/// Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn omen_compress_options_init(options: *mut omen_compress_options) {
+    if !options.is_null() {
+        // SAFETY: not NULL; convention 2: the caller's pointer has room for one, at any address.
+        unsafe { options.write_unaligned(omen_compress_options::DEFAULT) }
+    }
+}
+
+/// Learns a codebook from the vectors, replaces every vector by its code, and gives back the bytes of the originals.
+/// From then on vectors are read as their codes decode; vectors inserted later are kept exactly until the next call.
+///
+/// options     or NULL
+/// out_report  receives what was measured; set its struct_size before
+///
+/// Threads: takes its time; readers and writers go on meanwhile.
+/// Errors:  OMEN_TOO_FEW_VECTORS, OMEN_CANCELLED, OMEN_NO_SPACE, OMEN_IS_READ_ONLY, OMEN_POISONED; with each of them the
+///          store is as it was.
+/// Disk:    committed, and all of it compressed. A crash meanwhile leaves all of the old or all of the new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn omen_store_compress(
+    store: *mut omen_store,
+    options: *const omen_compress_options,
+    out_report: *mut omen_compress_report,
+) -> i32 {
+    on_store(store, |store| {
+        // SAFETY: convention 5.
+        let (given, out_report) = unsafe {
+            (sized::options(options, omen_compress_options::DEFAULT)?, Report::new("out_report", out_report)?)
+        };
+        check(&given)?;
+        let mut ask = |done, total| asks_to_stop(given.progress, given.user, done, total);
+        let (ratio, sample, seed, threads) = (given.ratio, given.sample, given.seed, given.threads);
+        let progress = given.progress.is_some().then_some(&mut ask as &mut dyn FnMut(u64, u64) -> bool);
+        out_report.set(store.compress(&mut CompressOptions { ratio, sample, seed, threads, progress })?.into());
+        Ok(())
+    })
+}
+
+fn check(given: &omen_compress_options) -> Result<()> {
+    if !given.ratio.is_finite() || given.ratio < 1.0 {
+        return Err(Error::InvalidArgument(format!("options: ratio is {}; expected 1 or more", given.ratio)));
+    }
+    if given.codec != OMEN_CODEC_AUTO {
+        return Err(out_of_range("codec", given.codec, OMEN_CODEC_AUTO));
+    }
+    Ok(())
+}
+
+fn asks_to_stop(progress: omen_progress_fn, user: *mut c_void, done: u64, total: u64) -> bool {
+    // SAFETY: a function the caller gave for this very call, with the `user` it asked for; its comment in the header
+    // says on which thread it runs and that nothing is thrown through it.
+    progress.is_some_and(|progress| unsafe { progress(user, done, total) } != 0)
+}
+
+impl From<CompressReport> for omen_compress_report {
+    fn from(report: CompressReport) -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u64,
+            vectors: report.vectors,
+            bytes_before: report.bytes_before,
+            bytes_after: report.bytes_after,
+            code_bytes: report.code_bytes,
+            codebook_bytes: report.codebook_bytes,
+            relative_mse: report.relative_mse,
+            worst_relative_error: report.worst_relative_error,
+            ratio: report.ratio,
+            seconds: report.seconds,
+            codec: report.codec,
+            reserved: 0,
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The C ABI from outside (trap 29): the header is what the source says, the library exports what the header says, C and
+//! C++ programs compile against it and link to it, and abuse of every kind has a status.
+//!
+//! `OMEN_BLESS=1 cargo test --test abi header` writes include/omen.h anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const TARGET: &str = env!("CARGO_TARGET_TMPDIR");
+/// The files of src/ffi that the header is made of, in its order.
+const PARTS: [&str; 9] = ["constants", "types", "library", "store", "write", "read", "compress", "search", "upkeep"];
+const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+/// What a program linked to libomen.a needs besides.
+const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-lm", "-ldl", "-lc"];
+
+// The header
+
+#[test]
+fn header_is_generated_from_the_source() {
+    let path = format!("{ROOT}/include/omen.h");
+    let fresh = generated_header();
+    if std::env::var_os("OMEN_BLESS").is_some() {
+        fs::write(&path, &fresh).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let differs = fresh.lines().zip(committed.lines()).position(|(fresh, committed)| fresh != committed);
+    assert!(
+        fresh == committed,
+        "include/omen.h is not what src/ffi says, from line {}: run OMEN_BLESS=1 cargo test --test abi header",
+        differs.unwrap_or(committed.lines().count()) + 1
+    );
+}
+
+fn generated_header() -> String {
+    let mut config = cbindgen::Config::from_file(format!("{ROOT}/cbindgen.toml")).unwrap();
+    config.header = Some(conventions());
+    let builder = PARTS.iter().fold(cbindgen::Builder::new().with_config(config), |builder, part| {
+        builder.with_src(format!("{ROOT}/src/ffi/{part}.rs"))
+    });
+    let mut bytes = Vec::new();
+    builder.generate().unwrap().write(&mut bytes);
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The `//!` lines of src/ffi/mod.rs, as a comment of C.
+fn conventions() -> String {
+    let source = fs::read_to_string(format!("{ROOT}/src/ffi/mod.rs")).unwrap();
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let mut comment = String::from("/*\n");
+    for line in lines {
+        comment += &format!(" *{line}\n");
+    }
+    comment + " */"
+}
+
+#[test]
+fn header_has_every_part_of_the_boundary() {
+    let inside: BTreeSet<String> = fs::read_dir(format!("{ROOT}/src/ffi"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| fs::read_to_string(path).unwrap().contains("no_mangle"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let named = PARTS.iter().map(|part| (*part).to_owned()).collect();
+    assert!(inside.is_subset(&named), "exports outside of PARTS: {inside:?}");
+}
+
+#[test]
+fn header_compiles_as_every_c_and_cpp_included_twice() {
+    let scratch = tempfile::tempdir().unwrap();
+    let source = "#include <omen.h>\n#include <omen.h>\nint main(void) { return (int)OMEN_OK; }\n";
+    for (compiler, suffix, standards) in
+        [("gcc", "c", ["c99", "c11", "c17"]), ("g++", "cpp", ["c++11", "c++17", "c++20"])]
+    {
+        let file = scratch.path().join(format!("twice.{suffix}"));
+        fs::write(&file, source).unwrap();
+        for standard in standards {
+            let mut command = compile(compiler, standard, &file);
+            succeeds(command.arg("-c").arg("-o").arg(scratch.path().join("twice.o")));
+        }
+    }
+}
+
+#[test]
+fn header_statuses_are_those_of_the_errors() {
+    use omen::error::Error;
+    let header = generated_header();
+    for (error, name) in [
+        (Error::NullPointer("x"), "OMEN_NULL_POINTER"),
+        (Error::InvalidHandle(1), "OMEN_INVALID_HANDLE"),
+        (Error::InvalidArgument(String::new()), "OMEN_INVALID_ARGUMENT"),
+        (Error::DimMismatch { found: 1, expected: 2 }, "OMEN_DIM_MISMATCH"),
+        (Error::MetricMismatch { found: 1, expected: 2 }, "OMEN_METRIC_MISMATCH"),
+        (Error::NotFinite { row: 1, column: 1, value: f32::NAN }, "OMEN_NOT_FINITE"),
+        (Error::NotFound { id: 1, position: 1 }, "OMEN_NOT_FOUND"),
+        (Error::DuplicateId { id: 1, position: 1, place: "x" }, "OMEN_DUPLICATE_ID"),
+        (Error::TooFewVectors { found: 1, needed: 2 }, "OMEN_TOO_FEW_VECTORS"),
+        (Error::IsReadOnly, "OMEN_IS_READ_ONLY"),
+        (Error::Cancelled { done: 1, total: 2 }, "OMEN_CANCELLED"),
+        (Error::TooBig(String::new()), "OMEN_TOO_BIG"),
+        (Error::io("x", "y", std::io::Error::other("z")), "OMEN_IO"),
+        (Error::NoSpace(String::new()), "OMEN_NO_SPACE"),
+        (Error::Locked(String::new()), "OMEN_LOCKED"),
+        (Error::OutOfMemory(1), "OMEN_OUT_OF_MEMORY"),
+        (Error::corrupt("x", "y"), "OMEN_CORRUPT"),
+        (Error::Version { file: String::new(), found: 1, expected: 2 }, "OMEN_VERSION"),
+        (Error::NotAStore(String::new()), "OMEN_NOT_A_STORE"),
+        (Error::Poisoned(String::new()), "OMEN_POISONED"),
+        (Error::Panic(String::new()), "OMEN_PANIC"),
+        (Error::Unsupported("x"), "OMEN_UNSUPPORTED"),
+    ] {
+        let line = format!("#define {name} {}\n", error.status());
+        assert!(header.contains(&line), "the header lacks {line}");
+    }
+}
+
+// The library
+
+#[test]
+fn library_exports_what_the_header_declares() {
+    let mut command = Command::new("nm");
+    let listed = succeeds(command.args(["-D", "--defined-only"]).arg(built().join("libomen.so")));
+    let exported: BTreeSet<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(2))
+        .map(|name| name.split('@').next().unwrap())
+        .collect();
+    let header = fs::read_to_string(format!("{ROOT}/include/omen.h")).unwrap();
+    let declared: BTreeSet<&str> = header.lines().filter_map(function_of).collect();
+    assert!(declared.len() >= 25, "only {} functions found in the header", declared.len());
+    assert_eq!(exported, declared);
+}
+
+/// The name of the function that a line of the header declares.
+fn function_of(line: &str) -> Option<&str> {
+    let (before, _) = line.split_once('(')?;
+    let starts =
+        ["int32_t ", "uint32_t ", "void ", "const char *"].iter().find_map(|start| before.strip_prefix(start))?;
+    starts.starts_with("omen_").then_some(starts)
+}
+
+/// `failpoints` are not in what ships, and the library asks nobody for a symbol of its own name.
+#[test]
+fn library_has_no_fault_inside() {
+    let bytes = fs::read(built().join("libomen.so")).unwrap();
+    let wanted = b"OMEN_FAILPOINT";
+    assert!(!bytes.windows(wanted.len()).any(|window| window == wanted));
+}
+
+// Programs
+
+#[test]
+fn quickstart_runs_as_c_and_cpp_shared_and_static() {
+    let source = Path::new(ROOT).join("examples/c/quickstart.c");
+    for (compiler, standard) in [("gcc", "c99"), ("g++", "c++17")] {
+        for shared in [true, false] {
+            let scratch = tempfile::tempdir().unwrap();
+            let program = link(compile(compiler, standard, &source), built(), shared, scratch.path());
+            let said = succeeds(Command::new(program).arg(scratch.path().join("store")));
+            assert!(said.contains("nearest: itself") && said.contains("OMEN_NOT_FOUND"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn trap_29_abuse() {
+    run_checked("abuse", &[]);
+}
+
+#[test]
+fn trap_29_opening() {
+    run_checked("opening", &[]);
+}
+
+#[test]
+fn trap_29_structs() {
+    run_checked("structs", &[]);
+}
+
+#[test]
+fn trap_29_threads() {
+    run_checked("threads", &[]);
+}
+
+#[test]
+fn trap_29_panic_in_a_release_build_is_a_status() {
+    let scratch = tempfile::tempdir().unwrap();
+    let library = build("failpoints", &["--features", "failpoints"]);
+    let program = link(compile("gcc", "c99", &c_test("panic")), &library, true, scratch.path());
+    succeeds(Command::new(program).arg(scratch.path()).env("OMEN_FAILPOINT", "panic"));
+}
+
+/// Builds a program of tests/c plainly and under the address and undefined-behaviour sanitizers, and runs both.
+fn run_checked(name: &str, arguments: &[&str]) {
+    for sanitized in [false, true] {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = compile("gcc", "c99", &c_test(name));
+        if sanitized {
+            command.args(["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+        }
+        let program = link(command, built(), true, scratch.path());
+        let room = scratch.path().join("room");
+        fs::create_dir(&room).unwrap();
+        succeeds(Command::new(program).arg(&room).args(arguments));
+    }
+}
+
+fn c_test(name: &str) -> PathBuf {
+    Path::new(ROOT).join(format!("tests/c/{name}.c"))
+}
+
+fn compile(compiler: &str, standard: &str, source: &Path) -> Command {
+    let mut command = Command::new(compiler);
+    if compiler == "g++" {
+        command.args(["-x", "c++"]);
+    }
+    command.arg(format!("-std={standard}")).args(STRICT).arg("-O1");
+    // POSIX names for the tests; the header and the example need none.
+    if source.starts_with(Path::new(ROOT).join("tests")) {
+        command.arg("-D_POSIX_C_SOURCE=200809L").arg(format!("-DVERSION=\"{}\"", env!("CARGO_PKG_VERSION")));
+    }
+    command.arg("-I").arg(Path::new(ROOT).join("include")).arg(source);
+    command
+}
+
+fn link(mut command: Command, library: &Path, shared: bool, scratch: &Path) -> PathBuf {
+    let program = scratch.join("program");
+    command.arg("-o").arg(&program).args(["-x", "none"]);
+    if shared {
+        command.arg("-L").arg(library).arg("-lomen").arg(format!("-Wl,-rpath,{}", library.display()));
+    } else {
+        command.arg(library.join("libomen.a")).args(SYSTEM_LIBRARIES);
+    }
+    succeeds(command.args(["-lpthread", "-lm"]));
+    program
+}
+
+/// Where the release library is, built once for this run; not the tests' own, which has their features.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("shipped", &[]))
+}
+
+fn build(name: &str, arguments: &[&str]) -> PathBuf {
+    let target = Path::new(TARGET).join(name);
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(ROOT).args(["build", "--release", "--lib", "--target-dir"]).arg(&target).args(arguments);
+    succeeds(&mut command);
+    target.join("release")
+}
+
+/// Runs `command`, which must succeed; returns what it printed.
+fn succeeds(command: &mut Command) -> String {
+    let name = command.get_program().to_string_lossy().into_owned();
+    // Cargo points the loader at the tests' own build of the library, before any rpath.
+    command.env_remove("LD_LIBRARY_PATH");
+    let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| {
+        let package = if name == "nm" { "binutils" } else { &name };
+        panic!("{name}: {error}: on Debian, apt-get install {package}")
+    });
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
+    stdout.into_owned()
+}
