@@ -66,14 +66,16 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
         _ => 0,
     };
     let mut names = MANIFEST_NAMES;
-    names.sort_by_key(|name| generation(name));
+    names.sort_by_cached_key(|name| generation(name));
+    let mut any_new = false;
     for name in names {
-        write(dir, name, &bytes)?;
+        any_new |= write(dir, name, &bytes)?;
     }
-    Ok(())
+    if any_new { dir.sync() } else { Ok(()) }
 }
 
-fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<()> {
+/// Writes one copy and makes it durable; true if its name is new, and not durable yet.
+fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<bool> {
     let (file, is_new) = match dir.open(name, Access::Write) {
         Err(error) if error.is_missing() => (dir.open(name, Access::Create)?, true),
         other => (other?, false),
@@ -83,7 +85,7 @@ fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<()> {
         file.set_length(bytes.len() as u64)?;
     }
     file.sync()?;
-    if is_new { dir.sync() } else { Ok(()) }
+    Ok(is_new)
 }
 
 /// Names of the files a manifest makes part of the store; the active log need not exist yet.

@@ -9,6 +9,7 @@ use crate::format::{
 use crate::ids::{self, SealedIds};
 use crate::os::{Access, Dir};
 use crate::sealed::{Sealed, SealedWriter};
+use std::sync::OnceLock;
 
 /// Rows of one block of codes.
 pub const BLOCK_ROWS: usize = 32;
@@ -21,19 +22,15 @@ pub struct Segment {
     rows: u32,
     stride: usize,
     ids: SealedIds,
-    extents: Vec<Extent>,
+    /// Read when a row of a sealed log is first looked for.
+    extents: OnceLock<Vec<Extent>>,
 }
 
 impl Segment {
-    /// Opens the file a manifest lists and checks that its parts fit into each other.
-    pub fn open(dir: &dyn Dir, entry: &SegmentEntry, store: [u8; 16], dim: u32) -> Result<Segment> {
+    /// Opens the file a manifest lists and checks that its parts fit into each other. What the checksums cover is read
+    /// later, where it is needed: an open touches the footer only.
+    pub fn open(dir: &dyn Dir, entry: &SegmentEntry, dim: u32) -> Result<Segment> {
         let file = Sealed::open(dir, entry)?;
-        let mut header = [0; HEADER_BYTES];
-        header.copy_from_slice(file.bytes(0, HEADER_BYTES)?);
-        let header = FileHeader::decode(file.name(), &header)?;
-        if (header.kind, header.id, header.dim, header.store) != (entry.kind, entry.id, dim, store) {
-            return Err(Error::corrupt(file.name(), format!("header of file {:x}, dim {}", header.id, header.dim)));
-        }
         let rows = u32::try_from(file.footer().rows).unwrap_or(u32::MAX);
         if u64::from(rows) != entry.rows {
             return Err(Error::corrupt(
@@ -41,12 +38,22 @@ impl Segment {
                 format!("{rows} rows, expected {} as the manifest says", entry.rows),
             ));
         }
-        let stride = dim as usize * 4;
         let ids = SealedIds::open(&file, entry.kind != Kind::Log)?;
-        let extents = read_extents(&file)?;
-        let segment = Segment { file, entry: *entry, rows, stride, ids, extents };
+        let segment = Segment { file, entry: *entry, rows, stride: dim as usize * 4, ids, extents: OnceLock::new() };
         segment.check_ranges()?;
         Ok(segment)
+    }
+
+    /// Checks that the header says what the manifest says.
+    pub fn check_header(&self, store: [u8; 16]) -> Result<()> {
+        let mut header = [0; HEADER_BYTES];
+        header.copy_from_slice(self.file.bytes(0, HEADER_BYTES)?);
+        let header = FileHeader::decode(self.file.name(), &header)?;
+        let dim = self.stride / 4;
+        if (header.kind, header.id, header.dim as usize, header.store) == (self.entry.kind, self.entry.id, dim, store) {
+            return Ok(());
+        }
+        Err(Error::corrupt(self.file.name(), format!("header of file {:x}, dim {}", header.id, header.dim)))
     }
 
     fn check_ranges(&self) -> Result<()> {
@@ -61,7 +68,7 @@ impl Segment {
                     && inside(footer.codebook_offset, footer.codebook_bytes)
                     && inside(footer.codebook_second, footer.codebook_bytes)
             }
-            Kind::Log => self.extents.iter().all(|e| inside(e.offset, u64::from(e.rows) * stride)),
+            Kind::Log => inside(footer.extents_offset, footer.extents.saturating_mul(Extent::BYTES as u64)),
             Kind::Tombstones => false,
         };
         if rows_fit && inside(footer.ids_offset, footer.ids_bytes) {
@@ -140,9 +147,16 @@ impl Segment {
     }
 
     fn extent(&self, row: u32) -> Result<&Extent> {
-        let index = self.extents.partition_point(|extent| extent.first_row <= row);
-        self.extents.get(index.wrapping_sub(1)).ok_or_else(|| {
-            Error::corrupt(self.file.name(), format!("row {row} lies in none of {} extents", self.extents.len()))
+        let extents = match self.extents.get() {
+            Some(extents) => extents,
+            None => {
+                let read = read_extents(&self.file, self.stride)?;
+                self.extents.get_or_init(|| read)
+            }
+        };
+        let index = extents.partition_point(|extent| extent.first_row <= row);
+        extents.get(index.wrapping_sub(1)).ok_or_else(|| {
+            Error::corrupt(self.file.name(), format!("row {row} lies in none of {} extents", extents.len()))
         })
     }
 
@@ -165,23 +179,21 @@ impl Segment {
     }
 }
 
-fn read_extents(file: &Sealed) -> Result<Vec<Extent>> {
+/// The extents of a sealed log: they follow one another and hold all its rows.
+fn read_extents(file: &Sealed, stride: usize) -> Result<Vec<Extent>> {
     let footer = file.footer();
-    let bytes = footer.extents.checked_mul(Extent::BYTES as u64).filter(|bytes| *bytes <= footer.data_bytes);
-    let bytes = bytes.ok_or_else(|| Error::corrupt(file.name(), format!("{} extents", footer.extents)))?;
-    let stored = file.bytes(footer.extents_offset, to_usize(bytes)?)?;
+    let bytes = to_usize(footer.extents)? * Extent::BYTES;
+    let stored = file.bytes(footer.extents_offset, bytes)?;
     let extents: Vec<Extent> = stored.chunks_exact(Extent::BYTES).map(Extent::decode).collect();
     let mut expected = 0;
     for extent in &extents {
-        if u64::from(extent.first_row) != expected {
-            return Err(Error::corrupt(
-                file.name(),
-                format!("extent at row {}, expected {expected}", extent.first_row),
-            ));
+        let end = u64::from(extent.rows).checked_mul(stride as u64).and_then(|bytes| extent.offset.checked_add(bytes));
+        if u64::from(extent.first_row) != expected || end.is_none_or(|end| end > footer.data_bytes) {
+            return Err(Error::corrupt(file.name(), format!("{extent:?}, expected row {expected}, in the data")));
         }
         expected += u64::from(extent.rows);
     }
-    if !extents.is_empty() && expected != footer.rows {
+    if expected != footer.rows {
         return Err(Error::corrupt(file.name(), format!("extents of {expected} rows, expected {}", footer.rows)));
     }
     Ok(extents)

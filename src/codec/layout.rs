@@ -43,10 +43,8 @@ pub(super) fn boundaries(
         best_cut(&costs, live.len(), symbols)
     };
     // A run starts with its first live dim; dead dims go to the run before, and to the first.
-    let mut boundaries: Vec<usize> =
-        std::iter::once(0).chain(ends.iter().map(|end| *live.get(*end).unwrap_or(&dim))).collect();
-    boundaries.dedup();
-    Ok(boundaries)
+    let cuts = ends.iter().map(|end| live.get(*end).copied().unwrap_or(dim));
+    Ok(std::iter::once(0).chain(cuts).collect())
 }
 
 /// A run for each of the `live` dims, at most `symbols` of them; the runs left over get dead dims, the first ones.

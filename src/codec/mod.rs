@@ -116,8 +116,8 @@ impl Codebook {
         debug_assert_eq!((code.len(), out.len()), (self.row_bytes(), self.dim()));
         for (subspace, ends) in self.boundaries.windows(2).enumerate() {
             let symbol = usize::from(code[subspace / 2] >> (4 * (subspace % 2)) & 15);
-            for component in ends[0]..ends[1] {
-                out[component] = self.values[component][symbol];
+            for (component, values) in out[ends[0]..ends[1]].iter_mut().zip(&self.values[ends[0]..ends[1]]) {
+                *component = values[symbol];
             }
         }
     }

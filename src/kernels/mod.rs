@@ -105,9 +105,12 @@ pub struct Kernels {
     l2sq: unsafe fn(&[f32], &[f32]) -> f32,
     dot: unsafe fn(&[f32], &[f32]) -> f32,
     dot_and_norm: unsafe fn(&[f32], &[f32]) -> (f32, f32),
-    nearest_in_columns: unsafe fn(&[f32], &[f32], &mut [u8], &mut [f32]),
+    nearest_in_columns: NearestInColumns,
     nearest_in_rows: unsafe fn(&[f32], &Subspaces<'_>, &mut [u8]),
 }
+
+/// Columns, codewords; symbols, distances.
+type NearestInColumns = unsafe fn(&[f32], &[f32], &mut [u8], &mut [f32]);
 
 static SCALAR: Kernels = Kernels {
     level: Level::Scalar,

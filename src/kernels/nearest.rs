@@ -55,17 +55,19 @@ fn add_components(tile: &Tile, codewords: &[[f32; CODEWORDS]], distances: &mut D
 
 /// For each lane the nearest codeword and its distance.
 #[inline(always)]
-fn nearest(distances: &Distances) -> ([u32; LANES], [f32; LANES]) {
+fn nearest(distances: &Distances) -> ([u8; LANES], [f32; LANES]) {
     let mut best = distances[0];
-    let mut symbols = [0u32; LANES];
-    for (symbol, distances) in (0u32..).zip(distances).skip(1) {
+    // Floats, so that the compiler keeps distances and symbols in registers of one shape.
+    let mut symbols = [0.0f32; LANES];
+    for (number, distances) in distances.iter().enumerate().skip(1) {
+        let symbol = number as f32;
         for lane in 0..LANES {
             let nearer = distances[lane] < best[lane];
             best[lane] = if nearer { distances[lane] } else { best[lane] };
             symbols[lane] = if nearer { symbol } else { symbols[lane] };
         }
     }
-    (symbols, best)
+    (symbols.map(|symbol| symbol as u8), best)
 }
 
 /// See `Kernels::nearest_in_columns`.
@@ -88,20 +90,23 @@ pub(super) fn nearest_in_columns(columns: &[f32], codewords: &[f32], symbols: &m
             add_components(&tile, codewords, &mut sums);
         }
         let (found, best) = nearest(&sums);
-        for (symbol, found) in symbols[lanes.clone()].iter_mut().zip(found) {
-            *symbol = found as u8;
-        }
         let count = lanes.len();
+        symbols[lanes.clone()].copy_from_slice(&found[..count]);
         distances[lanes].copy_from_slice(&best[..count]);
     }
 }
 
-/// Fills `tile` with the components from `first` on of up to 16 rows in `block: [n][dim]`, in the units of their subspaces.
+/// Fills `tile` with the components from `first` on of up to 16 rows in `block: [n][dim]`. Lanes without a row get row 0.
 #[inline(always)]
-fn fill_tile(block: &[f32], subspaces: &Subspaces<'_>, first: usize, tile: &mut Tile) {
-    for (lane, row) in block.chunks_exact(subspaces.offsets.len()).enumerate().take(LANES) {
-        for (values, value) in tile.iter_mut().zip(&row[first..]) {
-            values[lane] = *value;
+fn fill_tile(block: &[f32], dim: usize, first: usize, tile: &mut Tile) {
+    let width = TILE.min(dim - first);
+    let rows: [&[f32]; LANES] = std::array::from_fn(|lane| {
+        let start = if lane * dim < block.len() { lane * dim } else { 0 };
+        &block[start + first..][..width]
+    });
+    for (component, values) in tile.iter_mut().enumerate().take(width) {
+        for lane in 0..LANES {
+            values[lane] = rows[lane][component];
         }
     }
 }
@@ -125,7 +130,7 @@ fn encode_block(block: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
     let mut subspace = 0;
     for first in (0..dim).step_by(TILE) {
         let past = (first + TILE).min(dim);
-        fill_tile(block, subspaces, first, &mut tile);
+        fill_tile(block, dim, first, &mut tile);
         let mut component = first;
         while component < past {
             let end = subspaces.boundaries[subspace + 1].min(past);
@@ -146,10 +151,10 @@ fn encode_block(block: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
 
 /// Puts the symbols of `subspace` of up to 16 rows into `codes: [n][row_bytes]`. Even subspaces come before odd ones.
 #[inline(always)]
-fn write_symbols(symbols: &[u32; LANES], subspace: usize, row_bytes: usize, codes: &mut [u8]) {
+fn write_symbols(symbols: &[u8; LANES], subspace: usize, row_bytes: usize, codes: &mut [u8]) {
     for (code, symbol) in codes.chunks_exact_mut(row_bytes).zip(symbols) {
         let byte = &mut code[subspace / 2];
-        *byte = if subspace.is_multiple_of(2) { *symbol as u8 } else { *byte | (symbol << 4) as u8 };
+        *byte = if subspace.is_multiple_of(2) { *symbol } else { *byte | symbol << 4 };
     }
 }
 

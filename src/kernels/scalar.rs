@@ -68,10 +68,23 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_of(a, b, |a, b| a * b)
 }
 
-/// The inner product of `query: [dim]` and `row: [dim]`, and of `row` with itself. Two passes: the row is in the cache.
+/// The inner product of `query: [dim]` and `row: [dim]`, and of `row` with itself.
 #[inline(always)]
 pub(super) fn dot_and_norm(query: &[f32], row: &[f32]) -> (f32, f32) {
-    (dot(query, row), dot(row, row))
+    debug_assert_eq!(query.len(), row.len());
+    let (query_blocks, query_rest) = query.as_chunks::<LANES>();
+    let (row_blocks, row_rest) = row.as_chunks::<LANES>();
+    let (mut dots, mut norms) = ([0.0; LANES], [0.0; LANES]);
+    for (query, row) in query_blocks.iter().zip(row_blocks) {
+        add_block(query, row, &|a, b| a * b, &mut dots);
+        add_block(row, row, &|a, b| a * b, &mut norms);
+    }
+    if !row_rest.is_empty() {
+        let row = padded(row_rest);
+        add_block(&padded(query_rest), &row, &|a, b| a * b, &mut dots);
+        add_block(&row, &row, &|a, b| a * b, &mut norms);
+    }
+    (sum_pairwise(dots), sum_pairwise(norms))
 }
 
 /// The inner product in f64, where no pair of f32 vectors overflows. Only for values f32 sums cannot hold.

@@ -132,7 +132,7 @@ impl Writer {
     }
 
     pub(super) fn open_live(&self, entry: &SegmentEntry, hidden: Tombstones) -> Result<Live> {
-        open_live(self.dir.as_ref(), entry, self.manifest.store, self.manifest.dim, hidden)
+        open_live(self.dir.as_ref(), entry, self.manifest.dim, hidden)
     }
 
     /// A number no file of the store ever had.

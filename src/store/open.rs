@@ -39,7 +39,7 @@ pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
 
 pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tuning) -> Result<Store> {
     check_dim(dim, false)?;
-    let has_store = look_around(dir.as_ref())?;
+    let has_store = has_manifest(dir.as_ref())?;
     if options.mode == Mode::ReadOnly {
         return open_reader(dir, dim, options);
     }
@@ -65,11 +65,14 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
 }
 
 /// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
-fn look_around(dir: &dyn Dir) -> Result<bool> {
-    let names = dir.names()?;
-    if names.iter().any(|name| MANIFEST_NAMES.contains(&name.as_str())) {
-        return Ok(true);
+fn has_manifest(dir: &dyn Dir) -> Result<bool> {
+    for name in MANIFEST_NAMES {
+        match dir.open(name, Access::Read) {
+            Err(error) if error.is_missing() => {}
+            found => return found.map(|_| true),
+        }
     }
+    let names = dir.names()?;
     if let Some(orphan) = names.iter().find(|name| Kind::parse(name).is_some()) {
         return Err(Error::corrupt(orphan, "a segment without a manifest: both manifests are missing"));
     }
@@ -178,7 +181,7 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
     };
     let mut segments = Vec::with_capacity(listed.len());
     for (entry, hidden) in listed.into_iter().zip(hidden) {
-        segments.push(Arc::new(open_live(dir, entry, manifest.store, manifest.dim, hidden)?));
+        segments.push(Arc::new(open_live(dir, entry, manifest.dim, hidden)?));
     }
     Ok(Snapshot {
         generation: manifest.generation,
@@ -191,14 +194,8 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
 }
 
 /// Opens one sealed segment and what its codes mean.
-pub(super) fn open_live(
-    dir: &dyn Dir,
-    entry: &SegmentEntry,
-    store: [u8; 16],
-    dim: u32,
-    hidden: Tombstones,
-) -> Result<Live> {
-    let segment = Segment::open(dir, entry, store, dim)?;
+pub(super) fn open_live(dir: &dyn Dir, entry: &SegmentEntry, dim: u32, hidden: Tombstones) -> Result<Live> {
+    let segment = Segment::open(dir, entry, dim)?;
     let mut codebook = None;
     if segment.is_coded() {
         let book = Codebook::from_bytes(segment.name(), segment.codebook()?)?;

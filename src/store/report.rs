@@ -6,6 +6,7 @@ use crate::format::{HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES};
 use crate::kernels::Metric;
 use crate::log::Reader;
 use crate::os::Access;
+use crate::segment::Segment;
 use crate::{manifest, sealed};
 
 /// Counts and sizes of a store.
@@ -102,6 +103,9 @@ impl Store {
             report.files += 1;
             report.bytes += entry.length;
             report.blocks += sealed::verify(self.dir.as_ref(), entry)?;
+            if entry.kind != Kind::Tombstones {
+                Segment::open(self.dir.as_ref(), entry, self.dim)?.check_header(self.name)?;
+            }
         }
         match &*writer {
             Some(writer) => self.verify_log(writer.log_id_and_length(), &mut report)?,

@@ -134,7 +134,8 @@ impl Rewrite<'_> {
     /// Reads the file back: every checksum from the disk, and a sample of rows against their source.
     fn check(&self, entry: SegmentEntry) -> Result<SegmentEntry> {
         sealed::verify(self.dir, &entry)?;
-        let live = open_live(self.dir, &entry, self.header.store, self.header.dim, Tombstones::default())?;
+        let live = open_live(self.dir, &entry, self.header.dim, Tombstones::default())?;
+        live.segment.check_header(self.header.store)?;
         let view = self.source.view();
         let (mut found, mut expected) = (vec![0.0; self.source.dim], vec![0.0; self.source.dim]);
         let mut scratch = Scratch::default();

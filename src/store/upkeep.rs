@@ -187,7 +187,7 @@ impl Store {
         let header = FileHeader { kind, store, id, dim, metric, base_seq: 0 };
         let work = Rewrite { dir: self.dir.as_ref(), header, source, target, threads };
         let Some(entry) = work.run(progress)? else { return Ok(None) };
-        super::open::open_live(self.dir.as_ref(), &entry, store, dim, Tombstones::default()).map(Some)
+        super::open::open_live(self.dir.as_ref(), &entry, dim, Tombstones::default()).map(Some)
     }
 
     /// Puts `new` in the place of the segments `replaced`, with what was hidden in them since `frozen`.

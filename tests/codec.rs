@@ -1,0 +1,412 @@
+//! The codec on its own: quality against a plain reference, hard inputs, stored form, blocks.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use omen::codec::{Codebook, block};
+use omen::error::Error;
+
+const DIM: usize = 128;
+
+/// All rows of the committed SIFT set, `[10000][128]`.
+fn sift() -> Vec<f32> {
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sift10k/base.bvecs")).unwrap();
+    bytes.chunks_exact(DIM + 4).flat_map(|row| row[4..].iter().map(|value| f32::from(*value))).collect()
+}
+
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 32
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        self.next() as usize % n
+    }
+
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 8) as f32 / (1u64 << 24) as f32
+    }
+
+    fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.unit() * 2.0 - 1.0).collect()
+    }
+}
+
+fn train(sample: &[f32], dim: usize, symbols: usize) -> Codebook {
+    Codebook::train(sample, dim, symbols, 7, &mut |_, _| false).unwrap()
+}
+
+fn encode(book: &Codebook, rows: &[f32]) -> Vec<u8> {
+    let mut codes = vec![0xff; rows.len() / book.dim() * book.row_bytes()];
+    book.encode(rows, &mut codes);
+    codes
+}
+
+fn decode(book: &Codebook, codes: &[u8]) -> Vec<f32> {
+    let mut rows = vec![f32::NAN; codes.len() / book.row_bytes() * book.dim()];
+    for (code, row) in codes.chunks_exact(book.row_bytes()).zip(rows.chunks_exact_mut(book.dim())) {
+        book.decode(code, row);
+    }
+    rows
+}
+
+fn through(book: &Codebook, rows: &[f32]) -> Vec<f32> {
+    decode(book, &encode(book, rows))
+}
+
+fn bits(rows: &[f32]) -> Vec<u32> {
+    rows.iter().map(|value| value.to_bits()).collect()
+}
+
+/// sum ||x - y||² / sum ||x||².
+fn relative_mse(rows: &[f32], decoded: &[f32]) -> f64 {
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let differences = &mut rows.iter().zip(decoded).map(|(x, y)| f64::from(*x) - f64::from(*y));
+    squares(differences) / squares(&mut rows.iter().map(|x| f64::from(*x)))
+}
+
+/// A product quantizer as in the paper, in plain floats: `symbols` near-equal runs, 25 iterations from 16 random rows.
+/// Returns `rows` as it decodes them.
+fn reference(sample: &[f32], rows: &[f32], symbols: usize) -> Vec<f32> {
+    let mut numbers = Numbers(99);
+    let mut decoded = rows.to_vec();
+    for subspace in 0..symbols {
+        let (low, high) = (subspace * DIM / symbols, (subspace + 1) * DIM / symbols);
+        let points: Vec<&[f32]> = sample.chunks_exact(DIM).map(|row| &row[low..high]).collect();
+        let mut means: Vec<Vec<f32>> = (0..16).map(|_| points[numbers.below(points.len())].to_vec()).collect();
+        for _ in 0..25 {
+            let mut sums = vec![(vec![0.0f64; high - low], 0.0f64); 16];
+            for point in &points {
+                let (sum, count) = &mut sums[nearest(point, &means)];
+                sum.iter_mut().zip(*point).for_each(|(sum, value)| *sum += f64::from(*value));
+                *count += 1.0;
+            }
+            for (mean, (sum, count)) in means.iter_mut().zip(&sums).filter(|(_, (_, count))| *count > 0.0) {
+                *mean = sum.iter().map(|sum| (sum / count) as f32).collect();
+            }
+        }
+        for row in decoded.chunks_exact_mut(DIM) {
+            let mean = &means[nearest(&row[low..high], &means)];
+            row[low..high].copy_from_slice(mean);
+        }
+    }
+    decoded
+}
+
+fn nearest(point: &[f32], means: &[Vec<f32>]) -> usize {
+    let distance = |mean: &[f32]| point.iter().zip(mean).map(|(x, y)| (x - y) * (x - y)).sum::<f32>();
+    (0..means.len()).min_by(|a, b| distance(&means[*a]).total_cmp(&distance(&means[*b]))).unwrap()
+}
+
+#[test]
+fn trap_04_error_is_at_most_1_02_of_a_reference_quantizer() {
+    let rows = sift();
+    let sample: Vec<f32> = rows.chunks_exact(DIM).step_by(4).flatten().copied().collect();
+    for symbols in [32, 61, 64] {
+        let found = relative_mse(&rows, &through(&train(&sample, DIM, symbols), &rows));
+        let expected = relative_mse(&rows, &reference(&sample, &rows, symbols));
+        assert!(found <= 1.02 * expected, "{symbols} symbols: relative MSE {found}, reference {expected}");
+        assert!(found > 0.0);
+    }
+}
+
+#[test]
+fn error_falls_with_symbols() {
+    let rows = &sift()[..2000 * DIM];
+    let errors: Vec<f64> = [1, 8, 32, 64, 100, 128]
+        .iter()
+        .map(|symbols| relative_mse(rows, &through(&train(rows, DIM, *symbols), rows)))
+        .collect();
+    assert!(errors.is_sorted_by(|more, less| more > less), "{errors:?}");
+}
+
+#[test]
+fn trap_04_sizes_of_all_kinds_work() {
+    let mut numbers = Numbers(1);
+    for (dim, symbols) in [(1, 1), (2, 1), (2, 2), (3, 2), (7, 3), (17, 16), (31, 31), (100, 7), (130, 64), (257, 128)]
+    {
+        for n in [1, 2, 15, 16, 17, 100] {
+            let rows = numbers.floats(n * dim);
+            let book = train(&rows, dim, symbols);
+            assert_eq!((book.dim(), book.symbols(), book.row_bytes()), (dim, symbols, symbols.div_ceil(2)));
+            let decoded = through(&book, &rows);
+            assert!(decoded.iter().all(|value| value.abs() <= 1.001));
+            if n <= 16 {
+                // No more points than codewords: every one is met, but for the rounding to 16 bits.
+                assert!(relative_mse(&rows, &decoded) < 1e-8, "dim {dim}, symbols {symbols}, n {n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn trap_04_huge_dims_work() {
+    let mut numbers = Numbers(2);
+    for (dim, symbols) in [(65_536, 1), (65_536, 3), (65_536, 4096), (5000, 2500), (5000, 4999)] {
+        let rows = numbers.floats(3 * dim);
+        let book = train(&rows, dim, symbols);
+        assert!(relative_mse(&rows, &through(&book, &rows)) < 1e-8, "dim {dim}, symbols {symbols}");
+        assert_eq!(book.to_bytes().len(), Codebook::stored_bytes(dim, symbols));
+    }
+}
+
+#[test]
+fn trap_04_identical_rows_come_back_exactly() {
+    let mut numbers = Numbers(3);
+    for value in [0.0, -0.0, 1.0, -1234.567, 1e30, -1e-30, 1e-42, f32::MAX, f32::MIN] {
+        let rows = [value; 20 * 9];
+        assert_eq!(through(&train(&rows, 9, 4), &rows), rows);
+    }
+    let row = numbers.floats(33);
+    let rows: Vec<f32> = (0..500).flat_map(|_| row.clone()).collect();
+    assert_eq!(through(&train(&rows, 33, 10), &rows), rows);
+}
+
+#[test]
+fn trap_04_dims_that_never_vary_are_exact_and_cost_nothing() {
+    let mut numbers = Numbers(4);
+    let (dim, n) = (40, 300);
+    let live = [3, 4, 17, 18, 19, 38];
+    let mut rows = vec![0.1; n * dim];
+    for row in rows.chunks_exact_mut(dim) {
+        for component in live {
+            row[component] = numbers.below(16) as f32;
+        }
+    }
+    for symbols in [6, 7, 20, 39, 40] {
+        assert_eq!(through(&train(&rows, dim, symbols), &rows), rows, "{symbols} symbols");
+    }
+    // Fewer symbols than live dims: the dead ones stay exact.
+    let decoded = through(&train(&rows, dim, 3), &rows);
+    for (row, decoded) in rows.chunks_exact(dim).zip(decoded.chunks_exact(dim)) {
+        for component in (0..dim).filter(|component| !live.contains(component)) {
+            assert!((row[component] - decoded[component]).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn trap_04_duplicates_and_one_cluster() {
+    let mut numbers = Numbers(5);
+    // Ten distinct rows, each many times: sixteen codewords hold them all.
+    let distinct = numbers.floats(10 * 12);
+    let rows: Vec<f32> = (0..1000).flat_map(|_| distinct[numbers.below(10) * 12..][..12].to_vec()).collect();
+    assert!(relative_mse(&rows, &through(&train(&rows, 12, 4), &rows)) < 1e-8);
+    // One narrow cluster far from zero: the error is a part of the cluster's width, not of the distance.
+    let cluster: Vec<f32> = numbers.floats(1000 * 12).iter().map(|noise| 1000.0 + 0.1 * noise).collect();
+    for (x, y) in cluster.iter().zip(through(&train(&cluster, 12, 12), &cluster)) {
+        assert!((x - y).abs() < 0.02, "{x} became {y}");
+    }
+}
+
+#[test]
+fn trap_04_magnitude_does_not_matter() {
+    let rows = &sift()[..1000 * DIM];
+    let book = train(rows, DIM, 50);
+    let (codes, decoded) = (encode(&book, rows), through(&book, rows));
+    for factor in [2.0f32.powi(100), 2.0f32.powi(-100)] {
+        let scaled: Vec<f32> = rows.iter().map(|value| value * factor).collect();
+        let scaled_book = train(&scaled, DIM, 50);
+        assert_eq!(encode(&scaled_book, &scaled), codes);
+        let expected: Vec<f32> = decoded.iter().map(|value| value * factor).collect();
+        assert_eq!(bits(&decode(&scaled_book, &codes)), bits(&expected));
+    }
+}
+
+#[test]
+fn trap_04_the_ends_of_the_float_range_decode_to_finite_values() {
+    let mut numbers = Numbers(6);
+    let extremes = [f32::MAX, f32::MIN, 0.0, 1e-45, 1.0, 1e30, -1e30, 3e38];
+    let rows: Vec<f32> = (0..200 * 6).map(|_| extremes[numbers.below(extremes.len())]).collect();
+    for symbols in 1..=6 {
+        let book = train(&rows, 6, symbols);
+        assert!(through(&book, &rows).iter().all(|value| value.is_finite()));
+        let again = Codebook::from_bytes("test", &book.to_bytes()).unwrap();
+        assert_eq!(bits(&through(&again, &rows)), bits(&through(&book, &rows)));
+    }
+    // Trained near zero, encoding far away: the codeword on that side.
+    let book = train(&numbers.floats(200 * 6), 6, 6);
+    for (far, side) in [(f32::MAX, 1.0), (f32::MIN, -1.0), (1e20, 1.0), (-1e6, -1.0)] {
+        let decoded = through(&book, &[far; 6]);
+        assert!(decoded.iter().all(|value| value * side > 0.8), "{far} became {decoded:?}");
+    }
+}
+
+#[test]
+fn training_repeats_itself_and_takes_a_seed() {
+    let rows = &sift()[..1500 * DIM];
+    let bytes = |seed| Codebook::train(rows, DIM, 30, seed, &mut |_, _| false).unwrap().to_bytes();
+    assert_eq!(bytes(1), bytes(1));
+    assert_ne!(bytes(1), bytes(2));
+}
+
+#[test]
+fn training_tells_its_progress_and_can_be_cancelled() {
+    let rows = Numbers(7).floats(50 * 10);
+    let mut seen = Vec::new();
+    let told = &mut |done, total| {
+        seen.push((done, total));
+        false
+    };
+    Codebook::train(&rows, 10, 4, 1, told).unwrap();
+    assert!(seen.is_sorted() && seen.iter().all(|(done, total)| done <= total && *total == seen[0].1));
+    assert_eq!(seen.last(), Some(&(seen[0].1, seen[0].1)));
+    for stop in 0..seen.len() {
+        let mut calls = 0;
+        let cancel = &mut |_, _| {
+            calls += 1;
+            calls > stop
+        };
+        let found = Codebook::train(&rows, 10, 4, 1, cancel);
+        assert!(matches!(found, Err(Error::Cancelled { .. })), "{found:?}");
+        assert_eq!(calls, stop + 1);
+    }
+}
+
+#[test]
+fn training_refuses_what_it_cannot_use() {
+    let train = |sample: &[f32], dim, symbols| Codebook::train(sample, dim, symbols, 1, &mut |_, _| false);
+    for (dim, symbols) in [(0, 1), (4, 0), (4, 5), (65_537, 1), (usize::MAX, usize::MAX)] {
+        assert!(matches!(train(&[0.0; 8], dim, symbols), Err(Error::InvalidArgument(_))), "{dim} {symbols}");
+    }
+    assert!(matches!(train(&[0.0; 7], 4, 2), Err(Error::InvalidArgument(_))));
+    assert!(matches!(train(&[], 4, 2), Err(Error::TooFewVectors { found: 0, .. })));
+    let found = train(&[0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0], 3, 2);
+    assert!(matches!(found, Err(Error::NotFinite { row: 1, column: 1, .. })), "{found:?}");
+}
+
+#[test]
+fn trap_05_a_stored_codebook_decodes_the_same_bits() {
+    let rows = &sift()[..1000 * DIM];
+    for symbols in [1, 62, 63, 128] {
+        let book = train(rows, DIM, symbols);
+        let bytes = book.to_bytes();
+        assert_eq!(bytes.len(), Codebook::stored_bytes(DIM, symbols));
+        let again = Codebook::from_bytes("test", &bytes).unwrap();
+        assert_eq!(again.to_bytes(), bytes);
+        assert_eq!(encode(&again, rows), encode(&book, rows));
+        assert_eq!(bits(&through(&again, rows)), bits(&through(&book, rows)));
+    }
+}
+
+#[test]
+fn encoding_does_not_depend_on_the_batch() {
+    let rows = &sift()[..100 * DIM];
+    let book = train(rows, DIM, 63);
+    let codes = encode(&book, rows);
+    for n in [1, 2, 15, 16, 17, 33] {
+        let parts: Vec<u8> = rows.chunks(n * DIM).flat_map(|rows| encode(&book, rows)).collect();
+        assert_eq!(parts, codes, "{n} rows at a time");
+    }
+    // A decoded vector encodes to itself: encoder and decoder use the same rounded codewords.
+    let decoded = decode(&book, &codes);
+    assert_eq!(bits(&through(&book, &decoded)), bits(&decoded));
+}
+
+#[test]
+fn every_code_byte_decodes() {
+    let book = train(&Numbers(8).floats(100 * 9), 9, 5);
+    for byte in 0..=255 {
+        assert!(decode(&book, &[byte; 3]).iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
+    let bytes = train(&Numbers(9).floats(100 * 11), 11, 5).to_bytes();
+    for length in 0..bytes.len() {
+        let found = Codebook::from_bytes("here", &bytes[..length]);
+        assert!(matches!(found, Err(Error::Corrupt { .. })), "length {length}: {found:?}");
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert!(matches!(Codebook::from_bytes("here", &longer), Err(Error::Corrupt { .. })));
+    let mut numbers = Numbers(10);
+    let each_bit = (0..bytes.len() * 8).map(|bit| (bit / 8, 1 << (bit % 8)));
+    let random = (0..20_000).map(|_| (numbers.below(bytes.len()), numbers.next() as u8)).collect::<Vec<_>>();
+    let mut damaged = bytes.clone();
+    for (place, change) in each_bit.chain(random) {
+        damaged[place] ^= change;
+        match Codebook::from_bytes("here", &damaged) {
+            Ok(book) => {
+                assert_eq!(book.to_bytes(), damaged);
+                assert_eq!((book.dim(), book.symbols()), (11, 5));
+                let decoded = through(&book, &[1e30; 11]);
+                assert!(decoded.iter().all(|value| value.is_finite()));
+            }
+            Err(Error::Corrupt { file, .. }) => assert_eq!(file, "here"),
+            Err(other) => panic!("{other}"),
+        }
+        // Damage adds up over a few steps, then starts afresh.
+        if numbers.below(4) == 0 {
+            damaged.copy_from_slice(&bytes);
+        }
+    }
+}
+
+#[test]
+fn trap_17_a_codebook_that_would_decode_to_infinity_is_refused() {
+    let (dim, symbols) = (11, 5);
+    let bytes = train(&Numbers(12).floats(100 * dim), dim, symbols).to_bytes();
+    let (exponents, offsets) = (16 + 2 * symbols, 16 + 4 * symbols);
+    for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        let mut damaged = bytes.clone();
+        damaged[offsets + 4 * 7..][..4].copy_from_slice(&bad.to_le_bytes());
+        assert!(matches!(Codebook::from_bytes("here", &damaged), Err(Error::Corrupt { .. })), "offset {bad}");
+    }
+    for bad in [126i16, 127, -127, i16::MIN, i16::MAX] {
+        let mut damaged = bytes.clone();
+        damaged[exponents + 2 * 3..][..2].copy_from_slice(&bad.to_le_bytes());
+        assert!(matches!(Codebook::from_bytes("here", &damaged), Err(Error::Corrupt { .. })), "exponent {bad}");
+    }
+}
+
+#[test]
+fn trap_17_a_codebook_that_claims_to_be_huge_is_refused_without_allocating() {
+    for (dim, symbols) in [(u32::MAX, 1), (65_537, 1), (65_536, 65_536), (1, u32::MAX), (0, 0), (8, 9)] {
+        let mut bytes: Vec<u8> = [1, dim, symbols, 0].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+        bytes.resize(200, 0);
+        assert!(matches!(Codebook::from_bytes("here", &bytes), Err(Error::Corrupt { .. })), "{dim} {symbols}");
+    }
+}
+
+#[test]
+fn blocks_give_back_what_was_packed() {
+    let mut numbers = Numbers(11);
+    for symbols in [1usize, 2, 5, 31, 62, 63, 64] {
+        for side_bytes in [0, 1, 2] {
+            let row_bytes = symbols.div_ceil(2) + side_bytes;
+            for n in 1..=block::ROWS {
+                let mut codes: Vec<u8> = (0..n * row_bytes).map(|_| numbers.next() as u8).collect();
+                if symbols % 2 == 1 {
+                    codes.chunks_exact_mut(row_bytes).for_each(|code| code[symbols / 2] &= 15);
+                }
+                let mut packed = vec![0xee; block::bytes(row_bytes)];
+                block::pack(&codes, symbols, side_bytes, &mut packed);
+                for lane in 0..block::ROWS {
+                    let mut code = vec![0xdd; row_bytes];
+                    block::unpack(&packed, lane, symbols, side_bytes, &mut code);
+                    let expected = codes.chunks_exact(row_bytes).nth(lane).map_or(vec![0; row_bytes], <[u8]>::to_vec);
+                    assert_eq!(code, expected, "{symbols} symbols, {side_bytes} side bytes, lane {lane} of {n}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_have_the_documented_layout() {
+    // Three symbols and one side byte: symbol s of row v is (v + 5 s) mod 16, its side byte 100 + v.
+    let symbol = |row: usize, number: usize| ((row + 5 * number) % 16) as u8;
+    let codes: Vec<u8> =
+        (0..32).flat_map(|v| [symbol(v, 0) | symbol(v, 1) << 4, symbol(v, 2), 100 + v as u8]).collect();
+    let mut packed = vec![0; block::bytes(3)];
+    block::pack(&codes, 3, 1, &mut packed);
+    for v in 0..16 {
+        for number in 0..3 {
+            assert_eq!(packed[16 * number + v], symbol(v, number) | symbol(v + 16, number) << 4);
+        }
+        assert_eq!(packed[48 + v], 0);
+    }
+    assert_eq!(packed[64..], (100..132).collect::<Vec<u8>>());
+}

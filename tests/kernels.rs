@@ -1,0 +1,238 @@
+//! Every level of the kernels equals the scalar one to the bit, and the scalar one equals arithmetic.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use omen::kernels::{self, Kernels, Level, Metric, Subspaces};
+
+const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
+const MISALIGNMENTS: std::ops::Range<usize> = 0..16;
+
+/// The levels of this CPU; a missing one is told, and fails under `OMEN_REQUIRE_ISA`.
+fn levels() -> Vec<&'static Kernels> {
+    let missing = |level: &Level| !level.is_supported();
+    for level in Level::ALL.iter().filter(|level| missing(level)) {
+        println!("SKIP {level:?}: this CPU does not have it");
+        assert!(std::env::var_os("OMEN_REQUIRE_ISA").is_none(), "{level:?} is required and missing");
+    }
+    Level::all_supported().into_iter().map(|level| level.kernels().unwrap()).collect()
+}
+
+fn scalar() -> &'static Kernels {
+    Level::Scalar.kernels().unwrap()
+}
+
+/// `count` floats of mixed magnitude and sign.
+fn noise(count: usize, mut state: u64) -> Vec<f32> {
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    (0..count).map(|_| next() * 10.0f32.powi((next() * 6.0) as i32)).collect()
+}
+
+#[test]
+fn dispatch_takes_the_widest_level() {
+    assert_eq!(kernels::kernels().level(), *Level::all_supported().last().unwrap());
+    assert!(Level::Scalar.is_supported());
+    for level in Level::ALL {
+        assert_eq!(level.kernels().map(Kernels::level), level.is_supported().then_some(level));
+    }
+}
+
+#[test]
+fn metrics_have_the_numbers_of_the_abi() {
+    for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+        assert_eq!(Metric::from_i32(metric as i32), Some(metric));
+    }
+    for number in [-1, 3, i32::MIN, i32::MAX] {
+        assert_eq!(Metric::from_i32(number), None);
+    }
+}
+
+#[test]
+fn distances_equal_scalar_to_the_bit_at_every_length_and_misalignment() {
+    let (a, b) = (noise(100, 1), noise(100, 2));
+    for kernels in levels() {
+        for length in LENGTHS {
+            for start in MISALIGNMENTS {
+                let (a, b) = (&a[start..][..length], &b[(start * 7) % 16..][..length]);
+                let level = kernels.level();
+                let same = |x: f32, y: f32| {
+                    assert_eq!(x.to_bits(), y.to_bits(), "{level:?}, length {length}, misalignment {start}");
+                };
+                same(kernels.l2sq(a, b), scalar().l2sq(a, b));
+                same(kernels.dot(a, b), scalar().dot(a, b));
+                let norm = scalar().dot(a, a);
+                for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+                    same(kernels.distance(metric, a, norm, b), scalar().distance(metric, a, norm, b));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn distances_are_close_to_f64() {
+    for length in LENGTHS {
+        let (a, b) = (noise(length, 3), noise(length, 4));
+        let wide = |term: fn(f64, f64) -> f64| -> f64 {
+            a.iter().zip(&b).map(|(a, b)| term(f64::from(*a), f64::from(*b))).sum()
+        };
+        let l2sq = wide(|a, b| (a - b) * (a - b));
+        let (dot, size) = (wide(|a, b| a * b), wide(|a, b| (a * b).abs()));
+        assert!((f64::from(kernels::l2sq(&a, &b)) - l2sq).abs() <= 1e-5 * l2sq);
+        assert!((f64::from(kernels::dot(&a, &b)) - dot).abs() <= 1e-5 * size);
+        let cosine = dot / (wide(|a, _| a * a).sqrt() * wide(|_, b| b * b).sqrt());
+        let found = kernels::distance(Metric::Cosine, &a, kernels::dot(&a, &a), &b);
+        let expected = if length == 0 { 1.0 } else { 1.0 - cosine };
+        assert!((f64::from(found) - expected).abs() <= 1e-5, "length {length}: {found} {expected}");
+    }
+}
+
+#[test]
+fn distances_of_zero_tiny_and_giant_vectors_are_not_nan() {
+    let vectors: Vec<Vec<f32>> = [0.0, 1e-42, 1e-30, 1.0, 1e18, 1e30, f32::MAX]
+        .iter()
+        .flat_map(|size| [vec![*size; 40], (0..40).map(|i| if i % 2 == 0 { *size } else { -size }).collect()])
+        .collect();
+    for query in &vectors {
+        for row in &vectors {
+            let norm = kernels::dot(query, query);
+            for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+                let found = kernels::distance(metric, query, norm, row);
+                assert!(!found.is_nan(), "{metric:?} of {} and {}", query[0], row[0]);
+            }
+            let cosine = kernels::distance(Metric::Cosine, query, norm, row);
+            let expected =
+                if query[0] == 0.0 || row[0] == 0.0 || (query[1] > 0.0) != (row[1] > 0.0) { 1.0 } else { 0.0 };
+            assert!((cosine - expected).abs() < 1e-5, "{cosine} of {} and {}", query[0], row[0]);
+        }
+    }
+    assert_eq!(kernels::distance(Metric::InnerProduct, &[2.0, 3.0], 13.0, &[5.0, 7.0]), -31.0);
+    assert_eq!(kernels::distance(Metric::L2, &[2.0, 3.0], 13.0, &[5.0, 7.0]), 25.0);
+}
+
+#[test]
+fn trap_10_the_first_nan_or_infinity_is_found_wherever_it_is() {
+    let good = [0.0, -0.0, 1.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, -1e-45];
+    for kernels in levels() {
+        for length in LENGTHS.chain([511, 512, 513, 1300]) {
+            for start in [0, 1, 5, 15] {
+                let mut values: Vec<f32> = (0..start + length).map(|i| good[i % good.len()]).collect();
+                assert_eq!(kernels.first_not_finite(&values[start..]), None);
+                for place in 0..length {
+                    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(0xff80_0001)] {
+                        let was = std::mem::replace(&mut values[start + place], bad);
+                        let last = std::mem::replace(&mut values[start + length - 1], bad);
+                        assert_eq!(kernels.first_not_finite(&values[start..]), Some(place));
+                        values[start + length - 1] = last;
+                        values[start + place] = was;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn floats_are_little_endian_at_any_address() {
+    let values = noise(67, 5);
+    let bytes: Vec<u8> = [0u8; 3].into_iter().chain(values.iter().flat_map(|value| value.to_le_bytes())).collect();
+    for count in LENGTHS {
+        let mut out = vec![f32::NAN; count];
+        kernels::floats(&bytes[3..3 + 4 * count], &mut out);
+        assert_eq!(out, values[..count]);
+    }
+}
+
+#[test]
+fn nearest_in_columns_equals_scalar_to_the_bit_and_a_plain_search() {
+    for subdim in [1, 2, 3, 5, 17, 64, 65, 130] {
+        for n in LENGTHS {
+            let (columns, codewords) = (noise(subdim * n, 6), noise(subdim * 16, 7));
+            let run = |kernels: &Kernels| {
+                let (mut symbols, mut distances) = (vec![0xff; n], vec![f32::NAN; n]);
+                kernels.nearest_in_columns(&columns, &codewords, &mut symbols, &mut distances);
+                (symbols, distances.iter().map(|distance| distance.to_bits()).collect::<Vec<u32>>())
+            };
+            let (symbols, distances) = run(scalar());
+            for kernels in levels() {
+                assert_eq!(run(kernels), (symbols.clone(), distances.clone()), "{:?}", kernels.level());
+            }
+            for row in 0..n {
+                let distance = |symbol: usize| -> f32 {
+                    (0..subdim).fold(0.0, |sum, component| {
+                        let difference = columns[component * n + row] - codewords[component * 16 + symbol];
+                        sum + difference * difference
+                    })
+                };
+                let best = (0..16).min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap();
+                assert_eq!((usize::from(symbols[row]), distances[row]), (best, distance(best).to_bits()));
+            }
+        }
+    }
+}
+
+#[test]
+fn ties_go_to_the_lower_symbol() {
+    let codewords: Vec<f32> = (0..16).map(|symbol| [3.0, 1.0, -1.0, 1.0][symbol % 4]).collect();
+    for kernels in levels() {
+        let (mut symbols, mut distances) = ([9; 4], [0.0; 4]);
+        kernels.nearest_in_columns(&[0.0, 2.0, 3.0, -9.0], &codewords, &mut symbols, &mut distances);
+        assert_eq!((symbols, distances), ([1, 0, 0, 2], [1.0, 1.0, 0.0, 64.0]));
+    }
+}
+
+#[test]
+fn nearest_in_rows_equals_scalar_to_the_bit_and_leaves_side_bytes_alone() {
+    let shapes: [&[usize]; 6] = [&[1], &[1, 2, 3], &[2; 31], &[63, 1, 2, 70, 1], &[130, 1], &[16, 16, 16, 16, 1]];
+    for widths in shapes {
+        let symbols = widths.len();
+        let boundaries: Vec<usize> = (0..=symbols).map(|end| widths[..end].iter().sum()).collect();
+        let dim = boundaries[symbols];
+        let codewords = noise(dim * 16, 8);
+        for side_bytes in [0, 1] {
+            let row_bytes = symbols.div_ceil(2) + side_bytes;
+            let subspaces = Subspaces {
+                boundaries: &boundaries,
+                offsets: &noise(dim, 9),
+                inverses: &vec![0.5; symbols],
+                codewords: codewords.as_chunks::<16>().0,
+                row_bytes,
+            };
+            for n in LENGTHS {
+                let rows = noise(dim * n, 10);
+                let run = |kernels: &Kernels| {
+                    let mut codes = vec![0xa5; n * row_bytes];
+                    kernels.nearest_in_rows(&rows, &subspaces, &mut codes);
+                    codes
+                };
+                let codes = run(scalar());
+                for kernels in levels() {
+                    assert_eq!(run(kernels), codes, "{:?}, {symbols} symbols, {n} rows", kernels.level());
+                }
+                for (row, code) in rows.chunks_exact(dim).zip(codes.chunks_exact(row_bytes)) {
+                    assert_eq!(code[..row_bytes - side_bytes], plain_code(row, &subspaces));
+                    assert_eq!(code[row_bytes - side_bytes..], [0xa5][..side_bytes]);
+                }
+            }
+        }
+    }
+}
+
+/// The symbol bytes of one row by a plain search.
+fn plain_code(row: &[f32], subspaces: &Subspaces<'_>) -> Vec<u8> {
+    let symbols = subspaces.inverses.len();
+    let mut code = vec![0; symbols.div_ceil(2)];
+    for subspace in 0..symbols {
+        let distance = |symbol: usize| -> f32 {
+            (subspaces.boundaries[subspace]..subspaces.boundaries[subspace + 1]).fold(0.0, |sum, component| {
+                let value = (row[component] - subspaces.offsets[component]) * subspaces.inverses[subspace];
+                let difference = value - subspaces.codewords[component][symbol];
+                sum + difference * difference
+            })
+        };
+        let best = (0..16).min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap();
+        code[subspace / 2] |= (best as u8) << (4 * (subspace % 2));
+    }
+    code
+}
