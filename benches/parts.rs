@@ -1,1 +1,147 @@
-fn main() {}
+//! The inner parts, one by one: checksums, kernels, the code, and the calls of a store. `benches/peers` has the outer view,
+//! with rivals beside it.
+#![allow(
+    clippy::expect_used,
+    missing_docs,
+    reason = "a benchmark that cannot start has nothing better to do than stop"
+)]
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use omen::codec::{Codebook, block};
+use omen::kernels::{Level, Metric};
+use omen::store::{CompressOptions, Options, Store};
+use std::hint::black_box;
+use std::path::Path;
+use tempfile::TempDir;
+
+const DIM: usize = 128;
+const CALL: usize = 1000;
+
+/// `[10_000][DIM]`: the SIFT vectors of the tests.
+fn vectors() -> Vec<f32> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sift10k/base.bvecs");
+    let bytes = std::fs::read(path).expect("tests/data/sift10k/base.bvecs");
+    bytes.chunks_exact(4 + DIM).flat_map(|row| &row[4..]).map(|value| f32::from(*value)).collect()
+}
+
+fn checksum(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("checksum");
+    for length in [4 << 10, 1 << 20] {
+        let bytes = vec![7; length];
+        group.throughput(Throughput::Bytes(length as u64));
+        group
+            .bench_function(BenchmarkId::from_parameter(length), |run| run.iter(|| crc32fast::hash(black_box(&bytes))));
+    }
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let rows = vectors();
+    let (query, row) = (&rows[..DIM], &rows[DIM..2 * DIM]);
+    let mut group = criterion.benchmark_group("kernels");
+    for level in Level::all_supported() {
+        let Some(kernels) = level.kernels() else { continue };
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            let norm = kernels.dot(query, query);
+            let name = BenchmarkId::new(format!("{metric:?}"), format!("{level:?}"));
+            group.bench_function(name, |run| {
+                run.iter(|| kernels.distance(metric, black_box(query), norm, black_box(row)))
+            });
+        }
+        let name = BenchmarkId::new("first_not_finite", format!("{level:?}"));
+        group.bench_function(name, |run| run.iter(|| kernels.first_not_finite(black_box(&rows[..CALL * DIM]))));
+    }
+}
+
+fn codec(criterion: &mut Criterion) {
+    let rows = vectors();
+    let symbols = DIM / 2;
+    let book = Codebook::train(&rows[..2 * CALL * DIM], DIM, symbols, 1, &mut |_, _| false).expect("a codebook");
+    let mut codes = vec![0; CALL * book.row_bytes()];
+    let mut decoded = vec![0.0; DIM];
+    let mut group = criterion.benchmark_group("codec");
+    group.throughput(Throughput::Elements(CALL as u64));
+    group.bench_function("encode", |run| run.iter(|| book.encode(black_box(&rows[..CALL * DIM]), &mut codes)));
+
+    group.throughput(Throughput::Elements(1));
+    let code = &codes[..book.row_bytes()];
+    group.bench_function("decode", |run| run.iter(|| book.decode(black_box(code), &mut decoded)));
+
+    let mut packed = vec![0; block::bytes(book.row_bytes())];
+    block::pack(&codes[..32 * book.row_bytes()], symbols, book.side_bytes(), &mut packed);
+    let mut code = vec![0; book.row_bytes()];
+    group.bench_function("unpack", |run| {
+        run.iter(|| block::unpack(black_box(&packed), 17, symbols, book.side_bytes(), &mut code));
+    });
+}
+
+fn opened(directory: &TempDir) -> Store {
+    Store::open(directory.path(), DIM as u32, &Options::default()).expect("an open store")
+}
+
+fn filled(rows: &[f32], vectors_per_call: usize) -> (TempDir, Store) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = opened(&directory);
+    insert(&store, rows, vectors_per_call);
+    (directory, store)
+}
+
+fn insert(store: &Store, rows: &[f32], vectors_per_call: usize) {
+    for call in rows.chunks(vectors_per_call * DIM) {
+        store.insert(None, call).expect("inserted");
+    }
+}
+
+/// Ten thousand vectors into a fresh store, not synced; then the commit, the seal in close, and the way back in.
+fn writes(criterion: &mut Criterion) {
+    let rows = vectors();
+    let mut group = criterion.benchmark_group("writes");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements((rows.len() / DIM) as u64));
+    for vectors_per_call in [1, CALL] {
+        let fresh = || {
+            let directory = tempfile::tempdir().expect("a directory");
+            let store = opened(&directory);
+            (directory, store)
+        };
+        group.bench_function(BenchmarkId::new("insert", vectors_per_call), |run| {
+            run.iter_batched_ref(fresh, |(_, store)| insert(store, &rows, vectors_per_call), BatchSize::PerIteration);
+        });
+    }
+    group.bench_function("commit", |run| {
+        let fill = || filled(&rows, CALL);
+        run.iter_batched_ref(fill, |(_, store)| store.commit().expect("committed"), BatchSize::PerIteration);
+    });
+    group.bench_function("close", |run| {
+        let fill = || filled(&rows, CALL);
+        run.iter_batched_ref(fill, |(_, store)| store.close().expect("closed"), BatchSize::PerIteration);
+    });
+    let (directory, store) = filled(&rows, CALL);
+    store.close().expect("closed");
+    group.bench_function("reopen and close", |run| run.iter(|| opened(&directory).close().expect("closed")));
+}
+
+/// One vector by its id, in an order the caches do not know: from the log, from a sealed file, from codes.
+fn reads(criterion: &mut Criterion) {
+    let rows = vectors();
+    let mut group = criterion.benchmark_group("get");
+    let (directory, store) = filled(&rows, CALL);
+    let mut bench = |name: &str, store: &Store| {
+        let mut row = vec![0.0; DIM];
+        let mut id = 0;
+        group.bench_function(name, |run| {
+            run.iter(|| {
+                id = (id + 6151) % store.count();
+                store.get(&[id], &mut row, None).expect("found");
+            });
+        });
+    };
+    bench("log", &store);
+    store.close().expect("closed");
+    let store = opened(&directory);
+    bench("sealed", &store);
+    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).expect("compressed");
+    bench("codes", &store);
+}
+
+criterion_group!(parts, checksum, kernels, codec, writes, reads);
+criterion_main!(parts);

@@ -1,11 +1,12 @@
-//! The C ABI from outside (trap 29): the header is what the source says, the library exports what the header says, C and
-//! C++ programs compile against it and link to it, and abuse of every kind has a status.
+//! The C ABI from outside (trap 29): the header is what the source says, the library exports what the header says, C
+//! and C++ programs compile against it and link to it, and abuse of every kind has a status.
 //!
 //! `OMEN_BLESS=1 cargo test --test abi header` writes include/omen.h anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -161,7 +162,7 @@ fn quickstart_runs_as_c_and_cpp_shared_and_static() {
         for shared in [true, false] {
             let scratch = tempfile::tempdir().unwrap();
             let program = link(compile(compiler, standard, &source), built(), shared, scratch.path());
-            let said = succeeds(Command::new(program).arg(scratch.path().join("store")));
+            let said = runs(Command::new(program).arg(scratch.path().join("store")));
             assert!(said.contains("nearest: itself") && said.contains("OMEN_NOT_FOUND"), "{said}");
         }
     }
@@ -169,22 +170,22 @@ fn quickstart_runs_as_c_and_cpp_shared_and_static() {
 
 #[test]
 fn trap_29_abuse() {
-    run_checked("abuse", &[]);
+    run_checked("abuse");
 }
 
 #[test]
 fn trap_29_opening() {
-    run_checked("opening", &[]);
+    run_checked("opening");
 }
 
 #[test]
 fn trap_29_structs() {
-    run_checked("structs", &[]);
+    run_checked("structs");
 }
 
 #[test]
 fn trap_29_threads() {
-    run_checked("threads", &[]);
+    run_checked("threads");
 }
 
 #[test]
@@ -192,13 +193,15 @@ fn trap_29_panic_in_a_release_build_is_a_status() {
     let scratch = tempfile::tempdir().unwrap();
     let library = build("failpoints", &["--features", "failpoints"]);
     let program = link(compile("gcc", "c99", &c_test("panic")), &library, true, scratch.path());
-    succeeds(Command::new(program).arg(scratch.path()).env("OMEN_FAILPOINT", "panic"));
+    runs(Command::new(program).arg(scratch.path()).env("OMEN_FAILPOINT", "panic"));
 }
 
 /// Builds a program of tests/c plainly and under the address and undefined-behaviour sanitizers, and runs both.
-fn run_checked(name: &str, arguments: &[&str]) {
+fn run_checked(name: &str) {
     for sanitized in [false, true] {
         let scratch = tempfile::tempdir().unwrap();
+        // One program looks at it as nobody.
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = compile("gcc", "c99", &c_test(name));
         if sanitized {
             command.args(["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
@@ -206,7 +209,7 @@ fn run_checked(name: &str, arguments: &[&str]) {
         let program = link(command, built(), true, scratch.path());
         let room = scratch.path().join("room");
         fs::create_dir(&room).unwrap();
-        succeeds(Command::new(program).arg(&room).args(arguments));
+        runs(Command::new(program).arg(&room));
     }
 }
 
@@ -254,16 +257,26 @@ fn build(name: &str, arguments: &[&str]) -> PathBuf {
     target.join("release")
 }
 
+/// Runs a linked program, which must succeed; the library inside must not have printed a word.
+fn runs(command: &mut Command) -> String {
+    // Cargo points the loader at the tests' own build of the library, before any rpath.
+    let (stdout, stderr) = output(command.env_remove("LD_LIBRARY_PATH"));
+    assert_eq!(stderr, "", "{command:?}");
+    stdout
+}
+
 /// Runs `command`, which must succeed; returns what it printed.
 fn succeeds(command: &mut Command) -> String {
+    output(command).0
+}
+
+fn output(command: &mut Command) -> (String, String) {
     let name = command.get_program().to_string_lossy().into_owned();
-    // Cargo points the loader at the tests' own build of the library, before any rpath.
-    command.env_remove("LD_LIBRARY_PATH");
     let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| {
         let package = if name == "nm" { "binutils" } else { &name };
         panic!("{name}: {error}: on Debian, apt-get install {package}")
     });
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
-    stdout.into_owned()
+    (stdout, stderr)
 }

@@ -22,8 +22,8 @@ pub(super) unsafe fn input<'a, T: Plain>(
     if count == 0 {
         return Ok(&[]);
     }
-    // SAFETY: `checked_count` found the pointer not NULL, aligned, and the size within isize; the caller vouches for the
-    // memory behind it, and every bit pattern is a value of a `Plain` type.
+    // SAFETY: `checked_count` found the pointer not NULL, aligned, and the size within isize; the caller vouches for
+    // the memory behind it, and every bit pattern is a value of a `Plain` type.
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 

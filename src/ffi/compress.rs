@@ -28,8 +28,8 @@ pub unsafe extern "C" fn omen_compress_options_init(options: *mut omen_compress_
 /// out_report  receives what was measured; set its struct_size before
 ///
 /// Threads: takes its time; readers and writers go on meanwhile.
-/// Errors:  OMEN_TOO_FEW_VECTORS, OMEN_CANCELLED, OMEN_NO_SPACE, OMEN_IS_READ_ONLY, OMEN_POISONED; with each of them the
-///          store is as it was.
+/// Errors:  OMEN_TOO_FEW_VECTORS, OMEN_CANCELLED, OMEN_NO_SPACE, OMEN_IS_READ_ONLY, OMEN_POISONED; with each of them
+///          the store is as it was.
 /// Disk:    committed, and all of it compressed. A crash meanwhile leaves all of the old or all of the new.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_compress(

@@ -60,14 +60,19 @@ fn story(payload: &(dyn Any + Send)) -> String {
     heard.or_else(carried).or_else(literal).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// The library prints nothing: a panic inside a fence is kept for the message instead of going to stderr. Panics of
-/// others in the process (a Rust program that links this crate) still reach the hook that was there before.
+/// The library prints nothing: a panic inside a fence, or on a worker thread of ours (their names begin with "omen"),
+/// is kept for the message instead of going to stderr. Panics of others in the process (a Rust program that links
+/// this crate) still reach the hook that was there before.
 pub(super) fn hush_panics() {
     static HUSHED: Once = Once::new();
     HUSHED.call_once(|| {
         let earlier = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| if DEPTH.get() > 0 { hear(panic) } else { earlier(panic) }));
+        std::panic::set_hook(Box::new(move |panic| if is_ours() { hear(panic) } else { earlier(panic) }));
     });
+}
+
+fn is_ours() -> bool {
+    DEPTH.get() > 0 || std::thread::current().name().is_some_and(|name| name.starts_with("omen"))
 }
 
 fn hear(panic: &PanicHookInfo<'_>) {

@@ -19,19 +19,18 @@
 //!     bytes are read: members missing at the end have their defaults, unknown ones must be zero. Of reports only that
 //!     many are written. It is a multiple of 8 from 8 to 1024. Options given as NULL are the defaults.
 //!  6. Handles. An omen_store is a ticket, not an address: it is never dereferenced. A closed, foreign or invented one
-//!     is OMEN_INVALID_HANDLE; NULL is OMEN_NULL_POINTER, except in omen_store_close. Any number of stores may be open
-//!     at once, up to 4096 in one process.
+//!     is OMEN_INVALID_HANDLE; NULL is OMEN_NULL_POINTER, except in omen_store_close. A process may have 4096 open.
 //!  7. Threads. Any thread may call anything on a handle at any time. Writers queue. Readers (functions that take a
 //!     `const omen_store *`) never wait for a writer, a commit or a compress, and see whole calls only. Only
 //!     omen_store_close needs care: calls already running finish on the store they began with, later ones are
 //!     OMEN_INVALID_HANDLE. A handle must not be used in a child after fork.
 //!  8. Processes. One process at a time has a store open for writing (others: OMEN_LOCKED); any number may read it with
 //!     OMEN_READ_ONLY, each on the generation that was committed when it opened.
-//!  9. Disk. A writing call is all or nothing, and is seen by this handle's readers when it returns. It survives a crash
-//!     of the machine once omen_store_commit has returned (or at once with OMEN_SYNC_EACH). After any error but those of
-//!     40-49 the store is as it was before the call. Every byte on disk is checksummed: damage is reported, never
-//!     returned as data. Files are mapped read-only: if another program truncates one while it is in use, the system
-//!     sends SIGBUS, which no library can turn into a status.
+//!  9. Disk. A writing call is all or nothing, and is seen by this handle's readers when it returns. It survives a
+//!     crash of the machine once omen_store_commit has returned (with OMEN_SYNC_EACH at once, with OMEN_SYNC_NONE
+//!     later). After any error but those of 40-49 the store is as it was before the call. Every byte on disk is
+//!     checksummed: damage is reported, never returned as data. Files are mapped read-only: if another program
+//!     truncates one while it is in use, the system sends SIGBUS, which no library can turn into a status.
 //! 10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
 //!     reading. Close and open it again: that recovers all that was committed.
 //! 11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread behind,

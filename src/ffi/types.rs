@@ -80,7 +80,7 @@ impl omen_compress_options {
     };
 }
 
-/// What omen_store_compress did. Nothing in it is an estimate: bytes are those of the files, errors are of every vector.
+/// What omen_store_compress did. Nothing is estimated: bytes are those of the files, errors are of every vector.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_compress_report {

@@ -81,11 +81,11 @@ pub unsafe extern "C" fn omen_store_delete(
     })
 }
 
-/// Makes all writes so far survive a crash of the machine.
+/// Makes all writes so far survive a crash of the machine (with OMEN_SYNC_NONE: only hands them to the system).
 ///
 /// Errors:  OMEN_IS_READ_ONLY, OMEN_NO_SPACE, OMEN_IO, OMEN_POISONED. After a failure the store is poisoned, and what
 ///          was committed before is safe.
-/// Disk:    every write of this handle that returned before this call began is durable.
+/// Disk:    every write of this handle that returned before this call began is durable (OMEN_SYNC_NONE: at some time).
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_store_commit(store: *mut omen_store) -> i32 {
     on_store(store, crate::store::Store::commit)

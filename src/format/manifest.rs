@@ -124,8 +124,9 @@ impl Manifest {
             base_next_id: word(4),
             files: files?,
         };
-        if manifest.dim == 0 || manifest.dim > DIM_MAX {
-            return Err(Error::corrupt(file, format!("dim {}, expected 1 to {DIM_MAX}", manifest.dim)));
+        if manifest.dim == 0 || manifest.dim > DIM_MAX || bytes[96..FIXED_BYTES].iter().any(|byte| *byte != 0) {
+            let dim = manifest.dim;
+            return Err(Error::corrupt(file, format!("dim {dim}, expected 1 to {DIM_MAX}, or reserved bytes in use")));
         }
         Ok(manifest)
     }

@@ -24,7 +24,8 @@ static void check_fact(int fact, const char *what, const char *file, int line)
     }
 }
 
-static void check_status(int32_t found, int32_t expected, const char *says, const char *what, const char *file, int line)
+static void check_status(int32_t found, int32_t expected, const char *says, const char *what, const char *file,
+                         int line)
 {
     const char *message = omen_last_message();
     if (found != expected) {

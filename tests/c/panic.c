@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     OK(omen_store_insert(store, NULL, rows[0], 2, NULL));
     OK(omen_store_commit(store));
 
-    EXPECT(omen_store_get(store, &id, 1, row, NULL), OMEN_PANIC, "failpoint: injected by OMEN_FAILPOINT at src/ffi/read.rs");
+    EXPECT(omen_store_get(store, &id, 1, row, NULL), OMEN_PANIC, "injected by OMEN_FAILPOINT at src/ffi/read.rs");
     ASSERT(row[0] == 7);
     EXPECT(omen_store_insert(store, NULL, rows[0], 1, NULL), OMEN_POISONED, "failpoint");
     EXPECT(omen_store_upsert(store, &id, rows[1], 1), OMEN_POISONED, "failpoint");

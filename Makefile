@@ -1,0 +1,34 @@
+# `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
+.PHONY: demo test bench soak setup header
+
+# A C and a C++ compiler and nm, for the tests of the C ABI. Rust comes from rustup (https://rustup.rs).
+setup:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later from https://rustup.rs"; exit 1; }
+	@{ command -v cc && command -v c++ && command -v nm; } >/dev/null || \
+	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq gcc g++ binutils >/dev/null; } || \
+	  { echo "install a C compiler, a C++ compiler and binutils"; exit 1; }
+
+# Real data, through the whole life of a store, with a short report.
+demo: setup
+	cargo run --release --quiet --example demo
+
+test: setup
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- -D warnings
+	cargo test --quiet --no-fail-fast
+
+# The long forms of the crash search, the kills and the corruption sweep: about an hour.
+soak: setup
+	OMEN_CRASH_STATES=100000000 OMEN_KILLS=10000 OMEN_ALL_BITS=1 cargo test --no-fail-fast --test crash --test kill --test corrupt
+
+# The inner parts by criterion, then libomen beside a raw file, LMDB and SQLite: one table, and which bars hold.
+# `make bench BENCH="--record"` also adds the figures to benches/record/.
+bench: setup
+	cargo build --release
+	benches/peers/build.sh
+	cargo bench --bench parts -- --quick
+	python3 benches/peers/table.py $(BENCH)
+
+# Writes include/omen.h anew from src/ffi.
+header:
+	OMEN_BLESS=1 cargo test --quiet --test abi header

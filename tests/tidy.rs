@@ -1,0 +1,184 @@
+//! The house keeps its order: layers, unsafe rooms, lengths, headers. Read from docs/architecture.md, not from memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const FUNCTION_LINES_MAX: usize = 70;
+const FILE_LINES_MAX: usize = 500;
+
+struct Room {
+    layer: u32,
+    may_be_unsafe: bool,
+}
+
+/// Module → layer, from the table of docs/architecture.md.
+fn rooms() -> BTreeMap<String, Room> {
+    let text = std::fs::read_to_string(format!("{ROOT}/docs/architecture.md")).unwrap();
+    let mut rooms = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let layer = cells[0].parse().unwrap();
+        let name = cells[1].trim_matches('`').to_owned();
+        rooms.insert(name, Room { layer, may_be_unsafe: cells[3] == "yes" });
+    }
+    assert!(rooms.len() >= 15, "the layer table of docs/architecture.md was not found");
+    rooms
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&Path::new(ROOT).join("src"), &mut found);
+    found.sort();
+    found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The top-level module a file belongs to; none for lib.rs.
+fn module_of(path: &Path) -> Option<String> {
+    let relative = path.strip_prefix(Path::new(ROOT).join("src")).unwrap();
+    let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+    let name = first.strip_suffix(".rs").unwrap_or(first);
+    (name != "lib").then(|| name.to_owned())
+}
+
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+#[test]
+fn modules_import_downward_only() {
+    let rooms = rooms();
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        let Some(module) = module_of(&path) else { continue };
+        let own = rooms.get(&module).unwrap_or_else(|| panic!("{module} is not in the layer table"));
+        for (number, line) in without_tests(&text).lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for used in used_modules(line) {
+                let Some(other) = rooms.get(&used) else { continue };
+                let is_allowed = used == module || other.layer < own.layer;
+                if !is_allowed {
+                    faults.push(format!("{}:{}: {module} uses {used}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Modules named behind `crate::` in a line, also in `crate::{a, b::c}`.
+fn used_modules(line: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut used = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        let rest = &line[at + 7..];
+        match rest.strip_prefix('{') {
+            Some(list) => used.extend(list.split(',').map(|item| word(item.trim()))),
+            None => used.push(word(rest)),
+        }
+    }
+    used
+}
+
+#[test]
+fn unsafe_stays_in_its_three_rooms_and_says_why() {
+    let rooms = rooms();
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap();
+            let opens = code.contains("unsafe {") || code.contains("unsafe impl");
+            if !opens {
+                continue;
+            }
+            let is_room = module_of(&path).is_some_and(|module| rooms[&module].may_be_unsafe);
+            let says_why = lines[index.saturating_sub(6)..=index].iter().any(|line| line.contains("SAFETY:"));
+            if !is_room || !says_why {
+                faults.push(format!("{}:{}: {}", path.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn files_have_a_header_and_functions_and_files_a_bounded_length() {
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        if !text.starts_with("//!") {
+            faults.push(format!("{}: no //! header", path.display()));
+        }
+        let code = without_tests(&text);
+        let lines = code.lines().count();
+        if lines > FILE_LINES_MAX {
+            faults.push(format!("{}: {lines} lines", path.display()));
+        }
+        for (name, lines) in functions(code) {
+            if lines > FUNCTION_LINES_MAX {
+                faults.push(format!("{}: {name} has {lines} lines", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Names and lengths of functions, from `fn` to the brace that closes at its indentation (rustfmt keeps it so).
+fn functions(code: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = code.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let trimmed = line.trim_start();
+        let Some(at) = trimmed.find("fn ").filter(|at| *at == 0 || trimmed[..*at].ends_with(' ')) else { continue };
+        if trimmed.starts_with("//") || trimmed.ends_with(';') {
+            continue;
+        }
+        let indent = &line[..line.len() - trimmed.len()];
+        let closing = format!("{indent}}}");
+        let length = lines[start..].iter().position(|line| *line == closing).map_or(1, |length| length + 1);
+        let name = trimmed[at + 3..].split(['(', '<']).next().unwrap().to_owned();
+        found.push((name, length));
+    }
+    found
+}
+
+#[test]
+fn every_source_file_is_part_of_the_crate() {
+    let all: Vec<(PathBuf, String)> = sources();
+    for (path, _) in &all {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let name = if stem == "mod" {
+            path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
+        } else {
+            stem.to_owned()
+        };
+        let declared = |text: &String| text.contains(&format!("mod {name};"));
+        assert!(name == "lib" || all.iter().any(|(_, text)| declared(text)), "{} is dead", path.display());
+    }
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    for name in ["README.md", "docs/architecture.md", "docs/format.md", "docs/reliability.md", "docs/performance.md"] {
+        let path = Path::new(ROOT).join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{name} is missing"));
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            let is_local = !target.is_empty() && !target.contains("://");
+            assert!(!is_local || path.parent().unwrap().join(target).exists(), "{name}: {target} is missing");
+        }
+    }
+}
