@@ -9,7 +9,7 @@ use crate::sealed;
 use crate::segment::{BLOCK_ROWS, SegmentWriter};
 use crate::snapshot::{Live, Place, Scratch, Snapshot, View};
 use crate::tombstones::Tombstones;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows written at a time; whole blocks.
 const BATCH_ROWS: usize = 4096;
@@ -168,16 +168,20 @@ fn encode(book: &Codebook, rows: &[f32], threads: usize, measured: &mut Measured
     let mut codes = vec![0; count * row_bytes];
     let mut errors = vec![(0.0, 0.0); count];
     let share = count.div_ceil(threads.max(1)).max(1);
-    std::thread::scope(|scope| {
-        let parts = rows.chunks(share * dim).zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
-        let mut parts = parts.peekable();
-        while let Some(((rows, codes), errors)) = parts.next() {
-            if parts.peek().is_some() {
-                scope.spawn(move || encode_part(book, rows, codes, errors));
-            } else {
-                encode_part(book, rows, codes, errors);
-            }
+    let parts = rows.chunks(share * dim).zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
+    let parts = Mutex::new(parts);
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(((rows, codes), errors)) = next() {
+            encode_part(book, rows, codes, errors);
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(count) {
+            // A thread the system refuses is one pair of hands less; this one does what is left.
+            let _ = std::thread::Builder::new().name("omen-encode".into()).spawn_scoped(scope, work);
+        }
+        work();
     });
     for (energy, error) in errors {
         measured.energy += energy;
