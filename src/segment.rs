@@ -154,6 +154,14 @@ impl Segment {
                 self.extents.get_or_init(|| read)
             }
         };
+        // Frames of bulk inserts are of one size, so the place is guessed right and nothing is searched.
+        let guess = extents.first().map_or(0, |first| (row / first.rows.max(1)) as usize);
+        if let Some(extent) = extents.get(guess)
+            && extent.first_row <= row
+            && row - extent.first_row < extent.rows
+        {
+            return Ok(extent);
+        }
         let index = extents.partition_point(|extent| extent.first_row <= row);
         extents.get(index.wrapping_sub(1)).ok_or_else(|| {
             Error::corrupt(self.file.name(), format!("row {row} lies in none of {} extents", extents.len()))
