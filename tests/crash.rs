@@ -10,7 +10,9 @@ mod life;
 mod sim;
 
 use life::{Model, Profile, live};
-use sim::{Before, Breadth, Effort, Explorer, Image, Random, SimDisk, Tally, crashed, excerpt, ignored_sync};
+use sim::{
+    Before, Breadth, Effort, Explorer, Image, Random, SimDisk, Tally, crashed, excerpt, ignored_sync, panic_text,
+};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -36,10 +38,7 @@ fn explore(seed: u64, tally: &Tally) -> Result<(), String> {
         let session = profile.session(CALLS, seed % 3 == 0, None);
         Explorer::new(&profile, tally, THOROUGH, seed).explore(&session, 0..=session.tape.len())
     }));
-    let result = explored.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
-    });
+    let result = explored.unwrap_or_else(|panic| Err(panic_text(&panic)));
     result.map_err(|story| format!("OMEN_CRASH_SEED={seed} shows this again\n{profile:?}\n{story}"))
 }
 
@@ -89,9 +88,9 @@ struct Canon {
 
 fn canon() -> Vec<Canon> {
     let mut lives = Vec::new();
-    for seed in 0..12 {
+    for seed in 0..24 {
         let profile = Profile::drawn(seed);
-        let (base, before, kills) = (Image::default(), Before::Nothing(Model::empty().hash()), seed % 4 == 0);
+        let (base, before, kills) = (Image::default(), Before::Nothing(Model::empty().hash()), seed % 2 == 0);
         let session = profile.session(CALLS, kills, None);
         lives.push(Canon { profile: profile.clone(), base, before, kills });
         let mut random = Random::new(seed);

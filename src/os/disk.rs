@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// Parts of one write handed to the kernel at a time; Linux takes up to 1,024.
 const PARTS_MAX: usize = 64;
+/// Writes of at least this many bytes are handed to the disk at once.
+const WRITEBACK_BYTES_MIN: u64 = 256 << 10;
 
 /// A directory on a real file system.
 #[derive(Debug)]
@@ -158,6 +160,18 @@ impl DiskFile {
         Ok(())
     }
 
+    /// Has the kernel begin to write what will be synced later, so that a sync finds less to do. Promises nothing.
+    fn start_writeback(&self, offset: u64, length: u64) {
+        if length < WRITEBACK_BYTES_MIN {
+            return;
+        }
+        // SAFETY: plain integers and an open descriptor; the call changes no file and its result decides nothing.
+        unsafe {
+            let fd = self.file.as_raw_fd();
+            libc::sync_file_range(fd, offset as libc::off64_t, length as libc::off64_t, libc::SYNC_FILE_RANGE_WRITE);
+        }
+    }
+
     fn write_some(&self, parts: &[libc::iovec], offset: u64) -> io::Result<usize> {
         let fd = self.file.as_raw_fd();
         let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
@@ -198,6 +212,7 @@ impl File for DiskFile {
                 Err(error) => return Err(self.failed("write")(error)),
             }
         }
+        self.start_writeback(offset, total);
         Ok(())
     }
 

@@ -51,6 +51,7 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     }
     let lock = dir.lock(LOCK_NAME)?;
     let Loaded { manifest, is_whole } = manifest::load(dir.as_ref())?;
+    let is_whole = is_whole || manifest.is_none();
     let manifest = match manifest {
         Some(_) if options.mode == Mode::CreateNew => {
             return Err(Error::InvalidArgument("a store exists here, and the mode is to create a new one".into()));

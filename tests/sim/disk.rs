@@ -53,6 +53,8 @@ struct State {
     /// Where in the source each sync was asked for, while that is traced.
     sites: Option<Vec<String>>,
     fault: Option<Fault>,
+    /// How often the fault hit.
+    fired: usize,
     calls: BTreeMap<Op, usize>,
     free: u64,
 }
@@ -140,6 +142,16 @@ impl SimDisk {
             let mut state = self.state();
             (state.fault, state.calls) = (Some(fault), calls);
         }
+    }
+
+    /// How often a fault has hit so far.
+    pub(crate) fn fired(&self) -> usize {
+        self.state().fired
+    }
+
+    /// True if what is to fail is a sync.
+    pub(crate) fn fault_is_sync(&self) -> bool {
+        self.state().fault.is_some_and(|fault| matches!(fault.op, Op::Sync | Op::SyncDir))
     }
 
     /// Calls of each kind since the last `set_fault`.
@@ -230,6 +242,7 @@ impl State {
         *count += 1;
         let fault = self.fault?;
         let hit = fault.op == op && (number == fault.nth || fault.forever && number > fault.nth);
+        self.fired += usize::from(hit);
         hit.then_some(fault.errno)
     }
 

@@ -340,7 +340,8 @@ fn guarded(recover: impl FnOnce() -> Outcome) -> Outcome {
         .unwrap_or_else(|panic| Outcome::Failed(format!("panic while recovering: {}", panic_text(&panic))))
 }
 
-fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
+/// What a caught panic said.
+pub(crate) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

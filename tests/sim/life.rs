@@ -246,7 +246,7 @@ fn some_ids(profile: &Profile, model: &Model, count: usize, random: &mut Random)
 }
 
 /// A refusal that leaves everything as it was and is no fault of the store.
-fn is_refusal(call: &Call, error: &Error) -> bool {
+pub(crate) fn is_refusal(call: &Call, error: &Error) -> bool {
     let refused = matches!(error, Error::TooFewVectors { .. } | Error::InvalidArgument(_));
     refused && matches!(call, Call::Compress { .. })
 }

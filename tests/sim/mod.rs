@@ -18,9 +18,11 @@ mod replay;
 mod tape;
 
 pub(crate) use disk::{Fault, Op, SimDisk};
-pub(crate) use explore::{Before, Effort, Explorer, Outcome, Session, Step, Subject, Tally, crashed, ignored_sync};
+pub(crate) use explore::{
+    Before, Effort, Explorer, Outcome, Session, Step, Subject, Tally, crashed, ignored_sync, panic_text,
+};
 pub(crate) use fates::Breadth;
 pub(crate) use hash::Hash;
 pub(crate) use random::Random;
 pub(crate) use replay::{Fate, Image, Replay};
-pub(crate) use tape::{Mark, excerpt};
+pub(crate) use tape::{Effect, Mark, excerpt};
