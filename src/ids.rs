@@ -148,6 +148,7 @@ impl SealedIds {
     }
 
     /// The row of `id`.
+    #[inline]
     pub fn row_of(&self, file: &Sealed, id: u64) -> Result<Option<u32>> {
         if !self.may_hold(id) {
             return Ok(None);
@@ -155,6 +156,10 @@ impl SealedIds {
         if self.counts_up() {
             return Ok(Some((id - self.first) as u32));
         }
+        self.search(file, id)
+    }
+
+    fn search(&self, file: &Sealed, id: u64) -> Result<Option<u32>> {
         let place = self.lower_bound(file, id)?;
         if place == self.count || self.id_at(file, place)? != id {
             return Ok(None);

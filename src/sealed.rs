@@ -216,6 +216,7 @@ impl Sealed {
     }
 
     /// `length` bytes from `offset`, proven.
+    #[inline]
     pub fn bytes(&self, offset: u64, length: usize) -> Result<&[u8]> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let end = start.checked_add(length).filter(|end| *end <= self.table.start);

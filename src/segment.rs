@@ -103,6 +103,7 @@ impl Segment {
     }
 
     /// The row of `id`.
+    #[inline]
     pub fn row_of(&self, id: u64) -> Result<Option<u32>> {
         self.ids.row_of(&self.file, id)
     }
@@ -136,6 +137,7 @@ impl Segment {
     }
 
     /// The floats of raw `row`, as bytes.
+    #[inline]
     pub fn row(&self, row: u32) -> Result<&[u8]> {
         let offset = if self.entry.kind == Kind::Raw {
             self.footer().rows_offset + u64::from(row) * self.stride as u64
@@ -146,13 +148,11 @@ impl Segment {
         self.file.bytes(offset, self.stride)
     }
 
+    #[inline]
     fn extent(&self, row: u32) -> Result<&Extent> {
         let extents = match self.extents.get() {
             Some(extents) => extents,
-            None => {
-                let read = read_extents(&self.file, self.stride)?;
-                self.extents.get_or_init(|| read)
-            }
+            None => self.read_extents()?,
         };
         // Frames of bulk inserts are of one size, so the place is guessed right and nothing is searched.
         let guess = extents.first().map_or(0, |first| (row / first.rows.max(1)) as usize);
@@ -162,6 +162,16 @@ impl Segment {
         {
             return Ok(extent);
         }
+        self.search_extent(extents, row)
+    }
+
+    #[cold]
+    fn read_extents(&self) -> Result<&Vec<Extent>> {
+        let read = read_extents(&self.file, self.stride)?;
+        Ok(self.extents.get_or_init(|| read))
+    }
+
+    fn search_extent<'a>(&self, extents: &'a [Extent], row: u32) -> Result<&'a Extent> {
         let index = extents.partition_point(|extent| extent.first_row <= row);
         extents.get(index.wrapping_sub(1)).ok_or_else(|| {
             Error::corrupt(self.file.name(), format!("row {row} lies in none of {} extents", extents.len()))

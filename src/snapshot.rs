@@ -140,6 +140,7 @@ impl Snapshot {
 
 impl Live {
     /// Decodes or copies `row` into `out: [dim]`.
+    #[inline]
     pub fn read(&self, row: u32, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
         let Some(codebook) = &self.codebook else {
             kernels::floats(self.segment.row(row)?, out);
@@ -172,6 +173,7 @@ impl<'a> View<'a> {
     }
 
     /// Where the vector with `id` is, if it is live.
+    #[inline]
     pub fn locate(&self, id: u64) -> Result<Option<Place>> {
         if let Some(tail) = &self.snapshot.tail
             && let Some(row) = tail.ids.find(id, self.visible)
@@ -190,6 +192,7 @@ impl<'a> View<'a> {
     }
 
     /// Reads the vector at `place` into `out: [dim]`.
+    #[inline]
     pub fn read(&self, place: Place, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
         if let Place::Sealed(index, row) = place {
             return self.snapshot.segments[index].read(row, scratch, out);
@@ -223,12 +226,17 @@ impl<'a> View<'a> {
     /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found`, a missing row is zeroed and told there; without,
     /// it is an error. Nothing is written unless all is well.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
-        let dim = self.snapshot.dim;
         let mut scratch = Scratch::default();
         if let ([id], None) = (ids, &found) {
             let place = self.locate(*id)?.ok_or(Error::NotFound { id: *id, position: 0 })?;
             return self.read(place, &mut scratch, out);
         }
+        self.get_many(ids, out, found)
+    }
+
+    fn get_many(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
+        let dim = self.snapshot.dim;
+        let mut scratch = Scratch::default();
         let mut places = Vec::with_capacity(ids.len());
         for (position, id) in ids.iter().enumerate() {
             let place = self.locate(*id)?;

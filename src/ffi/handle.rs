@@ -1,13 +1,13 @@
 //! Open stores by handle. A handle's value names a slot of a table and the one opening it stands for; it is compared,
 //! never dereferenced, so NULL, stale, closed and invented handles are told apart from open ones without a crash.
 //!
-//! A call in flight pins its store through the slot's `ArcSwap`: lookups never wait, and a close from another thread
+//! A call in flight pins its store through the slot: lookups never wait, and a close from another thread
 //! takes the store out of the table while the call finishes on it.
 
 use super::types::omen_store;
 use crate::error::{Error, Result};
+use crate::os::Shared;
 use crate::store::Store;
-use arc_swap::ArcSwapOption;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,7 @@ struct Spare {
     freed: Vec<usize>,
 }
 
-static TABLE: [ArcSwapOption<Open>; SLOTS] = [const { ArcSwapOption::const_empty() }; SLOTS];
+static TABLE: [Shared<Open>; SLOTS] = [const { Shared::empty() }; SLOTS];
 static SPARE: Mutex<Spare> = Mutex::new(Spare { given: 0, touched: 0, freed: Vec::new() });
 
 fn spare() -> MutexGuard<'static, Spare> {
@@ -69,7 +69,7 @@ pub(super) fn publish(store: Store) -> Result<*mut omen_store> {
 pub(super) fn with<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
     let value = handle.addr();
     let pinned = TABLE[slot_of(value)].load();
-    match &*pinned {
+    match &pinned {
         // The store does not know its handle; a call that queued behind a close finds out there.
         Some(open) if open.handle == value => call(&open.store).map_err(|error| match error {
             Error::InvalidHandle(_) => not_open(value),
@@ -90,6 +90,7 @@ fn take(value: usize) -> Result<Arc<Open>> {
     match TABLE[slot].load_full() {
         Some(open) if open.handle == value => {
             TABLE[slot].store(None);
+            TABLE[slot].free();
             spare.freed.push(slot);
             Ok(open)
         }

@@ -11,10 +11,12 @@
 pub mod buffer;
 mod disk;
 pub mod map;
+pub mod shared;
 
 pub use buffer::{Appender, Published};
 pub use disk::{DiskDir, open_or_create_dir};
 pub use map::Map;
+pub use shared::{Pinned, Shared};
 
 use crate::error::Result;
 use std::fmt::Debug;

@@ -60,12 +60,14 @@ impl Writer {
         let (from, first_extent) = self.buffer_log;
         let chunk = Chunk::new(log.extents()[first_extent..].to_vec(), from, log.map(from, log.length())?);
         self.buffer_log = (log.length(), log.extents().len());
-        let mut state = self.published.load().copy();
+        let mut state = self.state.copy();
         if let Some(tail) = &mut state.tail {
             tail.chunks.extend(chunk.map(Arc::new));
         }
-        self.published.store(Arc::new(state));
+        self.show(state);
         self.spares.extend(self.buffer.take());
+        // Readers of the states before may be gone: their buffer serves again.
+        self.published.free();
         self.begin_buffer()
     }
 
@@ -92,10 +94,10 @@ impl Writer {
         self.poisoning(flushed)?;
         let Some(log) = &self.log else { return Ok(()) };
         let (is_wasteful, listed) = (log.waste() * WASTE_DIVISOR > log.length(), u64::from(self.rows) * 12);
-        let hidden_chunks = self.published.load().hidden().div_ceil(1 << 15) + self.manifest.files.len() as u64;
+        let hidden_chunks = self.state.hidden().div_ceil(1 << 15) + self.manifest.files.len() as u64;
         let copied = if is_wasteful { log.length() } else { 0 };
         self.expect_space(copied + listed + tail_bytes(log.length()) + hidden_chunks * 8192 + 16 * BLOCK_BYTES as u64)?;
-        let state = self.published.load_full();
+        let state = Arc::clone(&self.state);
         let mut segments = state.segments.clone();
         let sealed = if is_wasteful { self.rewrite_tail(&state) } else { self.seal_log(&state) };
         segments.extend(self.poisoning(sealed)?);
@@ -158,12 +160,13 @@ impl Writer {
         self.dir.sync()?;
         let stored = manifest::store(self.dir.as_ref(), &next);
         self.poisoning(stored)?;
-        let mut state = self.published.load().copy();
+        let mut state = self.state.copy();
         (state.generation, state.segments) = (next.generation, segments);
         if ends_log {
             self.end_log(&mut state);
         }
-        self.published.store(Arc::new(state));
+        self.show(state);
+        self.published.free();
         let before = std::mem::replace(&mut self.manifest, next);
         self.remove_replaced(&before);
         Ok(())

@@ -17,10 +17,9 @@ pub use upkeep::{CompressOptions, CompressReport};
 use crate::error::{Error, Result};
 use crate::format::NO_ID;
 use crate::kernels::{self, Metric};
-use crate::os::{Dir, open_or_create_dir};
+use crate::os::{Dir, Pinned, Shared, open_or_create_dir};
 use crate::search::TopK;
 use crate::snapshot::Snapshot;
-use arc_swap::ArcSwap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writer::Writer;
@@ -100,7 +99,7 @@ pub struct Store {
     threads: u32,
     name: [u8; 16],
     read_only: bool,
-    published: Arc<ArcSwap<Snapshot>>,
+    published: Arc<Shared<Snapshot>>,
     /// `None` on a read-only or closed store.
     writer: Mutex<Option<Writer>>,
     /// One compress or compact at a time; taken before `writer`.
@@ -137,9 +136,9 @@ impl Store {
         self.metric
     }
 
-    /// Live vectors.
+    /// Live vectors; 0 once closed.
     pub fn count(&self) -> u64 {
-        self.published.load().view().count()
+        self.published.load().map_or(0, |state| state.view().count())
     }
 
     /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up behind the largest ever given. All or
@@ -168,10 +167,12 @@ impl Store {
     /// Commits and lets the directory go. A second close is `Ok`; reads under way on other threads finish.
     pub fn close(&self) -> Result<()> {
         let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.lock_writer().take() {
-            Some(writer) => writer.close(),
-            None => Ok(()),
-        }
+        let mut writer = self.lock_writer();
+        let closed = writer.take().map_or(Ok(()), Writer::close);
+        // Files and maps go now; reads under way on other threads keep what they began with.
+        self.published.store(None);
+        self.published.free();
+        closed
     }
 
     /// Refuses writes from now on; reads go on.
@@ -184,13 +185,13 @@ impl Store {
     /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found`, missing rows are zeroed and told there; without,
     /// a missing id is an error and nothing is written.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
-        self.published.load().view().get(ids, out, found)
+        self.state()?.view().get(ids, out, found)
     }
 
     /// Tells for each of `ids` whether it is stored, in `found: [ids]`.
     pub fn contains(&self, ids: &[u64], found: &mut [u8]) -> Result<()> {
-        let snapshot = self.published.load();
-        let view = snapshot.view();
+        let state = self.state()?;
+        let view = state.view();
         let places: Result<Vec<_>> = ids.iter().map(|id| view.locate(*id)).collect();
         for (flag, place) in found.iter_mut().zip(places?) {
             *flag = u8::from(place.is_some());
@@ -201,8 +202,8 @@ impl Store {
     /// Reads the next vectors in ascending order of id into `ids` and `vectors: [ids][dim]`; returns how many, 0 at the
     /// end. `position` is the smallest id to look at; what lives through the whole scan is seen once.
     pub fn scan(&self, position: &mut u64, ids: &mut [u64], vectors: Option<&mut [f32]>) -> Result<usize> {
-        let snapshot = self.published.load_full();
-        let view = snapshot.view();
+        let state = self.shared_state()?;
+        let view = state.view();
         let found = view.in_order(*position, ids.len())?;
         if let Some(vectors) = vectors {
             let mut scratch = crate::snapshot::Scratch::default();
@@ -230,9 +231,9 @@ impl Store {
         distances: &mut [f32],
     ) -> Result<()> {
         check_finite(queries, self.dim as usize)?;
-        let snapshot = self.published.load_full();
+        let state = self.shared_state()?;
         let mut tops = vec![TopK::new(k); queries.len() / self.dim as usize];
-        snapshot.view().nearest(queries, self.metric, options.allow_ids, &mut tops)?;
+        state.view().nearest(queries, self.metric, options.allow_ids, &mut tops)?;
         if k == 0 {
             return Ok(());
         }
@@ -255,6 +256,16 @@ impl Store {
             return Err(Error::InvalidArgument(format!("{ids} ids with {floats} floats of dim {dim}")));
         }
         check_finite(vectors, dim)
+    }
+
+    /// What readers see, for a short look.
+    fn state(&self) -> Result<Pinned<'_, Snapshot>> {
+        self.published.load().ok_or(Error::InvalidHandle(0))
+    }
+
+    /// What readers see, for work that takes its time.
+    fn shared_state(&self) -> Result<Arc<Snapshot>> {
+        self.published.load_full().ok_or(Error::InvalidHandle(0))
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Option<Writer>> {

@@ -16,13 +16,12 @@ use crate::kernels::Metric;
 use crate::log::{self, Examined, FrameRead, Log, Reader};
 use crate::manifest;
 use crate::manifest::Loaded;
-use crate::os::{Access, Appender, Dir, File, Lock};
+use crate::os::{Access, Appender, Dir, File, Lock, Shared};
 use crate::sealed::{Sealed, missing_is_corrupt};
 use crate::segment::Segment;
 use crate::snapshot::{Live, Snapshot};
 use crate::tail::{Chunk, Tail, TailIds};
 use crate::tombstones::{self, Tombstones};
-use arc_swap::ArcSwap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -129,7 +128,7 @@ fn store_of(
     dir: Arc<dyn Dir>,
     manifest: &Manifest,
     options: &Options,
-    published: Arc<ArcSwap<Snapshot>>,
+    published: Arc<Shared<Snapshot>>,
 ) -> Result<Store> {
     let metric = i32::try_from(manifest.metric).ok().and_then(Metric::from_i32);
     let metric = metric.ok_or_else(|| Error::corrupt(MANIFEST_NAMES[0], format!("metric {}", manifest.metric)))?;
@@ -161,9 +160,10 @@ fn open_writer(
         manifest::store(dir.as_ref(), &manifest)?;
     }
     remove_unlisted(dir.as_ref(), &manifest)?;
-    let published = Arc::new(ArcSwap::from_pointee(snapshot));
+    let state = Arc::new(snapshot);
+    let published = Arc::new(Shared::new(Arc::clone(&state)));
     let store = store_of(Arc::clone(&dir), &manifest, options, Arc::clone(&published))?;
-    let start = Start { dir, lock, manifest, sync: options.sync, tuning, published };
+    let start = Start { dir, lock, manifest, sync: options.sync, tuning, state, published };
     let mut writer = Writer::new(start);
     writer.recover(found)?;
     *store.lock_writer() = Some(writer);
@@ -277,7 +277,7 @@ impl Writer {
     fn recover(&mut self, found: FoundLog) -> Result<()> {
         match found {
             FoundLog::Missing => Ok(()),
-            FoundLog::Unborn => self.install(self.published.load().segments.clone(), true),
+            FoundLog::Unborn => self.install(self.state.segments.clone(), true),
             FoundLog::Log(file, examined) => {
                 let clean = self.manifest.log_clean;
                 if clean == examined.good_end && clean == examined.length {
@@ -291,10 +291,10 @@ impl Writer {
 
     /// The log was closed cleanly: its rows are read where they lie, and it is appended to.
     fn go_on(&mut self, file: &dyn File, examined: &Examined) -> Result<()> {
-        let mut state = self.published.load().copy();
+        let mut state = self.state.copy();
         let next_id = replay_in_place(&mut state, file, examined, examined.good_end, self.next_id)?;
         let rows = *state.visible.get_mut();
-        self.published.store(Arc::new(state));
+        self.show(state);
         self.adopt_calls(rows, examined.seq, next_id, examined.good_end);
         let log = Log::reopen(self.dir.as_ref(), examined)?;
         self.adopt_log(log);
@@ -378,7 +378,7 @@ fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> 
         let opened = read_state(dir.as_ref(), &before);
         let after = manifest::load(dir.as_ref())?.manifest;
         if after.is_some_and(|after| after.generation == before.generation) {
-            let published = Arc::new(ArcSwap::from_pointee(opened?));
+            let published = Arc::new(Shared::new(Arc::new(opened?)));
             return store_of(dir, &before, options, published);
         }
         last = opened.err();

@@ -50,7 +50,7 @@ pub struct VerifyReport {
 impl Store {
     /// Counts and sizes as they are now.
     pub fn stats(&self) -> Result<Stats> {
-        let snapshot = self.published.load_full();
+        let snapshot = self.shared_state()?;
         let vectors = snapshot.view().count();
         let coded = snapshot.segments.iter().filter(|live| live.codebook.is_some());
         let compressed_vectors: u64 = coded.map(|live| live.count()).sum();

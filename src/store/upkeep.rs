@@ -115,7 +115,7 @@ impl Store {
         let live = self.write_segment(&plan.source, Kind::Code, coded, threads, told)?;
         self.swap(&frozen, &plan.replaces, live)?;
         let bytes_after = self.bytes_on_disk()?;
-        let measured = self.measured();
+        let measured = self.measured()?;
         let relative_mse = if measured.energy > 0.0 { measured.error / measured.energy } else { 0.0 };
         Ok(CompressReport {
             vectors,
@@ -162,7 +162,7 @@ impl Store {
     fn freeze(&self) -> Result<(Snapshot, Manifest)> {
         self.write(|writer| {
             writer.seal()?;
-            Ok((writer.published.load().copy(), writer.manifest.clone()))
+            Ok((writer.state.copy(), writer.manifest.clone()))
         })
     }
 
@@ -194,7 +194,7 @@ impl Store {
     fn swap(&self, frozen: &Snapshot, replaced: &[u64], new: Option<Live>) -> Result<()> {
         self.write(|writer| {
             let mut new = new;
-            let now = writer.published.load_full();
+            let now = Arc::clone(&writer.state);
             let is_replaced = |live: &Arc<Live>| replaced.contains(&live.segment.entry().id);
             for live in now.segments.iter().filter(|live| is_replaced(live)) {
                 let before = frozen.segments.iter().find(|old| Arc::ptr_eq(&old.segment, &live.segment));
@@ -209,15 +209,15 @@ impl Store {
     }
 
     /// The error of all codes, as measured when they were made.
-    pub(super) fn measured(&self) -> Measured {
+    fn measured(&self) -> Result<Measured> {
         let mut sum = Measured::default();
-        for live in self.published.load().segments.iter().filter(|live| live.codebook.is_some()) {
+        for live in self.shared_state()?.segments.iter().filter(|live| live.codebook.is_some()) {
             let measured = live.segment.footer().measured;
             sum.energy += measured.energy;
             sum.error += measured.error;
             sum.worst = sum.worst.max(measured.worst);
         }
-        sum
+        Ok(sum)
     }
 
     fn thread_count(&self, asked: u32) -> usize {

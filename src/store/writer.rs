@@ -10,10 +10,9 @@ use crate::format::{FRAME_HEADER_BYTES, FileHeader, Kind, Manifest, NO_ID, ROWS_
 use crate::ids::RowIds;
 use crate::kernels;
 use crate::log::{FrameRead, Log};
-use crate::os::{Appender, Dir, Lock};
+use crate::os::{Appender, Dir, Lock, Shared};
 use crate::snapshot::Snapshot;
 use crate::tail::{Tail, TailIds};
-use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -89,7 +88,8 @@ pub(super) struct Start {
     pub(super) manifest: Manifest,
     pub(super) sync: SyncMode,
     pub(super) tuning: Tuning,
-    pub(super) published: Arc<ArcSwap<Snapshot>>,
+    pub(super) state: Arc<Snapshot>,
+    pub(super) published: Arc<Shared<Snapshot>>,
 }
 
 /// The one writer of a store.
@@ -100,7 +100,9 @@ pub(super) struct Writer {
     pub(super) manifest: Manifest,
     pub(super) sync: SyncMode,
     pub(super) tuning: Tuning,
-    pub(super) published: Arc<ArcSwap<Snapshot>>,
+    /// What is published: the writer alone replaces it.
+    pub(super) state: Arc<Snapshot>,
+    pub(super) published: Arc<Shared<Snapshot>>,
     pub(super) log: Option<Log>,
     /// The length a manifest already calls clean.
     pub(super) clean: u64,
@@ -132,6 +134,7 @@ impl Writer {
             manifest: start.manifest,
             sync: start.sync,
             tuning: start.tuning,
+            state: start.state,
             published: start.published,
             log: None,
             clean: 0,
@@ -190,14 +193,12 @@ impl Writer {
             return Ok(first);
         };
         check_ids(ids)?;
-        let snapshot = self.published.load();
-        let view = snapshot.view_to(self.rows);
+        let view = self.state.view_to(self.rows);
         for (position, id) in ids.iter().enumerate().filter(|(_, id)| **id < self.next_id) {
             if view.locate(*id)?.is_some() {
                 return Err(Error::DuplicateId { id: *id, position, place: "already stored" });
             }
         }
-        drop(snapshot);
         self.put(RowIds::of(ids), vectors, true)?;
         Ok(ids.first().copied().unwrap_or(self.next_id))
     }
@@ -230,10 +231,9 @@ impl Writer {
     }
 
     pub(super) fn delete(&mut self, ids: &[u64]) -> Result<u64> {
-        let snapshot = self.published.load_full();
         let mut found = Vec::new();
         for id in ids {
-            if snapshot.view_to(self.rows).locate(*id)?.is_some() {
+            if self.state.view_to(self.rows).locate(*id)?.is_some() {
                 found.push(*id);
             }
         }
@@ -250,7 +250,7 @@ impl Writer {
     fn take_deletes(&mut self, ids: &[u64]) -> Result<Snapshot> {
         self.prepare(0, ids.len() as u64 * 8)?;
         // Only now: making room may have sealed the tail, and with it moved the rows.
-        let mut state = self.published.load().copy();
+        let mut state = self.state.copy();
         state.delete(self.rows, ids.iter().copied())?;
         self.pending.count(true, ids.len() as u32);
         self.pending.deletes.extend_from_slice(ids);
@@ -267,14 +267,20 @@ impl Writer {
         Ok(())
     }
 
+    /// Publishes a new state.
+    pub(super) fn show(&mut self, state: Snapshot) {
+        self.state = Arc::new(state);
+        self.published.store(Some(Arc::clone(&self.state)));
+    }
+
     /// Shows readers every row taken in so far.
     fn publish(&mut self, state: Option<Snapshot>) {
         match state {
             Some(state) => {
                 state.visible.store(self.rows, Ordering::Release);
-                self.published.store(Arc::new(state));
+                self.show(state);
             }
-            None => self.published.load().visible.store(self.rows, Ordering::Release),
+            None => self.state.visible.store(self.rows, Ordering::Release),
         }
     }
 
@@ -336,7 +342,7 @@ impl Writer {
             Some(index) => self.spares.swap_remove(index),
             None => Appender::new(capacity).ok_or(Error::OutOfMemory(capacity))?,
         };
-        let mut state = self.published.load().copy();
+        let mut state = self.state.copy();
         self.buffer_row = self.rows;
         let (reader, buffer_row) = (buffer.reader(), self.rows);
         match &mut state.tail {
@@ -347,7 +353,7 @@ impl Writer {
             }
         }
         self.buffer = Some(buffer);
-        self.published.store(Arc::new(state));
+        self.show(state);
         Ok(())
     }
 
@@ -408,15 +414,14 @@ impl Writer {
 
     /// Gives rows `[first_row, first_row + rows)` their ids. Returns a state to publish where it must be a new one.
     fn name_rows(&mut self, first_row: u32, rows: u32, ids: RowIds, fresh: bool) -> Result<Option<Snapshot>> {
-        let published = self.published.load_full();
         let all_new = fresh || matches!(ids, RowIds::From(first) if first >= self.next_id);
         let next_id = (0..rows as usize).map(|index| ids.get(index) + 1).max().unwrap_or(0).max(self.next_id);
-        let continues = published.tail.as_ref().is_some_and(|tail| tail.ids.continues_run(first_row, ids.get(0)));
+        let continues = self.state.tail.as_ref().is_some_and(|tail| tail.ids.continues_run(first_row, ids.get(0)));
         if continues && all_new && matches!(ids, RowIds::From(_)) {
             self.next_id = next_id;
             return Ok(None);
         }
-        let mut state = published.copy();
+        let mut state = self.state.copy();
         state.name_rows(first_row, rows, ids, if fresh { 0 } else { self.next_id })?;
         self.next_id = next_id;
         Ok(Some(state))
