@@ -224,9 +224,9 @@ impl Log {
         self.file.map(from, to_usize(to - from)?)
     }
 
-    /// Ends the log: id section, extents, tables and footer; durable when this returns. Length and root are for the
-    /// manifest; until that names them, the file is a log as before.
-    pub fn seal(mut self, dir: &dyn Dir, ids_section: &[u8], footer: Footer) -> Result<(u64, u32)> {
+    /// Ends the log: id section, extents, tables and footer; durable when this returns, but for its name. Length and root
+    /// are for the manifest; until that names them, the file is a log as before.
+    pub fn seal(mut self, ids_section: &[u8], footer: Footer) -> Result<(u64, u32)> {
         let mut footer = footer;
         let extents: Vec<u8> = self.extents.iter().flat_map(|extent| extent.encode()).collect();
         footer.rows = u64::from(self.rows);
@@ -242,9 +242,6 @@ impl Log {
         let (length, root) = sealed::finish(self.file.as_ref(), self.header.id, self.sums, &mut footer)?;
         self.file.set_length(length)?;
         self.file.sync()?;
-        if self.name_unsynced {
-            dir.sync()?;
-        }
         Ok((length, root))
     }
 }

@@ -5,7 +5,7 @@
 //! On disk (format.md §7) the chunks of all segments stand in one sealed file.
 
 use crate::error::{Error, Result};
-use crate::format::{FileHeader, Footer, HEADER_BYTES, u32_at, u64_at};
+use crate::format::{FileHeader, Footer, HEADER_BYTES, u64_at};
 use crate::sealed::{Sealed, SealedWriter};
 use std::sync::Arc;
 
@@ -95,22 +95,29 @@ pub fn read(file: &Sealed, segments: &[(u64, u64)]) -> Result<Vec<Tombstones>> {
                 format!("chunk {index} of segment {id:x}, which has no such rows"),
             ));
         };
-        add_chunk(&mut all[place], index as usize, &record[16..]);
+        if !add_chunk(&mut all[place], index as usize, &record[16..], segments[place].1) {
+            let what = format!("chunk {index} of segment {id:x}: twice, or past {} rows", segments[place].1);
+            return Err(Error::corrupt(file.name(), what));
+        }
         offset += RECORD_BYTES as u64;
     }
     Ok(all)
 }
 
-fn add_chunk(tombstones: &mut Tombstones, index: usize, bits: &[u8]) {
+/// False if the chunk is there already, or hides a row that is not.
+fn add_chunk(tombstones: &mut Tombstones, index: usize, bits: &[u8], rows: u64) -> bool {
     let mut chunk = [0; CHUNK_WORDS];
     for (word, bytes) in chunk.iter_mut().zip(bits.chunks_exact(8)) {
-        *word = u64::from(u32_at(bytes, 0)) | u64::from(u32_at(bytes, 4)) << 32;
+        *word = u64_at(bytes, 0);
     }
     if index >= tombstones.chunks.len() {
         tombstones.chunks.resize(index + 1, None);
     }
+    let highest =
+        chunk.iter().rposition(|word| *word != 0).map(|word| word as u64 * 64 + u64::from(chunk[word].ilog2()));
     tombstones.count += chunk.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-    tombstones.chunks[index] = Some(Arc::new(chunk));
+    let is_new = tombstones.chunks[index].replace(Arc::new(chunk)).is_none();
+    is_new && highest.is_none_or(|highest| index as u64 * CHUNK_ROWS as u64 + highest < rows)
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl Writer {
         let (Some(tail), Some(log)) = (&state.tail, self.log.take()) else { return Ok(None) };
         let (id, rows) = (log.id(), u64::from(log.rows()));
         let (section, footer) = index_tail(tail, self.rows);
-        let (length, root) = log.seal(self.dir.as_ref(), &section, footer)?;
+        let (length, root) = log.seal(&section, footer)?;
         let entry = SegmentEntry { kind: Kind::Log, id, length, rows, root };
         let live = self.open_live(&entry, state.tail_hidden.clone())?;
         Ok(Some(Arc::new(live)))
@@ -157,7 +157,9 @@ impl Writer {
             (next.base_seq, next.base_next_id) = (self.seq, self.next_id);
         }
         next.next_file = self.manifest.next_file;
-        self.dir.sync()?;
+        if next.files.iter().any(|file| !self.manifest.files.contains(file)) {
+            self.dir.sync()?;
+        }
         let stored = manifest::store(self.dir.as_ref(), &next);
         self.poisoning(stored)?;
         let mut state = self.state.copy();

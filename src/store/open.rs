@@ -317,7 +317,6 @@ impl Writer {
         self.recovering = false;
         self.manifest.generation += 1;
         self.manifest.log_clean = 0;
-        self.dir.sync()?;
         manifest::store(self.dir.as_ref(), &self.manifest)?;
         self.forget_file(&Kind::Log.file_name(old));
         Ok(())

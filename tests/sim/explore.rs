@@ -42,6 +42,12 @@ pub(crate) struct Step {
     pub(crate) content: u128,
 }
 
+impl Step {
+    pub(crate) fn is_compress(&self) -> bool {
+        self.call.starts_with("Compress")
+    }
+}
+
 /// One life of the machine between two crashes: its disk at boot, what was done to it and what the caller knew.
 #[derive(Debug)]
 pub(crate) struct Session {

@@ -1,4 +1,5 @@
 //! A store's life on the simulated disk: random calls, the model of what they should leave, and the marks on the tape.
+#![allow(dead_code, reason = "each test binary uses its part of a life")]
 
 use crate::sim::{Before, Hash, Image, Mark, Outcome, Random, Session, SimDisk, Step, Subject};
 use omen::error::{Error, Result};
@@ -19,7 +20,7 @@ pub(crate) struct Profile {
     pub(crate) tuning: Tuning,
     /// Ids drawn from a few, from many, or counting up.
     ids_below: Option<u64>,
-    /// Rows inserted by the first call, enough to train a codebook on.
+    /// Rows inserted by the first call; where the life compresses, so many that codes take less than they do.
     first_rows: usize,
     weights: [u64; 6],
 }
@@ -42,15 +43,14 @@ impl Profile {
             close_seal_bytes: if random.once_in(3) { 4096 << random.below(3) } else { 1 << 20 },
             buffer_bytes: 48 << random.below(6),
             store: Some(store),
-            ..Tuning::default()
         };
         Profile {
             seed,
-            dim: 2 + random.below(7) as u32,
+            dim: if compresses { 48 } else { 2 + random.below(7) as u32 },
             metric: [Metric::L2, Metric::InnerProduct, Metric::Cosine][random.below(3) as usize],
             sync,
             tuning,
-            ids_below: [None, Some(40), Some(1 << 40)][random.below(3) as usize],
+            ids_below: [None, Some(1 << 40), Some(40)][random.below(if compresses { 2 } else { 3 }) as usize],
             first_rows: if compresses { 300 + random.below(200) as usize } else { 1 },
             weights: [6, 3, 3, 4, if compresses { 2 } else { 0 }, 1],
         }
@@ -153,7 +153,7 @@ impl Call {
             }
             Some(2) => Call::Delete { ids: some_ids(profile, model, rows as usize, random) },
             Some(3) => Call::Commit,
-            Some(4) => Call::Compress { ratio: [1.2, 1.5, 2.0][random.below(3) as usize] },
+            Some(4) => Call::Compress { ratio: [1.1, 1.5, 2.0][random.below(3) as usize] },
             Some(_) => Call::Compact,
             None => Call::Reopen,
         }

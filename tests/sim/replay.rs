@@ -189,8 +189,8 @@ impl Replay {
                 pending.doomed.then(|| pending.data_of(inode)).flatten().filter(|block| !touched.contains(block));
             if let Some(block) = lost {
                 let end = ((block + 1) * BLOCK).min(durable.len());
-                for place in (block * BLOCK).min(end)..end {
-                    durable[place] = file.durable.bytes.get(place).copied().unwrap_or(0);
+                for (place, byte) in durable.iter_mut().enumerate().take(end).skip(block * BLOCK) {
+                    *byte = file.durable.bytes.get(place).copied().unwrap_or(0);
                 }
             }
             lost.is_some() || pending.unit.inode() != Some(inode)

@@ -1,0 +1,217 @@
+//! kill -9: this binary runs itself as a child that writes to a real directory and acknowledges each commit over a pipe.
+//! The parent kills it at a random moment, opens what is left and compares it with the calls the child must have made.
+//!
+//!     OMEN_KILLS=10000   so many kills instead of 500
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use omen::error::Error;
+use omen::os::open_or_create_dir;
+use omen::store::{CompressOptions, Options, Store, Tuning};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const KILLS: u64 = 500;
+const DIM: usize = 8;
+/// Kills of one directory before the next one begins.
+const KILLS_A_STORE: u64 = 25;
+const CHILD: &str = "OMEN_KILL_CHILD";
+/// More calls than a child makes between two acknowledgements.
+const CALLS_UNACKNOWLEDGED: u64 = 64;
+
+fn mixed(seed: u64, number: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// The vector that call `number` puts under `id`.
+fn vector(id: u64, number: u64) -> Vec<f32> {
+    (0..DIM as u64).map(|column| (mixed(id ^ column << 40, number) >> 40) as f32 / 16_777_216.0 - 0.5).collect()
+}
+
+/// Call `number` of every child: it follows from the number alone.
+enum Call {
+    Insert(Vec<u64>),
+    Upsert(Vec<u64>),
+    Delete(Vec<u64>),
+    Commit,
+    Compress,
+    Compact,
+}
+
+impl Call {
+    fn number(number: u64) -> Call {
+        let some = |salt: u64| {
+            let mut ids: Vec<u64> = (0..8).map(|index| mixed(salt + index, number) % 4096).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        match mixed(1, number) % 64 {
+            0 => Call::Compress,
+            1 => Call::Compact,
+            2..18 => Call::Commit,
+            18..28 => Call::Upsert(some(10)),
+            28..38 => Call::Delete(some(20)),
+            // Ids no other call has; large calls are written in several frames.
+            kind => Call::Insert(
+                (0..if kind == 63 { 200 } else { 5 }).map(|index| 1_000_000 + number * 256 + index).collect(),
+            ),
+        }
+    }
+
+    fn make(&self, number: u64, store: &Store) -> Result<(), Error> {
+        let vectors = |ids: &[u64]| ids.iter().flat_map(|id| vector(*id, number)).collect::<Vec<f32>>();
+        match self {
+            Call::Insert(ids) => store.insert(Some(ids), &vectors(ids)).map(|_| ()),
+            Call::Upsert(ids) => store.upsert(ids, &vectors(ids)),
+            Call::Delete(ids) => store.delete(ids).map(|_| ()),
+            Call::Commit => store.commit(),
+            Call::Compact => store.compact(),
+            Call::Compress => {
+                let mut options = CompressOptions { ratio: 1.3, sample: 256, threads: 1, ..CompressOptions::default() };
+                match store.compress(&mut options) {
+                    // A store too small to be compressed stays as it was.
+                    Err(Error::TooFewVectors { .. } | Error::InvalidArgument(_)) => store.commit(),
+                    other => other.map(|_| ()),
+                }
+            }
+        }
+    }
+
+    fn is_durable(&self) -> bool {
+        matches!(self, Call::Commit | Call::Compress | Call::Compact)
+    }
+}
+
+fn open(path: &Path) -> Result<Store, Error> {
+    let tuning =
+        Tuning { seal_bytes: 48 << 10, close_seal_bytes: 16 << 10, buffer_bytes: 2 << 10, ..Tuning::default() };
+    let options = Options { threads: 1, ..Options::default() };
+    Store::open_tuned(Box::new(open_or_create_dir(path, true)?), DIM as u32, &options, tuning)
+}
+
+/// The child's whole life; a test only in name.
+#[test]
+fn child() {
+    let Ok(order) = std::env::var(CHILD) else { return };
+    let (first, path) = order.split_once(' ').unwrap();
+    let store = open(Path::new(path)).unwrap();
+    let mut pipe = std::io::stdout().lock();
+    writeln!(pipe, "\nopened").unwrap();
+    pipe.flush().unwrap();
+    for number in first.parse().unwrap().. {
+        let call = Call::number(number);
+        call.make(number, &store).unwrap();
+        if call.is_durable() {
+            writeln!(pipe, "acknowledged {number}").unwrap();
+            pipe.flush().unwrap();
+        }
+    }
+}
+
+/// What is stored under an id.
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    bits: Vec<f32>,
+    /// Compressed since: the bits are what it was before, and what is stored is near.
+    is_coded: bool,
+}
+
+type Rows = BTreeMap<u64, Row>;
+
+fn applied(rows: &mut Rows, number: u64) {
+    match Call::number(number) {
+        Call::Insert(ids) | Call::Upsert(ids) => {
+            rows.extend(ids.into_iter().map(|id| (id, Row { bits: vector(id, number), is_coded: false })));
+        }
+        Call::Delete(ids) => rows.retain(|id, _| !ids.contains(id)),
+        Call::Compress => rows.values_mut().for_each(|row| row.is_coded = true),
+        Call::Commit | Call::Compact => {}
+    }
+}
+
+fn holds(found: &BTreeMap<u64, Vec<f32>>, rows: &Rows) -> bool {
+    found.keys().eq(rows.keys())
+        && found.values().zip(rows.values()).all(|(found, row)| {
+            let distance: f32 = found.iter().zip(&row.bits).map(|(a, b)| (a - b) * (a - b)).sum();
+            found == &row.bits || row.is_coded && distance < 0.5
+        })
+}
+
+fn read_all(store: &Store) -> BTreeMap<u64, Vec<f32>> {
+    let (mut rows, mut position) = (BTreeMap::new(), 0);
+    let (mut ids, mut vectors) = (vec![0; 512], vec![0.0; 512 * DIM]);
+    loop {
+        let found = store.scan(&mut position, &mut ids, Some(&mut vectors)).unwrap();
+        if found == 0 {
+            return rows;
+        }
+        rows.extend(ids[..found].iter().copied().zip(vectors.chunks_exact(DIM).map(<[f32]>::to_vec)));
+    }
+}
+
+/// Runs a child from call `first` on and kills it `after` it began; gives its last acknowledgement.
+fn run_child(path: &Path, first: u64, after: Duration) -> Option<u64> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(CHILD, format!("{first} {}", path.display()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pipe = BufReader::new(child.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let lines = pipe.lines().map_while(Result::ok);
+        lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok()).last()
+    });
+    std::thread::sleep(after);
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.code().is_none(), "the child ended by itself: {status}");
+    reader.join().unwrap()
+}
+
+/// Trap 14: whatever is acknowledged before a kill is there after it, bit for bit, and `verify` finds no damage.
+#[test]
+fn trap_14_a_killed_writer_loses_nothing_acknowledged() {
+    if std::env::var_os(CHILD).is_some() {
+        return;
+    }
+    let kills = std::env::var("OMEN_KILLS").map_or(KILLS, |value| value.parse().expect("OMEN_KILLS"));
+    let (mut directory, mut rows) = (tempfile::tempdir().unwrap(), Rows::new());
+    let (mut acknowledgements, mut coded, mut first) = (0, 0, 0);
+    for kill in 0..kills {
+        if kill % KILLS_A_STORE == 0 {
+            (directory, rows) = (tempfile::tempdir().unwrap(), Rows::new());
+        }
+        let path = directory.path().join("store");
+        let after = Duration::from_micros(mixed(kill, 77) % 50_000);
+        let acknowledged = run_child(&path, first, after);
+        acknowledgements += u64::from(acknowledged.is_some());
+        let store = open(&path).unwrap_or_else(|error| panic!("kill {kill}: {error}"));
+        let found = read_all(&store);
+        let mut next = first;
+        while acknowledged.is_some_and(|acknowledged| next <= acknowledged) {
+            applied(&mut rows, next);
+            next += 1;
+        }
+        let least = next;
+        while !holds(&found, &rows) {
+            assert!(next < least + CALLS_UNACKNOWLEDGED, "kill {kill}: not what calls {first}..{least} or more leave");
+            applied(&mut rows, next);
+            next += 1;
+        }
+        store.verify().unwrap_or_else(|error| panic!("kill {kill}: {error}"));
+        coded += u64::from(store.stats().unwrap().compressed_vectors > 0);
+        store.close().unwrap();
+        rows = found.into_iter().map(|(id, bits)| (id, Row { bits, is_coded: false })).collect();
+        // Numbers are not used twice: a call cut off is never made again.
+        first = next + CALLS_UNACKNOWLEDGED;
+    }
+    assert!(acknowledgements > kills / 4, "only {acknowledgements} of {kills} children acknowledged anything");
+    assert!(coded > kills / 8, "only {coded} of {kills} kills met compressed vectors");
+}
