@@ -6,7 +6,7 @@
 //! Nothing is unpacked at open, so a billion ids open as fast as ten.
 
 use crate::error::{Error, Result};
-use crate::format::{u32_at, u64_at};
+use crate::format::{NO_ID, u32_at, u64_at};
 use crate::sealed::Sealed;
 
 const GROUP: usize = 128;
@@ -44,7 +44,7 @@ impl<'a> RowIds<'a> {
 }
 
 /// The id section for `ids` (sorted, each once) as stored. `rows[place]` is the row of the id at `place`; an empty list
-/// says that rows lie in order of id. Empty where nothing needs to be stored: ids that count up, in row order.
+/// says that rows lie in order of id; a sealed log always gives one. Empty where nothing needs to be stored: ids that count up, in row order.
 pub fn encode(ids: &[u64], rows: &[u32]) -> Vec<u8> {
     let first = ids.first().copied().unwrap_or(0);
     let counts_up = ids.iter().enumerate().all(|(place, id)| id - first == place as u64);
@@ -63,7 +63,7 @@ pub fn encode(ids: &[u64], rows: &[u32]) -> Vec<u8> {
     }
     directory.append(&mut packed);
     directory.extend_from_slice(&[0; SLACK]);
-    if !in_order {
+    if !rows.is_empty() {
         directory.resize(directory.len().next_multiple_of(4), 0);
         directory.extend(rows.iter().flat_map(|row| row.to_le_bytes()));
     }
@@ -114,7 +114,7 @@ impl SealedIds {
             || Error::corrupt(file.name(), format!("{bytes} bytes of {} ids for {} rows", footer.ids, footer.rows));
         let rows = u32::try_from(footer.rows).map_err(|_| damaged())?;
         let count = u32::try_from(footer.ids).map_err(|_| damaged())?;
-        if count > rows || (count < rows && (sorted_rows || bytes == 0)) {
+        if footer.last_id == NO_ID || count > rows || (count < rows && (sorted_rows || bytes == 0)) {
             return Err(damaged());
         }
         let spread = footer.last_id.checked_sub(footer.first_id).ok_or_else(damaged)?;
@@ -205,7 +205,12 @@ impl SealedIds {
         let (base, bits, packed) = self.group(file, group)?;
         let in_group = GROUP.min(self.count as usize - group * GROUP);
         let packed = file.bytes(self.offset + packed, bits as usize * in_group / 8 + SLACK)?;
-        Ok(base.wrapping_add(index as u64).wrapping_add(unpack(packed, bits, index)))
+        let id = base.wrapping_add(index as u64).wrapping_add(unpack(packed, bits, index));
+        if id < self.first || id > self.last {
+            let (first, last) = (self.first, self.last);
+            return Err(Error::corrupt(file.name(), format!("id {id} at place {place}, expected {first} to {last}")));
+        }
+        Ok(id)
     }
 
     /// The row of the id at `place`.

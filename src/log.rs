@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BLOCK_BYTES, Extent, FRAME_ALIGN, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, align,
+    BLOCK_BYTES, Extent, FRAME_ALIGN, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, NO_ID, align,
     checksum, flags, seed, to_usize, u32_at, u64_at,
 };
 use crate::ids::RowIds;
@@ -328,7 +328,10 @@ impl FrameRead<'_> {
 
     fn is_consistent(&self) -> bool {
         let sum = |skip| self.operations().iter().skip(skip).step_by(2).map(|count| u64::from(*count)).sum::<u64>();
-        sum(0) == u64::from(self.header.rows) && sum(1) == u64::from(self.header.deletes)
+        let ids_end = self.header.first_id.checked_add(u64::from(self.header.rows));
+        let is_id = |index| self.id(index) != NO_ID;
+        let ids_fit = if self.header.lists_ids() { (0..self.header.rows).all(is_id) } else { ids_end.is_some() };
+        ids_fit && sum(0) == u64::from(self.header.rows) && sum(1) == u64::from(self.header.deletes)
     }
 }
 

@@ -45,15 +45,16 @@ impl Segment {
     }
 
     /// Checks that the header says what the manifest says.
-    pub fn check_header(&self, store: [u8; 16]) -> Result<()> {
+    pub fn check_header(&self, store: [u8; 16], metric: u32) -> Result<()> {
         let mut header = [0; HEADER_BYTES];
         header.copy_from_slice(self.file.bytes(0, HEADER_BYTES)?);
         let header = FileHeader::decode(self.file.name(), &header)?;
-        let dim = self.stride / 4;
-        if (header.kind, header.id, header.dim as usize, header.store) == (self.entry.kind, self.entry.id, dim, store) {
+        let (kind, id, dim) = (self.entry.kind, self.entry.id, self.stride as u32 / 4);
+        let expected = FileHeader { kind, id, dim, store, metric, base_seq: header.base_seq };
+        if header == expected {
             return Ok(());
         }
-        Err(Error::corrupt(self.file.name(), format!("header of file {:x}, dim {}", header.id, header.dim)))
+        Err(Error::corrupt(self.file.name(), format!("header {header:?}, expected {expected:?}")))
     }
 
     fn check_ranges(&self) -> Result<()> {

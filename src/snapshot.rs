@@ -97,8 +97,8 @@ impl Snapshot {
     }
 
     /// Gives tail rows from `first_row` on their ids, one by one, hiding what had them. Ids from `known_new_from` on are
-    /// stored nowhere (0: none of `ids` is).
-    pub fn name_rows(&mut self, first_row: u32, rows: u32, ids: RowIds, known_new_from: u64) -> Result<()> {
+    /// stored nowhere (`None`: none of `ids` is, and none stands there twice).
+    pub fn name_rows(&mut self, first_row: u32, rows: u32, ids: RowIds, mut known_new_from: Option<u64>) -> Result<()> {
         let Some(tail) = &mut self.tail else { return Err(Error::Panic("rows without a tail".into())) };
         if first_row == 0 && rows > 0 {
             // The first row of a tail decides where its run begins.
@@ -111,7 +111,11 @@ impl Snapshot {
         let tail_ids = Arc::clone(&tail.ids);
         for index in 0..rows {
             let (row, id) = (first_row + index, ids.get(index as usize));
-            let replaced = if id >= known_new_from { None } else { self.view_to(row).locate(id)? };
+            let replaced = match known_new_from {
+                Some(bound) if id < bound => self.view_to(row).locate(id)?,
+                _ => None,
+            };
+            known_new_from = known_new_from.map(|bound| bound.max(id.saturating_add(1)));
             if let Some(place) = replaced {
                 self.hide(place);
             }
@@ -279,6 +283,10 @@ impl<'a> View<'a> {
         // Every source gave its first `capacity`; the first `capacity` of all are among them.
         found.sort_unstable_by_key(|(id, _)| *id);
         found.truncate(capacity);
+        // The writer sees to it; only forged files can have it otherwise.
+        if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::corrupt("store", format!("id {} is live twice", pair[0].0)));
+        }
         Ok(found)
     }
 

@@ -5,8 +5,8 @@
 //! On disk (format.md §7) the chunks of all segments stand in one sealed file.
 
 use crate::error::{Error, Result};
-use crate::format::{FileHeader, Footer, HEADER_BYTES, u64_at};
-use crate::sealed::{Sealed, SealedWriter};
+use crate::format::{BLOCK_BYTES, FileHeader, Footer, HEADER_BYTES, align, u64_at};
+use crate::sealed::{Sealed, SealedWriter, tail_bytes};
 use std::sync::Arc;
 
 const CHUNK_WORDS: usize = 512;
@@ -76,6 +76,13 @@ pub fn write(mut writer: SealedWriter, header: &FileHeader, segments: &[(u64, &T
         }
     }
     writer.finish(Footer::default())
+}
+
+/// Bytes of the file that `write` makes of these sets, as it occupies them; 0 where nothing is hidden.
+pub fn stored_bytes<'a>(sets: impl Iterator<Item = &'a Tombstones>) -> u64 {
+    let chunks = sets.flat_map(|set| set.chunks.iter().flatten()).count() as u64;
+    let data = HEADER_BYTES as u64 + chunks * RECORD_BYTES as u64;
+    if chunks == 0 { 0 } else { align(data + tail_bytes(data), BLOCK_BYTES as u64) }
 }
 
 /// Reads the tombstones of `segments` (id, rows); a chunk of another segment, or past the last row, is damage.

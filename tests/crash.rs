@@ -9,7 +9,7 @@
 mod life;
 mod sim;
 
-use life::{Model, Profile, live};
+use life::{Model, Profile, live, read_all};
 use sim::{
     Before, Breadth, Effort, Explorer, Image, Random, SimDisk, Tally, crashed, excerpt, ignored_sync, panic_text,
 };
@@ -81,6 +81,39 @@ fn trap_14_no_crash_loses_what_was_acknowledged() {
         tally.distinct(),
         tally.deeper()
     );
+}
+
+/// Two calls of one commit that put the same id: recovery must take them apart again.
+#[test]
+fn an_id_put_twice_in_one_commit_is_there_once_after_a_kill() {
+    let profile = Profile::drawn(0);
+    let mut disk = SimDisk::new();
+    let store = profile.open(&disk, true).unwrap();
+    let (old, new) = (vec![1.0; profile.dim as usize], vec![2.0; profile.dim as usize]);
+    store.insert(Some(&[7]), &old).unwrap();
+    store.upsert(&[7], &new).unwrap();
+    store.commit().unwrap();
+    disk.kill();
+    drop(store);
+    let found = read_all(&profile.open(&disk, false).unwrap()).unwrap();
+    assert_eq!(found.rows, BTreeMap::from([(7, new)]));
+}
+
+/// Ids with gaps whose rows lie in order of id, in a log that is sealed as it stands.
+#[test]
+fn ascending_ids_with_gaps_survive_a_seal() {
+    let mut profile = Profile::drawn(0);
+    (profile.tuning.close_seal_bytes, profile.tuning.buffer_bytes) = (4096, 1 << 20);
+    for rows in [2, 5, 127, 128, 129, 4000, 40_000] {
+        let disk = SimDisk::new();
+        let store = profile.open(&disk, true).unwrap();
+        let ids: Vec<u64> = (0..rows).map(|row| row * row + 3).collect();
+        let vectors = vec![0.5; ids.len() * profile.dim as usize];
+        store.insert(Some(&ids), &vectors).unwrap();
+        store.close().unwrap();
+        let found = read_all(&profile.open(&disk, false).unwrap()).unwrap();
+        assert!(found.rows.keys().eq(&ids), "{rows} rows");
+    }
 }
 
 /// A life to leave syncs out of: from nothing, or from what a crash of such a life left.

@@ -27,8 +27,8 @@ struct directory_bytes directory_bytes(const char *dir);
 /* Asks the kernel to forget the cached pages of every file in `dir`. */
 void drop_cached_pages(const char *dir);
 
-/* Writes a scratch file of that size in `dir` and removes it, unsynced. A virtual machine whose host takes free pages away
-   pays a fault for each page it uses again; after this, a run is given pages this machine already has. */
+/* Writes a scratch file of that size in `dir` and removes it, unsynced. A virtual machine whose host takes free pages
+   away pays a fault for each page it uses again; after this, a run is given pages this machine already has. */
 void warm_pages(const char *dir, uint64_t bytes);
 
 /* fsync, fdatasync and msync calls of this process so far, whoever made them. */

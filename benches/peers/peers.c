@@ -4,10 +4,10 @@
  *     peers ENGINE get      dir=D base=B.bvecs n=N [gets=0] [random_ids=0|1] [cold=0|1] [verify=0|1]
  *     peers omen   compress dir=D base=B.bvecs n=N [gets=0] [random_ids=0|1] [ratio=16] [sample=0]
  *
- * `insert` fills an empty directory with n vectors, in calls of `call`, with a commit each `commit_every`; it times open
- * to last commit, and close apart. `get` opens what an earlier process left, times open to first get, reads every vector
- * and compares it bit for bit, then times random gets on the pages that made warm. One run a process: nothing is warm
- * that the line does not say is warm. benches/peers/table.py runs the engines in turn and makes the table. */
+ * `insert` fills an empty directory with n vectors, in calls of `call`, with a commit each `commit_every`; it times
+ * open to last commit, and close apart. `get` opens what an earlier process left, times open to first get, reads every
+ * vector and compares it bit for bit, then times random gets on the pages that made warm. One run a process: nothing is
+ * warm that the line does not say is warm. benches/peers/table.py runs the engines in turn and makes the table. */
 #define _GNU_SOURCE
 #include "engine.h"
 #include "measure.h"

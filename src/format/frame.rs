@@ -1,6 +1,6 @@
 //! Frames of the append log (format.md §5): a 64-byte header, then rows, ids, deleted ids and operations.
 
-use super::{BLOCK_BYTES, align, checksum, put, seed, u32_at, u64_at};
+use super::{BLOCK_BYTES, COUNT_MAX, align, checksum, put, seed, u32_at, u64_at};
 
 /// Bytes of a frame header.
 pub const FRAME_HEADER_BYTES: u64 = 64;
@@ -88,7 +88,8 @@ impl FrameHeader {
             previous: u32_at(bytes, 44),
             body: u32_at(bytes, 48),
         };
-        (header.flags & !flags::KNOWN == 0 && u64_at(bytes, 52) == 0).then_some(header)
+        let is_known = header.flags & !flags::KNOWN == 0 && u64_at(bytes, 52) == 0;
+        (is_known && header.seq <= COUNT_MAX).then_some(header)
     }
 
     /// True if the ids are listed.

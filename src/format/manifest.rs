@@ -1,6 +1,6 @@
 //! The manifest (format.md §3): which files are the store.
 
-use super::{DIM_MAX, Kind, VERSION, align, checksum, expect_checksum, put, seed, u32_at, u64_at};
+use super::{COUNT_MAX, DIM_MAX, Kind, VERSION, align, checksum, expect_checksum, put, seed, u32_at, u64_at};
 use crate::error::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"omenlist";
@@ -124,6 +124,10 @@ impl Manifest {
             base_next_id: word(4),
             files: files?,
         };
+        let counters = [manifest.generation, manifest.next_file, manifest.log, manifest.base_seq];
+        if let Some(counter) = counters.into_iter().find(|counter| *counter > COUNT_MAX) {
+            return Err(Error::corrupt(file, format!("a count of {counter}, expected at most {COUNT_MAX}")));
+        }
         if manifest.dim == 0 || manifest.dim > DIM_MAX || bytes[96..FIXED_BYTES].iter().any(|byte| *byte != 0) {
             let dim = manifest.dim;
             return Err(Error::corrupt(file, format!("dim {dim}, expected 1 to {DIM_MAX}, or reserved bytes in use")));

@@ -21,6 +21,8 @@ pub const VERSION: u32 = 1;
 pub const BLOCK_BYTES: usize = 4096;
 /// The id that no vector may have: it marks unused places in search results.
 pub const NO_ID: u64 = u64::MAX;
+/// No counter of ours gets here: a larger one in a file is damage, and adding to a smaller one cannot overflow.
+pub const COUNT_MAX: u64 = 1 << 60;
 /// The largest dim.
 pub const DIM_MAX: u32 = 65_536;
 /// The most rows of one segment: rows are counted in u32.

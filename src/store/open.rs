@@ -182,7 +182,12 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
     };
     let mut segments = Vec::with_capacity(listed.len());
     for (entry, hidden) in listed.into_iter().zip(hidden) {
-        segments.push(Arc::new(open_live(dir, entry, manifest.dim, hidden)?));
+        let live = open_live(dir, entry, manifest.dim, hidden)?;
+        let (last, next) = (live.segment.footer().last_id, manifest.base_next_id);
+        if entry.rows > 0 && last >= next {
+            return Err(Error::corrupt(live.segment.name(), format!("id {last}, expected ids below {next}")));
+        }
+        segments.push(Arc::new(live));
     }
     Ok(Snapshot {
         generation: manifest.generation,
@@ -215,9 +220,27 @@ pub(super) fn open_live(dir: &dyn Dir, entry: &SegmentEntry, dim: u32, hidden: T
 fn remove_unlisted(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let listed = manifest::listed(manifest);
     for name in dir.names()?.into_iter().filter(|name| Kind::parse(name).is_some() && !listed.contains(name)) {
+        refuse_foreign(dir, &name, manifest)?;
         dir.remove(&name)?;
     }
     Ok(())
+}
+
+/// A whole file of another store is not a leftover of this one: then the manifest is in the wrong place.
+fn refuse_foreign(dir: &dyn Dir, name: &str, manifest: &Manifest) -> Result<()> {
+    let file = dir.open(name, Access::Read)?;
+    let mut bytes = [0; HEADER_BYTES];
+    if file.length()? < HEADER_BYTES as u64 {
+        return Ok(());
+    }
+    file.read_at(&mut bytes, 0)?;
+    match FileHeader::decode(name, &bytes) {
+        Ok(header) if header.store != manifest.store => Err(Error::corrupt(
+            name,
+            format!("of store {:02x?}, the manifest is of {:02x?}", header.store, manifest.store),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What was found where the active log should be.
@@ -360,7 +383,7 @@ fn replay_frame(state: &mut Snapshot, frame: &FrameRead, row: &mut u32, mut next
             continue;
         }
         let ids: Vec<u64> = (put..put + count).map(|index| frame.id(index)).collect();
-        state.name_rows(*row, count, RowIds::of(&ids), next_id)?;
+        state.name_rows(*row, count, RowIds::of(&ids), Some(next_id))?;
         next_id = ids.iter().map(|id| id.saturating_add(1)).max().unwrap_or(0).max(next_id);
         (put, *row) = (put + count, *row + count);
     }

@@ -97,14 +97,15 @@ impl Store {
         for name in MANIFEST_NAMES {
             report.files += 1;
             report.blocks += 1;
-            report.bytes += self.dir.open(name, Access::Read)?.length()?;
+            let file = self.dir.open(name, Access::Read).map_err(|error| sealed::missing_is_corrupt(error, name))?;
+            report.bytes += file.length()?;
         }
         for entry in &manifest.files {
             report.files += 1;
             report.bytes += entry.length;
             report.blocks += sealed::verify(self.dir.as_ref(), entry)?;
             if entry.kind != Kind::Tombstones {
-                Segment::open(self.dir.as_ref(), entry, self.dim)?.check_header(self.name)?;
+                Segment::open(self.dir.as_ref(), entry, self.dim)?.check_header(self.name, self.metric as u32)?;
             }
         }
         match &*writer {

@@ -135,7 +135,7 @@ impl Rewrite<'_> {
     fn check(&self, entry: SegmentEntry) -> Result<SegmentEntry> {
         sealed::verify(self.dir, &entry)?;
         let live = open_live(self.dir, &entry, self.header.dim, Tombstones::default())?;
-        live.segment.check_header(self.header.store)?;
+        live.segment.check_header(self.header.store, self.header.metric)?;
         let view = self.source.view();
         let (mut found, mut expected) = (vec![0.0; self.source.dim], vec![0.0; self.source.dim]);
         let mut scratch = Scratch::default();

@@ -11,7 +11,7 @@ use crate::format::{BLOCK_BYTES, FileHeader, Kind, Manifest, Measured, SegmentEn
 use crate::ids;
 use crate::segment::coded_file_bytes;
 use crate::snapshot::{Live, Scratch, Snapshot};
-use crate::tombstones::Tombstones;
+use crate::tombstones::{self, Tombstones};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -291,7 +291,8 @@ fn plan(
     let kept: u64 = coded.iter().map(|live| align(live.segment.entry().length, BLOCK_BYTES as u64)).sum();
     if raw_rows >= TRAINING_ROWS_MIN && coded_rows > 0 {
         let source = subset(frozen, raw.clone());
-        let room = budget.saturating_sub(kept + manifests);
+        let hidden = tombstones::stored_bytes(coded.iter().map(|live| &live.hidden));
+        let room = budget.saturating_sub(kept + hidden + manifests);
         if let Ok(symbols) = symbols_within(frozen.dim, raw_rows, ids_bytes(&source)?, room) {
             let book = train(&source, symbols, sample, seed, progress)?;
             return Ok(whole_plan(frozen, raw, book));

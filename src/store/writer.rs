@@ -422,7 +422,7 @@ impl Writer {
             return Ok(None);
         }
         let mut state = self.state.copy();
-        state.name_rows(first_row, rows, ids, if fresh { 0 } else { self.next_id })?;
+        state.name_rows(first_row, rows, ids, (!fresh).then_some(self.next_id))?;
         self.next_id = next_id;
         Ok(Some(state))
     }

@@ -298,20 +298,25 @@ impl<'a> Life<'a> {
         if !matches!(call, Call::Reopen) {
             return self.end_step(call, after, is_durable);
         }
-        self.end_step(call, after.clone(), true);
+        self.returned(call, &after, true);
         self.disk.mark(Mark::Closed);
         self.store = self.profile.open(self.disk, false).unwrap();
         assert!(read_all(&self.store).unwrap().rows == after.rows, "reopening changed the content");
     }
 
     fn end_step(&mut self, call: &Call, after: Model, is_durable: bool) {
-        let (step, seen) = (self.steps.len(), read_all(&self.store).unwrap());
+        let seen = read_all(&self.store).unwrap();
         let same_ids = seen.rows.keys().eq(after.rows.keys());
         assert!(same_ids, "{call:?} left ids {:?}, expected {:?}", seen.rows.keys(), after.rows.keys());
         let may_change = matches!(call, Call::Compress { .. });
         assert!(may_change || seen.rows == after.rows, "{call:?} left other vectors than expected");
         self.model = Model { rows: seen.rows, next_id: after.next_id };
-        self.push(call.told(), self.model.hash(), after.next_id);
+        self.returned(call, &self.model.clone(), is_durable);
+    }
+
+    fn returned(&mut self, call: &Call, after: &Model, is_durable: bool) {
+        let step = self.steps.len();
+        self.push(call.told(), after.hash(), after.next_id);
         if is_durable {
             self.durable = step;
         }
