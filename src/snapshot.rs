@@ -232,7 +232,7 @@ impl<'a> View<'a> {
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
         let mut scratch = Scratch::default();
         if let ([id], None) = (ids, &found) {
-            let place = self.locate(*id)?.ok_or(Error::NotFound { id: *id, position: 0 })?;
+            let Some(place) = self.locate(*id)? else { return Err(Error::NotFound { id: *id, position: 0 }) };
             return self.read(place, &mut scratch, out);
         }
         self.get_many(ids, out, found)

@@ -14,10 +14,9 @@
 //! (The scheme of user-space RCU: Desnoyers et al., User-Level Implementations of Read-Copy Update, IEEE TPDS 2012.)
 #![expect(unsafe_code, reason = "a pointer is read while others replace it; see the argument above")]
 
-use std::cell::Cell;
 use std::ops::Deref;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Replaced values a cell keeps before it asks for a barrier to free them.
@@ -33,23 +32,22 @@ static BARRIER: AtomicU8 = AtomicU8::new(0);
 struct Record {
     /// The epoch at which the reading began; 0 while there is none.
     active: AtomicU64,
-    is_taken: AtomicU8,
+    /// Readings nested in each other; only the thread that has the record looks at it.
+    depth: AtomicU32,
+    is_taken: AtomicBool,
 }
 
-/// A thread's hold on its record, and how many readings are nested in each other.
-struct Local {
-    record: &'static Record,
-    depth: Cell<u32>,
-}
+/// A thread's hold on its record.
+struct Local(&'static Record);
 
 impl Drop for Local {
     fn drop(&mut self) {
-        self.record.is_taken.store(0, Ordering::Release);
+        self.0.is_taken.store(false, Ordering::Release);
     }
 }
 
 thread_local! {
-    static LOCAL: Local = Local { record: take_record(), depth: const { Cell::new(0) } };
+    static LOCAL: Local = Local(take_record());
 }
 
 fn records() -> MutexGuard<'static, Vec<&'static Record>> {
@@ -63,11 +61,13 @@ fn take_record() -> &'static Record {
             .store(if membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) { 1 } else { 2 }, Ordering::Release);
     }
     let mut records = records();
-    let free = |record: &&&Record| record.is_taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    let free =
+        |record: &&&Record| record.is_taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
     if let Some(record) = records.iter().find(free) {
         return record;
     }
-    let record: &'static Record = Box::leak(Box::new(Record { active: AtomicU64::new(0), is_taken: AtomicU8::new(1) }));
+    let (active, depth, is_taken) = (AtomicU64::new(0), AtomicU32::new(0), AtomicBool::new(true));
+    let record: &'static Record = Box::leak(Box::new(Record { active, depth, is_taken }));
     records.push(record);
     record
 }
@@ -105,51 +105,38 @@ fn heavy_barrier() -> bool {
 #[derive(Debug)]
 struct Reading {
     record: &'static Record,
-    is_own: bool,
+    is_borrowed: bool,
 }
 
 impl Reading {
     #[inline]
     fn begin() -> Reading {
-        let begun = LOCAL.try_with(|local| {
-            let depth = local.depth.get();
-            local.depth.set(depth + 1);
-            if depth == 0 {
-                local.record.note();
-            }
-            Reading { record: local.record, is_own: false }
-        });
-        // A thread that is being torn down has no local any more: it borrows a record for this one reading.
-        begun.unwrap_or_else(|_| {
-            let record = take_record();
-            record.note();
-            Reading { record, is_own: true }
-        })
-    }
-}
-
-impl Record {
-    fn note(&self) {
-        self.active.store(EPOCH.load(Ordering::Acquire), Ordering::Relaxed);
-        light_barrier();
+        let reading = match LOCAL.try_with(|local| local.0) {
+            Ok(record) => Reading { record, is_borrowed: false },
+            // A thread that is being torn down has no local any more: it borrows a record for this one reading.
+            Err(_) => Reading { record: take_record(), is_borrowed: true },
+        };
+        let depth = reading.record.depth.load(Ordering::Relaxed);
+        reading.record.depth.store(depth + 1, Ordering::Relaxed);
+        if depth == 0 {
+            reading.record.active.store(EPOCH.load(Ordering::Acquire), Ordering::Relaxed);
+            light_barrier();
+        }
+        reading
     }
 }
 
 impl Drop for Reading {
     #[inline]
     fn drop(&mut self) {
-        if self.is_own {
+        let depth = self.record.depth.load(Ordering::Relaxed) - 1;
+        self.record.depth.store(depth, Ordering::Relaxed);
+        if depth == 0 {
             self.record.active.store(0, Ordering::Release);
-            self.record.is_taken.store(0, Ordering::Release);
-            return;
         }
-        // Only a reading that outlives its thread's local could miss this; `Pinned` cannot leave its thread.
-        let _ = LOCAL.try_with(|local| {
-            local.depth.set(local.depth.get() - 1);
-            if local.depth.get() == 0 {
-                self.record.active.store(0, Ordering::Release);
-            }
-        });
+        if self.is_borrowed {
+            self.record.is_taken.store(false, Ordering::Release);
+        }
     }
 }
 

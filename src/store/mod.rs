@@ -260,7 +260,10 @@ impl Store {
 
     /// What readers see, for a short look.
     fn state(&self) -> Result<Pinned<'_, Snapshot>> {
-        self.published.load().ok_or(Error::InvalidHandle(0))
+        match self.published.load() {
+            Some(state) => Ok(state),
+            None => Err(Error::InvalidHandle(0)),
+        }
     }
 
     /// What readers see, for work that takes its time.
