@@ -1,12 +1,14 @@
 //! The two manifests: which files are the store (format.md §3).
 //!
-//! A new list is written over the older copy, synced, then over the other one, synced. A crash in between leaves one
-//! whole copy; damage to one copy afterwards leaves the other, of the same generation.
+//! A new list is written over one copy, synced, then over the other one, synced. A crash in between leaves one whole copy;
+//! damage to one copy afterwards leaves the other, of the same generation.
 
 use crate::error::{Error, Result};
 use crate::format::{Kind, MANIFEST_NAMES, Manifest, to_usize};
 use crate::os::{Access, Dir};
 
+/// Generation of a new store's manifest.
+pub const FIRST_GENERATION: u64 = 1;
 /// A manifest longer than this was not written by us: about 1.6 million files.
 const BYTES_MAX: u64 = 64 << 20;
 
@@ -63,20 +65,27 @@ fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     Manifest::decode(name, &bytes).map(Some)
 }
 
-/// Writes both copies, the older (or damaged) one first. Durable when this returns; the files it lists must be before.
+/// Writes both copies, one after the other. Durable when this returns; the files it lists must be before.
+///
+/// The order keeps one whole copy on the disk at any time. A damaged copy is written first: the other one is then the
+/// only one there is. Next comes the copy that reads as this very list already: it may have come no further than the page
+/// cache, and must be durable before the older copy, perhaps the last durable one, is touched.
 pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let bytes = manifest.encode();
-    let generation = |name| match read(dir, name) {
-        Ok(Some(copy)) => copy.generation,
-        _ => 0,
+    let rank = |name| match read(dir, name) {
+        Err(_) => 0,
+        Ok(Some(copy)) if copy.generation == manifest.generation => 1,
+        Ok(Some(_)) => 2,
+        Ok(None) => 3,
     };
     let mut names = MANIFEST_NAMES;
-    names.sort_by_cached_key(|name| generation(name));
+    names.sort_by_cached_key(|name| rank(name));
     let mut any_new = false;
     for name in names {
         any_new |= write(dir, name, &bytes)?;
     }
-    if any_new { dir.sync() } else { Ok(()) }
+    // Names that a creation cut short left behind may not be durable either.
+    if any_new || manifest.generation == FIRST_GENERATION { dir.sync() } else { Ok(()) }
 }
 
 /// Writes one copy and makes it durable; true if its name is new, and not durable yet.

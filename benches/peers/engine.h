@@ -28,6 +28,7 @@ struct engine {
 };
 
 extern const struct engine engine_raw;
+extern const struct engine engine_raw_early;
 extern const struct engine engine_omen;
 #ifdef HAVE_LMDB
 extern const struct engine engine_lmdb;

@@ -154,7 +154,7 @@ static void get(const struct run *run, const struct workload *load)
 static const struct engine *engine_named(const char *name)
 {
     static const struct engine *const engines[] = {
-        &engine_raw, &engine_omen,
+        &engine_raw, &engine_raw_early, &engine_omen,
 #ifdef HAVE_LMDB
         &engine_lmdb,
 #endif

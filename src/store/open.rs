@@ -15,7 +15,7 @@ use crate::ids::RowIds;
 use crate::kernels::Metric;
 use crate::log::{self, Examined, FrameRead, Log, Reader};
 use crate::manifest;
-use crate::manifest::Loaded;
+use crate::manifest::{FIRST_GENERATION, Loaded};
 use crate::os::{Access, Appender, Dir, File, Lock, Shared};
 use crate::sealed::{Sealed, missing_is_corrupt};
 use crate::segment::Segment;
@@ -89,7 +89,7 @@ fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result
     }
     let manifest = Manifest {
         store: tuning.store.unwrap_or_else(random_name),
-        generation: 1,
+        generation: FIRST_GENERATION,
         dim,
         metric: options.metric.unwrap_or(Metric::L2) as u32,
         next_file: 2,
@@ -155,9 +155,12 @@ fn open_writer(
 ) -> Result<Store> {
     let snapshot = open_sealed(dir.as_ref(), &manifest)?;
     let found = find_log(dir.as_ref(), &manifest)?;
-    // Nothing is written before everything listed was found sound.
+    // Nothing is written before everything listed was found sound. A first manifest may be one whose creation was never
+    // acknowledged: its names are made durable now.
     if !is_whole {
         manifest::store(dir.as_ref(), &manifest)?;
+    } else if manifest.generation == FIRST_GENERATION {
+        dir.sync()?;
     }
     remove_unlisted(dir.as_ref(), &manifest)?;
     let state = Arc::new(snapshot);

@@ -80,6 +80,17 @@ pub(crate) fn crashed(session: &Session, random: &mut Random) -> (Image, Before)
     (replay.image(&replay.random_fates(random)), knowledge.legal(session))
 }
 
+/// What a crash at `cut` leaves, and what may be found in it, if units meet the fate that `fate` says.
+pub(crate) fn crashed_at(session: &Session, cut: usize, fate: impl Fn(&Unit) -> Fate) -> (Image, Before) {
+    let (mut replay, mut knowledge) = (Replay::new(&session.base), Knowledge::default());
+    for effect in &session.tape[..cut] {
+        replay.apply(effect);
+        knowledge.learn(effect);
+    }
+    let fates: Vec<Fate> = replay.units().map(fate).collect();
+    (replay.image(&fates), knowledge.legal(session))
+}
+
 /// What is crashed: how it is opened and read, and how it goes on after a recovery.
 pub(crate) trait Subject: Sync {
     /// Opens what a crash left on `disk` and reads all of it. With `creating`, the creation was not acknowledged.

@@ -19,10 +19,10 @@ mod tape;
 
 pub(crate) use disk::{Fault, Op, SimDisk};
 pub(crate) use explore::{
-    Before, Effort, Explorer, Outcome, Session, Step, Subject, Tally, crashed, ignored_sync, panic_text,
+    Before, Effort, Explorer, Outcome, Session, Step, Subject, Tally, crashed, crashed_at, ignored_sync, panic_text,
 };
 pub(crate) use fates::Breadth;
 pub(crate) use hash::Hash;
 pub(crate) use random::Random;
-pub(crate) use replay::{Fate, Image, Replay};
+pub(crate) use replay::{Fate, Image, Replay, Unit};
 pub(crate) use tape::{Effect, Mark, excerpt};

@@ -258,7 +258,7 @@ impl Pending {
 
 impl Unit {
     /// The file it is about; `None` for the directory.
-    fn inode(&self) -> Option<usize> {
+    pub(crate) fn inode(&self) -> Option<usize> {
         match self {
             Unit::Data { inode, .. } | Unit::Extend { inode, .. } | Unit::Length { inode, .. } => Some(*inode),
             Unit::Create { .. } | Unit::Remove { .. } => None,
