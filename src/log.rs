@@ -32,6 +32,11 @@ pub struct Frame<'a> {
     pub operations: &'a [u32],
 }
 
+/// A durable commit of at most this many bytes, after another such, has zeros written behind it. The commits that follow
+/// overwrite them: then a sync need not make a new length or new blocks durable as well, which is most of its time.
+const SMALL_COMMIT_BYTES: u64 = 16 << 10;
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// The active log: the only file that grows.
 #[derive(Debug)]
 pub struct Log {
@@ -41,6 +46,9 @@ pub struct Log {
     length: u64,
     /// Blocks are allocated up to here.
     reserved: u64,
+    /// The file is this long: `length`, or zeros behind it.
+    zeroed: u64,
+    was_small: bool,
     previous: u32,
     sums: BlockSums,
     extents: Vec<Extent>,
@@ -66,6 +74,8 @@ impl Log {
             header,
             length,
             reserved: length,
+            zeroed: length,
+            was_small: false,
             previous,
             sums,
             extents,
@@ -93,6 +103,8 @@ impl Log {
             header,
             length,
             reserved: length,
+            zeroed: length,
+            was_small: false,
             previous,
             sums,
             extents,
@@ -185,13 +197,22 @@ impl Log {
         header.body = body_checksum(self.header.id, &pieces);
         let header_bytes = header.encode(self.header.id, self.length);
         self.unsynced = true;
-        self.file.write_at(&[&header_bytes, frame.rows, &lists], self.length)?;
+        let zeros = self.zeros_behind(frame.flags, end);
+        self.file.write_at(&[&header_bytes, frame.rows, &lists, zeros], self.length)?;
+        self.zeroed = self.zeroed.max(end + zeros.len() as u64);
         self.sums.update(&header_bytes);
         self.sums.update_pieces(&pieces, &[frame.rows, &lists]);
         self.adopt(&header, self.length);
         self.previous = FrameHeader::stored_checksum(&header_bytes);
         self.length = end;
         Ok(())
+    }
+
+    fn zeros_behind(&mut self, flag: u32, end: u64) -> &'static [u8] {
+        let is_small = flag & flags::PADDED != 0 && end - self.length <= SMALL_COMMIT_BYTES;
+        let was_small = std::mem::replace(&mut self.was_small, is_small);
+        let has_room = end + ZEROS.len() as u64 <= self.reserved;
+        if is_small && was_small && has_room && end > self.zeroed { &ZEROS } else { &[] }
     }
 
     fn adopt(&mut self, header: &FrameHeader, offset: u64) {
@@ -210,11 +231,12 @@ impl Log {
         Ok(())
     }
 
-    /// Gives back what was allocated ahead.
+    /// Gives back what was allocated or written ahead; durable after the next `sync`.
     pub fn trim(&mut self) -> Result<()> {
-        if self.reserved > self.length {
+        if self.reserved.max(self.zeroed) > self.length {
             self.file.set_length(self.length)?;
-            self.reserved = self.length;
+            self.unsynced |= self.zeroed > self.length;
+            (self.reserved, self.zeroed) = (self.length, self.length);
         }
         Ok(())
     }

@@ -77,23 +77,28 @@ unsafe impl Plain for u8 {}
 /// No process has an array of more than 128 TiB; a count that says so is a mistake (a negative number, often).
 const ARRAY_BYTES_MAX: usize = isize::MAX as usize >> (if usize::BITS == 64 { 16 } else { 0 });
 
+#[inline]
 fn checked_count<T>(name: &'static str, pointer: *const T, rows: usize, width: usize) -> Result<usize> {
-    if rows == 0 || width == 0 {
+    let (count, overflows) = rows.overflowing_mul(width);
+    if count == 0 && !overflows {
         return Ok(0);
     }
+    if pointer.is_null() || !pointer.is_aligned() || overflows || count > ARRAY_BYTES_MAX / size_of::<T>() {
+        return Err(refused(name, pointer, rows, width));
+    }
+    Ok(count)
+}
+
+#[cold]
+fn refused<T>(name: &'static str, pointer: *const T, rows: usize, width: usize) -> Error {
+    let (address, align, size) = (pointer.addr(), align_of::<T>(), size_of::<T>());
     if pointer.is_null() {
-        return Err(Error::NullPointer(name));
-    }
-    if !pointer.is_aligned() {
-        let (address, align) = (pointer.addr(), align_of::<T>());
-        return Err(Error::InvalidArgument(format!("{name}: address {address:#x} is not a multiple of {align}")));
-    }
-    let count = rows.checked_mul(width);
-    let fits = |count: &usize| count.checked_mul(size_of::<T>()).is_some_and(|bytes| bytes <= ARRAY_BYTES_MAX);
-    count.filter(fits).ok_or_else(|| {
-        let size = size_of::<T>();
+        Error::NullPointer(name)
+    } else if !pointer.is_aligned() {
+        Error::InvalidArgument(format!("{name}: address {address:#x} is not a multiple of {align}"))
+    } else {
         Error::TooBig(format!("{name}: {rows} x {width} values of {size} bytes are more than memory can hold"))
-    })
+    }
 }
 
 /// The place of one output, checked before the call and written after it.

@@ -1,6 +1,6 @@
 //! The fence around every export: a panic stops here and becomes a status, a failure leaves its message for the thread.
 
-use super::constants::OMEN_OK;
+use super::constants::{OMEN_OK, OMEN_PANIC};
 use super::handle;
 use super::types::omen_store;
 use crate::error::{Error, Result};
@@ -21,6 +21,7 @@ thread_local! {
 }
 
 /// Runs `call`; a panic or an error becomes a status, and its story this thread's last message.
+#[inline]
 pub(super) fn fence(call: impl FnOnce() -> Result<()>) -> i32 {
     let depth = DEPTH.replace(DEPTH.get() + 1);
     let outcome = caught(call);
@@ -35,19 +36,29 @@ pub(super) fn fence(call: impl FnOnce() -> Result<()>) -> i32 {
 }
 
 /// Runs `call` on the store behind `handle`, inside the fence; a panic poisons the store.
+#[inline]
 pub(super) fn on_store(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<()>) -> i32 {
-    fence(|| {
+    let status = fence(|| handle::with(handle, call));
+    if status == OMEN_PANIC {
+        poison(handle);
+    }
+    status
+}
+
+#[cold]
+fn poison(handle: *const omen_store) {
+    let why = LAST.with_borrow(|last| last.as_ref().map(|text| text.to_string_lossy().into_owned()));
+    // The status is on its way already; a handle that was closed meanwhile needs no poison.
+    let _ = caught(|| {
         handle::with(handle, |store| {
-            let outcome = caught(|| call(store));
-            if let Err(Error::Panic(why)) = &outcome {
-                store.poison(why);
-            }
-            outcome
+            store.poison(why.as_deref().unwrap_or("a panic"));
+            Ok(())
         })
-    })
+    });
 }
 
 /// A panic of `call` becomes [`Error::Panic`]. What the call left half-done is behind the store's poison.
+#[inline]
 fn caught<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(Error::Panic(story(payload.as_ref()))))
 }

@@ -66,6 +66,7 @@ pub(super) fn publish(store: Store) -> Result<*mut omen_store> {
 }
 
 /// Runs `call` on the store behind `handle`, which stays alive until `call` returns.
+#[inline]
 pub(super) fn with<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
     let value = handle.addr();
     let pinned = TABLE[slot_of(value)].load();

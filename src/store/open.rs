@@ -50,7 +50,11 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     }
     let lock = dir.lock(LOCK_NAME)?;
     let Loaded { manifest, is_whole } = manifest::load(dir.as_ref())?;
-    let is_whole = is_whole || manifest.is_none();
+    let copies = match manifest {
+        None => Copies::JustMade,
+        Some(_) if is_whole => Copies::Alike,
+        Some(_) => Copies::Differ,
+    };
     let manifest = match manifest {
         Some(_) if options.mode == Mode::CreateNew => {
             return Err(Error::InvalidArgument("a store exists here, and the mode is to create a new one".into()));
@@ -61,7 +65,15 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
         }
         None => create(dir.as_ref(), dim, options, &tuning)?,
     };
-    open_writer(dir, lock, manifest, is_whole, options, tuning)
+    open_writer(dir, lock, manifest, copies, options, tuning)
+}
+
+/// How a writing open found the two manifests.
+#[derive(Clone, Copy, Debug)]
+enum Copies {
+    JustMade,
+    Alike,
+    Differ,
 }
 
 /// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
@@ -149,18 +161,18 @@ fn open_writer(
     dir: Arc<dyn Dir>,
     lock: Box<dyn Lock>,
     manifest: Manifest,
-    is_whole: bool,
+    copies: Copies,
     options: &Options,
     tuning: Tuning,
 ) -> Result<Store> {
     let snapshot = open_sealed(dir.as_ref(), &manifest)?;
     let found = find_log(dir.as_ref(), &manifest)?;
-    // Nothing is written before everything listed was found sound. A first manifest may be one whose creation was never
-    // acknowledged: its names are made durable now.
-    if !is_whole {
-        manifest::store(dir.as_ref(), &manifest)?;
-    } else if manifest.generation == FIRST_GENERATION {
-        dir.sync()?;
+    // Nothing is written before everything listed was found sound.
+    match copies {
+        Copies::Differ => manifest::store(dir.as_ref(), &manifest)?,
+        // The creation of a first manifest may never have been acknowledged: its names are made durable now.
+        Copies::Alike if manifest.generation == FIRST_GENERATION => dir.sync()?,
+        Copies::Alike | Copies::JustMade => {}
     }
     remove_unlisted(dir.as_ref(), &manifest)?;
     let state = Arc::new(snapshot);
