@@ -7,8 +7,6 @@ use crate::error::{Error, Result};
 use crate::format::{Kind, MANIFEST_NAMES, Manifest, to_usize};
 use crate::os::{Access, Dir};
 
-/// Generation of a new store's manifest.
-pub const FIRST_GENERATION: u64 = 1;
 /// A manifest longer than this was not written by us: about 1.6 million files.
 const BYTES_MAX: u64 = 64 << 20;
 
@@ -80,16 +78,20 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     };
     let mut names = MANIFEST_NAMES;
     names.sort_by_cached_key(|name| rank(name));
-    let mut any_new = false;
-    for name in names {
-        any_new |= write(dir, name, &bytes)?;
+    // Whoever wrote the copy that is to remain may have been killed before its sync.
+    match dir.open(names[1], Access::Write) {
+        Err(error) if error.is_missing() => {}
+        other => other?.sync()?,
     }
-    // Names that a creation cut short left behind may not be durable either.
-    if any_new || manifest.generation == FIRST_GENERATION { dir.sync() } else { Ok(()) }
+    for name in names {
+        write(dir, name, &bytes)?;
+    }
+    Ok(())
 }
 
-/// Writes one copy and makes it durable; true if its name is new, and not durable yet.
-fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<bool> {
+/// Writes one copy and makes it durable, and so its name if that is new: the second copy of a new store is made when the
+/// first is durable, name and all, so two damaged ones were a store once.
+fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<()> {
     let (file, is_new) = match dir.open(name, Access::Write) {
         Err(error) if error.is_missing() => (dir.open(name, Access::Create)?, true),
         other => (other?, false),
@@ -98,8 +100,12 @@ fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<bool> {
     if file.length()? != bytes.len() as u64 {
         file.set_length(bytes.len() as u64)?;
     }
-    file.sync()?;
-    Ok(is_new)
+    if let Err(error) = file.sync() {
+        // The kernel may show these bytes as written from now on, though they are not: the next open must not read them.
+        let _ = file.set_length(0);
+        return Err(error);
+    }
+    if is_new { dir.sync() } else { Ok(()) }
 }
 
 /// Names of the files a manifest makes part of the store; the active log need not exist yet.

@@ -15,7 +15,7 @@ use crate::ids::RowIds;
 use crate::kernels::Metric;
 use crate::log::{self, Examined, FrameRead, Log, Reader};
 use crate::manifest;
-use crate::manifest::{FIRST_GENERATION, Loaded};
+use crate::manifest::Loaded;
 use crate::os::{Access, Appender, Dir, File, Lock, Shared};
 use crate::sealed::{Sealed, missing_is_corrupt};
 use crate::segment::Segment;
@@ -50,11 +50,7 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     }
     let lock = dir.lock(LOCK_NAME)?;
     let Loaded { manifest, is_whole } = manifest::load(dir.as_ref())?;
-    let copies = match manifest {
-        None => Copies::JustMade,
-        Some(_) if is_whole => Copies::Alike,
-        Some(_) => Copies::Differ,
-    };
+    let needs_repair = manifest.is_some() && !is_whole;
     let manifest = match manifest {
         Some(_) if options.mode == Mode::CreateNew => {
             return Err(Error::InvalidArgument("a store exists here, and the mode is to create a new one".into()));
@@ -65,15 +61,7 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
         }
         None => create(dir.as_ref(), dim, options, &tuning)?,
     };
-    open_writer(dir, lock, manifest, copies, options, tuning)
-}
-
-/// How a writing open found the two manifests.
-#[derive(Clone, Copy, Debug)]
-enum Copies {
-    JustMade,
-    Alike,
-    Differ,
+    open_writer(dir, lock, manifest, needs_repair, options, tuning)
 }
 
 /// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
@@ -101,7 +89,7 @@ fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result
     }
     let manifest = Manifest {
         store: tuning.store.unwrap_or_else(random_name),
-        generation: FIRST_GENERATION,
+        generation: 1,
         dim,
         metric: options.metric.unwrap_or(Metric::L2) as u32,
         next_file: 2,
@@ -161,18 +149,15 @@ fn open_writer(
     dir: Arc<dyn Dir>,
     lock: Box<dyn Lock>,
     manifest: Manifest,
-    copies: Copies,
+    needs_repair: bool,
     options: &Options,
     tuning: Tuning,
 ) -> Result<Store> {
     let snapshot = open_sealed(dir.as_ref(), &manifest)?;
     let found = find_log(dir.as_ref(), &manifest)?;
     // Nothing is written before everything listed was found sound.
-    match copies {
-        Copies::Differ => manifest::store(dir.as_ref(), &manifest)?,
-        // The creation of a first manifest may never have been acknowledged: its names are made durable now.
-        Copies::Alike if manifest.generation == FIRST_GENERATION => dir.sync()?,
-        Copies::Alike | Copies::JustMade => {}
+    if needs_repair {
+        manifest::store(dir.as_ref(), &manifest)?;
     }
     remove_unlisted(dir.as_ref(), &manifest)?;
     let state = Arc::new(snapshot);
@@ -234,11 +219,14 @@ pub(super) fn open_live(dir: &dyn Dir, entry: &SegmentEntry, dim: u32, hidden: T
 /// Removes files of our own pattern that no manifest lists: a crash left them half made, or replaced and not yet gone.
 fn remove_unlisted(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let listed = manifest::listed(manifest);
+    let mut any_removed = false;
     for name in dir.names()?.into_iter().filter(|name| Kind::parse(name).is_some() && !listed.contains(name)) {
         refuse_foreign(dir, &name, manifest)?;
         dir.remove(&name)?;
+        any_removed = true;
     }
-    Ok(())
+    // Their numbers are given again: an old file must not come back under a new one's name.
+    if any_removed { dir.sync() } else { Ok(()) }
 }
 
 /// A whole file of another store is not a leftover of this one: then the manifest is in the wrong place.
