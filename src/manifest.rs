@@ -63,30 +63,39 @@ fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     Manifest::decode(name, &bytes).map(Some)
 }
 
-/// Writes both copies, one after the other. Durable when this returns; the files it lists must be before.
+/// Makes both copies say `manifest`. Durable when this returns; the files it lists must be before.
 ///
-/// The order keeps one whole copy on the disk at any time. A damaged copy is written first: the other one is then the
-/// only one there is. Next comes the copy that reads as this very list already: it may have come no further than the page
-/// cache, and must be durable before the older copy, perhaps the last durable one, is touched.
+/// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing one.
+/// A copy that says so already (a swap was cut short) is only synced: it may have come no further than the page cache, or
+/// be the only one whose files are still there.
 pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let bytes = manifest.encode();
     let rank = |name| match read(dir, name) {
-        Err(_) => 0,
-        Ok(Some(copy)) if copy.generation == manifest.generation => 1,
-        Ok(Some(_)) => 2,
-        Ok(None) => 3,
+        Err(_) => Rank::Damaged,
+        Ok(Some(copy)) if copy.generation == manifest.generation => Rank::Same,
+        Ok(Some(_)) => Rank::Older,
+        Ok(None) => Rank::Missing,
     };
-    let mut names = MANIFEST_NAMES;
-    names.sort_by_cached_key(|name| rank(name));
-    // Whoever wrote the copy that is to remain may have been killed before its sync.
-    match dir.open(names[1], Access::Write) {
+    let mut copies = MANIFEST_NAMES.map(|name| (rank(name), name));
+    copies.sort();
+    // The copy that remains while the first is written: whoever wrote it may have been killed before its sync.
+    match dir.open(copies[1].1, Access::Write) {
         Err(error) if error.is_missing() => {}
         other => other?.sync()?,
     }
-    for name in names {
+    for (_, name) in copies.into_iter().filter(|(rank, _)| *rank != Rank::Same) {
         write(dir, name, &bytes)?;
     }
     Ok(())
+}
+
+/// Copies in the order they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Damaged,
+    Older,
+    Missing,
+    Same,
 }
 
 /// Writes one copy and makes it durable, and so its name if that is new: the second copy of a new store is made when the
