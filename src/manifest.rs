@@ -83,8 +83,15 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
         Err(error) if error.is_missing() => {}
         other => other?.sync()?,
     }
+    let mut names_synced = false;
     for (_, name) in copies.into_iter().filter(|(rank, _)| *rank != Rank::Same) {
-        write(dir, name, &bytes)?;
+        let is_new = write(dir, name, &bytes)?;
+        // A new store's second copy is made when the first is durable, name and all: so two damaged ones were a store
+        // once. The second name follows with the directory's next sync, which comes before the first copy is written over.
+        if is_new && !names_synced {
+            dir.sync()?;
+            names_synced = true;
+        }
     }
     Ok(())
 }
@@ -98,9 +105,8 @@ enum Rank {
     Same,
 }
 
-/// Writes one copy and makes it durable, and so its name if that is new: the second copy of a new store is made when the
-/// first is durable, name and all, so two damaged ones were a store once.
-fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<()> {
+/// Writes one copy and makes it durable; true if its name is new.
+fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<bool> {
     let (file, is_new) = match dir.open(name, Access::Write) {
         Err(error) if error.is_missing() => (dir.open(name, Access::Create)?, true),
         other => (other?, false),
@@ -114,7 +120,7 @@ fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<()> {
         let _ = file.set_length(0);
         return Err(error);
     }
-    if is_new { dir.sync() } else { Ok(()) }
+    Ok(is_new)
 }
 
 /// Names of the files a manifest makes part of the store; the active log need not exist yet.

@@ -157,9 +157,7 @@ impl Writer {
             (next.base_seq, next.base_next_id) = (self.seq, self.next_id);
         }
         next.next_file = self.manifest.next_file;
-        if next.files.iter().any(|file| !self.manifest.files.contains(file)) {
-            self.dir.sync()?;
-        }
+        self.dir.sync()?;
         let stored = manifest::store(self.dir.as_ref(), &next);
         self.poisoning(stored)?;
         let mut state = self.state.copy();

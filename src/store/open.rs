@@ -9,7 +9,8 @@ use super::{Mode, Options, Store, Tuning};
 use crate::codec::Codebook;
 use crate::error::{Error, Result};
 use crate::format::{
-    DIM_MAX, Extent, FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry, to_usize,
+    COUNT_MAX, DIM_MAX, Extent, FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry,
+    to_usize,
 };
 use crate::ids::RowIds;
 use crate::kernels::Metric;
@@ -148,7 +149,7 @@ fn store_of(
 fn open_writer(
     dir: Arc<dyn Dir>,
     lock: Box<dyn Lock>,
-    manifest: Manifest,
+    mut manifest: Manifest,
     needs_repair: bool,
     options: &Options,
     tuning: Tuning,
@@ -159,7 +160,7 @@ fn open_writer(
     if needs_repair {
         manifest::store(dir.as_ref(), &manifest)?;
     }
-    remove_unlisted(dir.as_ref(), &manifest)?;
+    remove_unlisted(dir.as_ref(), &mut manifest)?;
     let state = Arc::new(snapshot);
     let published = Arc::new(Shared::new(Arc::clone(&state)));
     let store = store_of(Arc::clone(&dir), &manifest, options, Arc::clone(&published))?;
@@ -217,16 +218,16 @@ pub(super) fn open_live(dir: &dyn Dir, entry: &SegmentEntry, dim: u32, hidden: T
 }
 
 /// Removes files of our own pattern that no manifest lists: a crash left them half made, or replaced and not yet gone.
-fn remove_unlisted(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
+/// Their numbers are not given again: a removed name may come back with the next crash.
+fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest) -> Result<()> {
     let listed = manifest::listed(manifest);
-    let mut any_removed = false;
-    for name in dir.names()?.into_iter().filter(|name| Kind::parse(name).is_some() && !listed.contains(name)) {
+    for name in dir.names()?.into_iter().filter(|name| !listed.contains(name)) {
+        let Some((_, id)) = Kind::parse(&name) else { continue };
         refuse_foreign(dir, &name, manifest)?;
         dir.remove(&name)?;
-        any_removed = true;
+        manifest.next_file = manifest.next_file.max(id.saturating_add(1).min(COUNT_MAX));
     }
-    // Their numbers are given again: an old file must not come back under a new one's name.
-    if any_removed { dir.sync() } else { Ok(()) }
+    Ok(())
 }
 
 /// A whole file of another store is not a leftover of this one: then the manifest is in the wrong place.
