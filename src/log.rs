@@ -67,9 +67,13 @@ impl Log {
         file.write_at(&[&bytes], 0)?;
         let mut sums = BlockSums::new(header.id);
         sums.update(&bytes);
-        let (length, previous) = (HEADER_BYTES as u64, u32_at(&bytes, HEADER_BYTES - 4));
-        let (extents, rows) = (Vec::new(), 0);
-        Ok(Log {
+        Ok(Log::at_end(file, header, sums, u32_at(&bytes, HEADER_BYTES - 4), true))
+    }
+
+    /// A log without rows yet that ends where `sums` does.
+    fn at_end(file: Box<dyn File>, header: FileHeader, sums: BlockSums, previous: u32, is_new: bool) -> Log {
+        let length = sums.length();
+        Log {
             file,
             header,
             length,
@@ -78,11 +82,11 @@ impl Log {
             was_small: false,
             previous,
             sums,
-            extents,
-            rows,
-            unsynced: true,
-            name_unsynced: true,
-        })
+            extents: Vec::new(),
+            rows: 0,
+            unsynced: is_new,
+            name_unsynced: is_new,
+        }
     }
 
     /// Goes on with a log that `examine` found to end exactly at `length`, on a 4 KiB block.
@@ -96,22 +100,8 @@ impl Log {
             file.read_at(&mut piece[..bytes], sums.length())?;
             sums.update(&piece[..bytes]);
         }
-        let (length, previous) = (found.good_end, found.previous);
         let (extents, rows) = (found.extents.clone(), found.rows);
-        Ok(Log {
-            file,
-            header,
-            length,
-            reserved: length,
-            zeroed: length,
-            was_small: false,
-            previous,
-            sums,
-            extents,
-            rows,
-            unsynced: false,
-            name_unsynced: false,
-        })
+        Ok(Log { extents, rows, ..Log::at_end(file, header, sums, found.previous, false) })
     }
 
     /// Its number.
