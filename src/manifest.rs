@@ -63,7 +63,8 @@ fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     Manifest::decode(name, &bytes).map(Some)
 }
 
-/// Makes both copies say `manifest`. Durable when this returns; the files it lists must be before.
+/// Makes both copies say `manifest`. Durable when this returns; what is in the files it lists must be before, their names
+/// become so here.
 ///
 /// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing one.
 /// A copy that says so already (a swap was cut short) is only synced: it may have come no further than the page cache, or
@@ -83,11 +84,15 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
         Err(error) if error.is_missing() => {}
         other => other?.sync()?,
     }
+    // So are the names of both copies, and of the files the new list has.
+    if copies.iter().any(|(rank, _)| *rank != Rank::Missing) {
+        dir.sync()?;
+    }
     let mut names_synced = false;
     for (_, name) in copies.into_iter().filter(|(rank, _)| *rank != Rank::Same) {
         let is_new = write(dir, name, &bytes)?;
         // A new store's second copy is made when the first is durable, name and all: so two damaged ones were a store
-        // once. The second name follows with the directory's next sync, which comes before the first copy is written over.
+        // once. The second name follows when the first copy is written over.
         if is_new && !names_synced {
             dir.sync()?;
             names_synced = true;

@@ -157,7 +157,6 @@ impl Writer {
             (next.base_seq, next.base_next_id) = (self.seq, self.next_id);
         }
         next.next_file = self.manifest.next_file;
-        self.dir.sync()?;
         let stored = manifest::store(self.dir.as_ref(), &next);
         self.poisoning(stored)?;
         let mut state = self.state.copy();
