@@ -301,6 +301,15 @@ fn body_checksum(id: u64, pieces: &[(u32, usize)]) -> u32 {
     checksum(seed(id, 0), &sums)
 }
 
+/// Neighbouring operations of one kind in a frame.
+#[derive(Debug)]
+pub enum Run<'a> {
+    /// These ids, and their rows: `[ids][dim]` floats.
+    Put(Vec<u64>, &'a [u8]),
+    /// These ids.
+    Delete(Vec<u64>),
+}
+
 /// A sound frame, read back.
 #[derive(Debug)]
 pub struct FrameRead<'a> {
@@ -327,8 +336,24 @@ impl FrameRead<'_> {
         u64_at(self.lists, (ids + index as usize) * 8)
     }
 
+    /// What the frame did, in the order of the calls; runs of nothing are left out.
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        let stride = self.rows.len() / self.header.rows.max(1) as usize;
+        let (mut put, mut deleted) = (0, 0);
+        let runs = self.operations().into_iter().enumerate().map(move |(index, count)| {
+            if index % 2 == 1 {
+                deleted += count;
+                return Run::Delete((deleted - count..deleted).map(|index| self.deleted(index)).collect());
+            }
+            let rows = &self.rows[put as usize * stride..(put + count) as usize * stride];
+            put += count;
+            Run::Put((put - count..put).map(|index| self.id(index)).collect(), rows)
+        });
+        runs.filter(|run| !matches!(run, Run::Put(ids, _) | Run::Delete(ids) if ids.is_empty()))
+    }
+
     /// Puts and deletes in turn, as counts, beginning with puts.
-    pub fn operations(&self) -> Vec<u32> {
+    fn operations(&self) -> Vec<u32> {
         if self.header.operations == 0 {
             return vec![self.header.rows, self.header.deletes];
         }

@@ -189,6 +189,11 @@ fn trap_29_threads() {
 }
 
 #[test]
+fn a_fork_has_the_handle_but_not_the_lock() {
+    run_checked("fork");
+}
+
+#[test]
 fn trap_29_panic_in_a_release_build_is_a_status() {
     let scratch = tempfile::tempdir().unwrap();
     let library = build("failpoints", &["--features", "failpoints"]);

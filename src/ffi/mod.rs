@@ -23,7 +23,8 @@
 //!  7. Threads. Any thread may call anything on a handle at any time. Writers queue. Readers (functions that take a
 //!     `const omen_store *`) never wait for a writer, a commit or a compress, and see whole calls only. Only
 //!     omen_store_close needs care: calls already running finish on the store they began with, later ones are
-//!     OMEN_INVALID_HANDLE. A handle must not be used in a child after fork.
+//!     OMEN_INVALID_HANDLE. A handle must not be used in a child after fork: the lock stays the parent's, and what
+//!     the child would write is refused (OMEN_LOCKED, then OMEN_POISONED).
 //!  8. Processes. One process at a time has a store open for writing (others: OMEN_LOCKED); any number may read it with
 //!     OMEN_READ_ONLY, each on the generation that was committed when it opened.
 //!  9. Disk. A writing call is all or nothing, and is seen by this handle's readers when it returns. It survives a

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::process;
 
 /// Parts of one write handed to the kernel at a time; Linux takes up to 1,024.
 const PARTS_MAX: usize = 64;
@@ -111,7 +112,7 @@ impl Dir for DiskDir {
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
         let file = self.open_at(name, libc::O_RDWR | libc::O_CREAT)?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(DiskLock { _held: file })),
+            Ok(()) => Ok(Box::new(DiskLock { file, process: process::id(), path: self.path.clone() })),
             Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(self.path.clone())),
             Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", name, error)),
         }
@@ -132,10 +133,29 @@ impl Dir for DiskDir {
 
 #[derive(Debug)]
 struct DiskLock {
-    _held: fs::File,
+    file: fs::File,
+    process: u32,
+    path: String,
 }
 
-impl Lock for DiskLock {}
+impl Lock for DiskLock {
+    fn check(&self) -> Result<()> {
+        let (found, expected) = (process::id(), self.process);
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Locked(format!("{}: opened by process {expected}, and this is its fork {found}", self.path)))
+    }
+}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // A child that was forked meanwhile has the descriptor too: closing ours would leave the lock with it.
+        if self.check().is_ok() {
+            let _ = self.file.unlock();
+        }
+    }
+}
 
 #[derive(Debug)]
 struct DiskFile {

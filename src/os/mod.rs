@@ -49,7 +49,10 @@ pub trait Dir: Send + Sync + Debug {
 }
 
 /// The writer lock; held until dropped, or until the process ends.
-pub trait Lock: Send + Sync + Debug {}
+pub trait Lock: Send + Sync + Debug {
+    /// An error in a process that got the handle by a fork: the lock stays its parent's.
+    fn check(&self) -> Result<()>;
+}
 
 /// One open regular file.
 pub trait File: Send + Sync + Debug {

@@ -24,6 +24,7 @@ const WASTE_DIVISOR: u64 = 50;
 impl Writer {
     /// Writes what is pending as one frame. With `PADDED` or `COMMIT` the log ends so even if nothing is pending.
     pub(super) fn flush(&mut self, flag: u32) -> Result<()> {
+        self.lock.check()?;
         let stride = to_usize(self.stride())?;
         let Some(log) = &mut self.log else { return Ok(()) };
         let is_padded = log.length().is_multiple_of(BLOCK_BYTES as u64);

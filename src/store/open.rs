@@ -14,7 +14,7 @@ use crate::format::{
 };
 use crate::ids::RowIds;
 use crate::kernels::Metric;
-use crate::log::{self, Examined, FrameRead, Log, Reader};
+use crate::log::{self, Examined, FrameRead, Log, Reader, Run};
 use crate::manifest;
 use crate::manifest::Loaded;
 use crate::os::{Access, Appender, Dir, File, Lock, Shared};
@@ -162,7 +162,7 @@ fn open_writer(
     }
     remove_unlisted(dir.as_ref(), &mut manifest)?;
     let state = Arc::new(snapshot);
-    let published = Arc::new(Shared::new(Arc::clone(&state)));
+    let published = Arc::new(Shared::empty());
     let store = store_of(Arc::clone(&dir), &manifest, options, Arc::clone(&published))?;
     let start = Start { dir, lock, manifest, sync: options.sync, tuning, state, published };
     let mut writer = Writer::new(start);
@@ -300,20 +300,23 @@ fn find_log(dir: &dyn Dir, manifest: &Manifest) -> Result<FoundLog> {
 }
 
 impl Writer {
-    /// Brings the log's calls into the tail, and leaves a log that can be appended to.
+    /// Brings the log's calls into the tail, and leaves a log that can be appended to. Then readers see the store.
     fn recover(&mut self, found: FoundLog) -> Result<()> {
         match found {
-            FoundLog::Missing => Ok(()),
-            FoundLog::Unborn => self.install(self.state.segments.clone(), true),
+            FoundLog::Missing => {}
+            FoundLog::Unborn => self.install(self.state.segments.clone(), true)?,
             FoundLog::Log(file, examined) => {
                 let clean = self.manifest.log_clean;
                 if clean == examined.good_end && clean == examined.length {
-                    self.go_on(file.as_ref(), &examined)
+                    self.go_on(file.as_ref(), &examined)?;
                 } else {
-                    self.copy_forward(file.as_ref(), &examined)
+                    self.copy_forward(file.as_ref(), &examined)?;
                 }
             }
         }
+        self.recovering = false;
+        self.published.store(Some(Arc::clone(&self.state)));
+        Ok(())
     }
 
     /// The log was closed cleanly: its rows are read where they lie, and it is appended to.
@@ -332,7 +335,6 @@ impl Writer {
     fn copy_forward(&mut self, file: &dyn File, examined: &Examined) -> Result<()> {
         let old = self.manifest.log;
         self.manifest.log = self.new_file();
-        self.recovering = true;
         let mut reader = Reader::new(file, &examined.header)?;
         while reader.offset < examined.good_end {
             match reader.next()? {
@@ -341,7 +343,6 @@ impl Writer {
             }
         }
         self.commit_durably()?;
-        self.recovering = false;
         self.manifest.generation += 1;
         self.manifest.log_clean = 0;
         manifest::store(self.dir.as_ref(), &self.manifest)?;
@@ -379,17 +380,15 @@ fn replay_in_place(
 }
 
 fn replay_frame(state: &mut Snapshot, frame: &FrameRead, row: &mut u32, mut next_id: u64) -> Result<u64> {
-    let (mut put, mut deleted) = (0, 0);
-    for (index, count) in frame.operations().into_iter().enumerate() {
-        if index % 2 == 1 {
-            state.delete(*row, (deleted..deleted + count).map(|index| frame.deleted(index)))?;
-            deleted += count;
-            continue;
+    for run in frame.runs() {
+        match run {
+            Run::Put(ids, _) => {
+                state.name_rows(*row, ids.len() as u32, RowIds::of(&ids), Some(next_id))?;
+                next_id = ids.iter().map(|id| id.saturating_add(1)).max().unwrap_or(0).max(next_id);
+                *row += ids.len() as u32;
+            }
+            Run::Delete(ids) => state.delete(*row, ids.into_iter())?,
         }
-        let ids: Vec<u64> = (put..put + count).map(|index| frame.id(index)).collect();
-        state.name_rows(*row, count, RowIds::of(&ids), Some(next_id))?;
-        next_id = ids.iter().map(|id| id.saturating_add(1)).max().unwrap_or(0).max(next_id);
-        (put, *row) = (put + count, *row + count);
     }
     Ok(next_id)
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::{FRAME_HEADER_BYTES, FileHeader, Kind, Manifest, NO_ID, ROWS_MAX, flags, to_usize};
 use crate::ids::RowIds;
 use crate::kernels;
-use crate::log::{FrameRead, Log};
+use crate::log::{FrameRead, Log, Run};
 use crate::os::{Appender, Dir, Lock, Shared};
 use crate::snapshot::Snapshot;
 use crate::tail::{Tail, TailIds};
@@ -96,7 +96,7 @@ pub(super) struct Start {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) dir: Arc<dyn Dir>,
-    _lock: Box<dyn Lock>,
+    pub(super) lock: Box<dyn Lock>,
     pub(super) manifest: Manifest,
     pub(super) sync: SyncMode,
     pub(super) tuning: Tuning,
@@ -120,7 +120,7 @@ pub(super) struct Writer {
     pub(super) next_id: u64,
     /// True if the last frame ended a commit.
     pub(super) committed: bool,
-    /// While a log is copied forward, nothing is sealed: the copy stands for the whole log or for nothing.
+    /// Until the log is recovered nothing is published, and nothing sealed: the copy stands for the whole log or for nothing.
     pub(super) recovering: bool,
     pub(super) failure: Option<String>,
 }
@@ -130,7 +130,7 @@ impl Writer {
         let (seq, next_id) = (start.manifest.base_seq, start.manifest.base_next_id);
         Writer {
             dir: start.dir,
-            _lock: start.lock,
+            lock: start.lock,
             manifest: start.manifest,
             sync: start.sync,
             tuning: start.tuning,
@@ -148,7 +148,7 @@ impl Writer {
             durable_seq: seq,
             next_id,
             committed: true,
-            recovering: false,
+            recovering: true,
             failure: None,
         }
     }
@@ -270,7 +270,9 @@ impl Writer {
     /// Publishes a new state.
     pub(super) fn show(&mut self, state: Snapshot) {
         self.state = Arc::new(state);
-        self.published.store(Some(Arc::clone(&self.state)));
+        if !self.recovering {
+            self.published.store(Some(Arc::clone(&self.state)));
+        }
     }
 
     /// Shows readers every row taken in so far.
@@ -387,19 +389,14 @@ impl Writer {
 
     /// Takes in one frame of an earlier log, in its own order.
     pub(super) fn replay(&mut self, frame: &FrameRead) -> Result<()> {
-        let stride = to_usize(self.stride())?;
-        let (mut row, mut deleted) = (0, 0);
-        for (index, count) in frame.operations().into_iter().enumerate() {
-            let state = if index % 2 == 0 {
-                let ids: Vec<u64> = (row..row + count).map(|index| frame.id(index)).collect();
-                let mut vectors = vec![0.0; count as usize * stride / 4];
-                kernels::floats(&frame.rows[row as usize * stride..(row + count) as usize * stride], &mut vectors);
-                row += count;
-                if count == 0 { None } else { self.take_rows(RowIds::of(&ids), &vectors, false)? }
-            } else {
-                let ids: Vec<u64> = (deleted..deleted + count).map(|index| frame.deleted(index)).collect();
-                deleted += count;
-                Some(self.take_deletes(&ids)?)
+        for run in frame.runs() {
+            let state = match run {
+                Run::Put(ids, rows) => {
+                    let mut vectors = vec![0.0; rows.len() / 4];
+                    kernels::floats(rows, &mut vectors);
+                    self.take_rows(RowIds::of(&ids), &vectors, false)?
+                }
+                Run::Delete(ids) => Some(self.take_deletes(&ids)?),
             };
             self.publish(state);
         }

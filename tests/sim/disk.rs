@@ -336,7 +336,11 @@ struct SimLock {
     name: String,
 }
 
-impl Lock for SimLock {}
+impl Lock for SimLock {
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
