@@ -182,3 +182,23 @@ fn links_in_the_documents_lead_somewhere() {
         }
     }
 }
+
+/// Trap 30, docs ahead of code: each figure of the README's table stands in docs/performance.md, which `make bench` prints
+/// (trap 25: with n, dim, ids and sync mode).
+#[test]
+fn trap_30_the_figures_of_the_readme_were_measured() {
+    let read = |name: &str| std::fs::read_to_string(format!("{ROOT}/{name}")).unwrap().replace(',', "");
+    let (readme, measured) = (read("README.md"), read("docs/performance.md"));
+    let table = readme.split("## Measured").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut figures = 0;
+    for line in table.lines().filter(|line| line.starts_with("| ")) {
+        for cell in line.trim_matches('|').split('|').skip(1) {
+            let words = cell.split([' ', ',']).filter(|word| word.parse::<f64>().is_ok());
+            for figure in words {
+                assert!(measured.contains(figure), "{figure} of \"{line}\" is not in docs/performance.md");
+                figures += 1;
+            }
+        }
+    }
+    assert!(figures > 10, "the table of the README was not found: {figures} figures");
+}

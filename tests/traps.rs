@@ -151,7 +151,7 @@ fn to_bytes(model: &Model) -> Vec<u8> {
     model.iter().flat_map(row).collect()
 }
 
-/// A fresh process finds exactly `model`, bit for bit.
+/// A fresh process finds exactly `model`, bit for bit (trap 26: nothing is "recovered" that was not read).
 fn assert_found_by_another_process(path: &Path, model: &Model) {
     assert!(in_another_process("contents", path) == to_bytes(model));
 }
@@ -192,6 +192,7 @@ fn trap_01_training_vectors_left_raw() {
     }
 }
 
+/// Trap 24 as well: overhead is always that of all files.
 #[test]
 fn trap_02_a_ratio_that_is_not_of_the_whole_directory() {
     let (_home, path) = home();
