@@ -101,6 +101,11 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
+/// Makes durable what both copies say, which is the same: the process that wrote them may have been killed before its sync.
+pub fn sync(dir: &dyn Dir) -> Result<()> {
+    MANIFEST_NAMES.iter().try_for_each(|name| dir.open(name, Access::Write)?.sync())
+}
+
 /// Copies in the order they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {

@@ -160,7 +160,7 @@ fn open_writer(
     if needs_repair {
         manifest::store(dir.as_ref(), &manifest)?;
     }
-    remove_unlisted(dir.as_ref(), &mut manifest)?;
+    remove_unlisted(dir.as_ref(), &mut manifest, needs_repair)?;
     let state = Arc::new(snapshot);
     let published = Arc::new(Shared::empty());
     let store = store_of(Arc::clone(&dir), &manifest, options, Arc::clone(&published))?;
@@ -218,12 +218,17 @@ pub(super) fn open_live(dir: &dyn Dir, entry: &SegmentEntry, dim: u32, hidden: T
 }
 
 /// Removes files of our own pattern that no manifest lists: a crash left them half made, or replaced and not yet gone.
-/// Their numbers are not given again: a removed name may come back with the next crash.
-fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest) -> Result<()> {
+/// Their numbers are not given again: a removed name may come back with the next crash. They go when both manifests are
+/// durable, not before: until then one of them, on the disk, may list what goes.
+fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest, mut is_durable: bool) -> Result<()> {
     let listed = manifest::listed(manifest);
     for name in dir.names()?.into_iter().filter(|name| !listed.contains(name)) {
         let Some((_, id)) = Kind::parse(&name) else { continue };
         refuse_foreign(dir, &name, manifest)?;
+        if !is_durable {
+            manifest::sync(dir)?;
+            is_durable = true;
+        }
         dir.remove(&name)?;
         manifest.next_file = manifest.next_file.max(id.saturating_add(1).min(COUNT_MAX));
     }
