@@ -36,9 +36,18 @@ pub(super) fn fence(call: impl FnOnce() -> Result<()>) -> i32 {
 }
 
 /// Runs `call` on the store behind `handle`, inside the fence; a panic poisons the store.
-#[inline]
 pub(super) fn on_store(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<()>) -> i32 {
-    let status = fence(|| handle::with(handle, call));
+    poisoning(handle, fence(|| handle::with(handle, call)))
+}
+
+/// As [`on_store`], for calls that are over soon: on the way of a get nothing is written that other threads read.
+#[inline]
+pub(super) fn look_at_store(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<()>) -> i32 {
+    poisoning(handle, fence(|| handle::look(handle, call)))
+}
+
+#[inline]
+fn poisoning(handle: *const omen_store, status: i32) -> i32 {
     if status == OMEN_PANIC {
         poison(handle);
     }

@@ -1,8 +1,8 @@
 //! Open stores by handle. A handle's value names a slot of a table and the one opening it stands for; it is compared,
 //! never dereferenced, so NULL, stale, closed and invented handles are told apart from open ones without a crash.
 //!
-//! A call in flight pins its store through the slot: lookups never wait, and a close from another thread
-//! takes the store out of the table while the call finishes on it.
+//! A call in flight keeps its store through the slot, by a share or, for a short look, by a pin: lookups never wait, and a
+//! close from another thread takes the store out of the table while the call finishes on it.
 
 use super::types::omen_store;
 use crate::error::{Error, Result};
@@ -66,11 +66,21 @@ pub(super) fn publish(store: Store) -> Result<*mut omen_store> {
 }
 
 /// Runs `call` on the store behind `handle`, which stays alive until `call` returns.
-#[inline]
 pub(super) fn with<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
-    let value = handle.addr();
-    let pinned = TABLE[slot_of(value)].load();
-    match &pinned {
+    let shared = TABLE[slot_of(handle.addr())].load_full();
+    run(handle.addr(), shared.as_deref(), call)
+}
+
+/// As [`with`], for a short look: nothing that any store replaces meanwhile is freed before `call` returns.
+#[inline]
+pub(super) fn look<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
+    let pinned = TABLE[slot_of(handle.addr())].load();
+    run(handle.addr(), pinned.as_deref(), call)
+}
+
+#[inline]
+fn run<T>(value: usize, found: Option<&Open>, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
+    match found {
         // The store does not know its handle; a call that queued behind a close finds out there.
         Some(open) if open.handle == value => call(&open.store).map_err(|error| match error {
             Error::InvalidHandle(_) => not_open(value),

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "exported names and pointers from C")]
 
 use super::arguments::{Place, input, output, output_or_null};
-use super::fence::on_store;
+use super::fence::{look_at_store, on_store};
 use super::types::omen_store;
 
 /// READING: readers wait for nobody, and see whole calls only.
@@ -23,7 +23,7 @@ pub unsafe extern "C" fn omen_store_get(
     out_vectors: *mut f32,
     out_found: *mut u8,
 ) -> i32 {
-    on_store(store, |store| {
+    look_at_store(store, |store| {
         #[cfg(feature = "failpoints")]
         failpoint();
         // SAFETY: convention 3: the caller's arrays have these shapes.
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn omen_store_contains(
     n: usize,
     out_found: *mut u8,
 ) -> i32 {
-    on_store(store, |store| {
+    look_at_store(store, |store| {
         // SAFETY: convention 3: the caller's arrays have these shapes.
         let (ids, found) = unsafe { (input("ids", ids, n, 1)?, output("out_found", out_found, n, 1)?) };
         store.contains(ids, found)

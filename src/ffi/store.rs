@@ -3,7 +3,7 @@
 
 use super::arguments::{Place, path};
 use super::constants::*;
-use super::fence::{fence, hush_panics, on_store};
+use super::fence::{fence, hush_panics, look_at_store};
 use super::types::{omen_store, omen_store_options};
 use super::{handle, sized};
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ pub extern "C" fn omen_store_close(store: *mut omen_store) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_store_dim(store: *const omen_store) -> u32 {
     let mut dim = 0;
-    on_store(store, |store| {
+    look_at_store(store, |store| {
         dim = store.dim();
         Ok(())
     });
@@ -78,7 +78,7 @@ pub extern "C" fn omen_store_dim(store: *const omen_store) -> u32 {
 /// out_count  receives the number
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_count(store: *const omen_store, out_count: *mut u64) -> i32 {
-    on_store(store, |store| {
+    look_at_store(store, |store| {
         // SAFETY: convention 2.
         let out_count = unsafe { Place::new("out_count", out_count)? };
         out_count.set(store.count());

@@ -339,9 +339,10 @@ impl Writer {
     pub(super) fn begin_buffer(&mut self) -> Result<()> {
         let stride = to_usize(self.stride())?;
         let capacity = (self.tuning.buffer_bytes / stride).max(1) * stride;
-        let spare = self.spares.iter_mut().position(Appender::reset_if_unread);
+        // One of those that nobody reads any more serves again, the others go.
+        let spare = self.spares.extract_if(.., Appender::reset_if_unread).last();
         let buffer = match spare {
-            Some(index) => self.spares.swap_remove(index),
+            Some(buffer) => buffer,
             None => Appender::new(capacity).ok_or(Error::OutOfMemory(capacity))?,
         };
         let mut state = self.state.copy();
