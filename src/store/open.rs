@@ -398,20 +398,25 @@ fn replay_frame(state: &mut Snapshot, frame: &FrameRead, row: &mut u32, mut next
     Ok(next_id)
 }
 
-/// Opens without a lock and without a write. When the writer swaps files meanwhile, starts again.
+/// Opens without a lock and without a write. The writer may swap files meanwhile, and commit more than the log held when
+/// its end was looked for: an error counts when the next try finds it again.
 fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> {
-    let mut last = None;
+    let mut last: Option<Error> = None;
     for _ in 0..READER_TRIES {
         let before = manifest::load(dir.as_ref())?.manifest;
         let before = before.ok_or_else(|| Error::NotAStore("no store here to read".into()))?;
         check_same(&before, dim, options)?;
         let opened = read_state(dir.as_ref(), &before);
         let after = manifest::load(dir.as_ref())?.manifest;
-        if after.is_some_and(|after| after.generation == before.generation) {
-            let published = Arc::new(Shared::new(Arc::new(opened?)));
-            return store_of(dir, &before, options, published);
+        let is_same = after.is_some_and(|after| after.generation == before.generation);
+        match opened {
+            Ok(state) if is_same => return store_of(dir, &before, options, Arc::new(Shared::new(Arc::new(state)))),
+            Ok(_) => {}
+            Err(error) if is_same && last.is_some_and(|last| last.to_string() == error.to_string()) => {
+                return Err(error);
+            }
+            Err(error) => last = Some(error),
         }
-        last = opened.err();
     }
     Err(last.unwrap_or_else(|| Error::Locked("the writer replaced files faster than they could be opened".into())))
 }
