@@ -723,7 +723,7 @@ int32_t omen_store_stats(const struct omen_store *store, struct omen_store_stats
  *
  * out_report  receives how much was read; set its struct_size before
  *
- * Threads: takes its time; readers and writers go on meanwhile.
+ * Threads: takes its time; readers and writers go on meanwhile. It waits for a write that is under way when it begins.
  * Errors:  OMEN_CORRUPT: the message names file and block. Never writes to the disk.
  */
 int32_t omen_store_verify(const struct omen_store *store, struct omen_verify_report *out_report);

@@ -115,3 +115,39 @@ fn compress_meets_the_ratio_with_the_whole_directory_and_keeps_every_id() {
     let used: u64 = std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
     assert!(used * 16 <= data.len() as u64 * 4, "{used}");
 }
+
+#[test]
+fn verify_runs_inside_a_progress_function_and_beside_writers() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(&home.path().join("store"), 16);
+    store.insert(None, &vectors(0, 2000, 16)).unwrap();
+    let (tell, hear) = std::sync::mpsc::channel();
+    let store = std::sync::Arc::new(store);
+    let compressing = std::sync::Arc::clone(&store);
+    // Not joined: where `verify` waits for the compress that called it, neither ever ends.
+    std::thread::spawn(move || {
+        let mut verify = |_, _| {
+            tell.send(compressing.verify().map(drop)).unwrap();
+            true
+        };
+        let mut options = CompressOptions { ratio: 2.0, progress: Some(&mut verify), ..CompressOptions::default() };
+        compressing.compress(&mut options)
+    });
+    hear.recv_timeout(std::time::Duration::from_secs(20)).expect("verify ends").unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for first in 0..40 {
+                // Deletes and upserts leave tombstone files that the next swap replaces.
+                store.upsert(&[first], &vectors(first, 1, 16)).unwrap();
+                store.delete(&[first + 100]).unwrap();
+                store.compact().unwrap();
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            store.verify().unwrap();
+        }
+    });
+    store.verify().unwrap();
+}

@@ -30,7 +30,7 @@ pub unsafe extern "C" fn omen_store_stats(store: *const omen_store, out_stats: *
 ///
 /// out_report  receives how much was read; set its struct_size before
 ///
-/// Threads: takes its time; readers and writers go on meanwhile.
+/// Threads: takes its time; readers and writers go on meanwhile. It waits for a write that is under way when it begins.
 /// Errors:  OMEN_CORRUPT: the message names file and block. Never writes to the disk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_verify(store: *const omen_store, out_report: *mut omen_verify_report) -> i32 {

@@ -1,8 +1,9 @@
 //! What the store tells of itself: counts, bytes as the file system has them, and a check of every byte.
 
 use super::Store;
+use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::format::{HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES};
+use crate::format::{HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry};
 use crate::kernels::Metric;
 use crate::log::Reader;
 use crate::os::Access;
@@ -81,18 +82,10 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Reads every byte the store has, from the files, and checks it. Damage is told with file and block.
+    /// Reads every byte the store has, from the files, and checks it. Damage is told with file and block. Writers go on:
+    /// what they replace while it is read is passed over.
     pub fn verify(&self) -> Result<VerifyReport> {
-        // Held so that no file is swapped away while it is read.
-        let _upkeep = self.upkeep.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let writer = self.lock_writer();
-        let loaded = manifest::load(self.dir.as_ref())?;
-        let Some(manifest) = loaded.manifest else {
-            return Err(Error::corrupt(MANIFEST_NAMES[0], "no sound manifest"));
-        };
-        if !loaded.is_whole && writer.is_some() {
-            return Err(Error::corrupt(MANIFEST_NAMES[1], "the two manifests differ"));
-        }
+        let (manifest, log) = self.listed_and_log()?;
         let mut report = VerifyReport { vectors: self.count(), ..VerifyReport::default() };
         for name in MANIFEST_NAMES {
             report.files += 1;
@@ -101,40 +94,72 @@ impl Store {
             report.bytes += file.length()?;
         }
         for entry in &manifest.files {
-            report.files += 1;
-            report.bytes += entry.length;
-            report.blocks += sealed::verify(self.dir.as_ref(), entry)?;
-            if entry.kind != Kind::Tombstones {
-                Segment::open(self.dir.as_ref(), entry, self.dim)?.check_header(self.name, self.metric as u32)?;
-            }
+            let verified = self.verify_sealed(entry);
+            self.unless_replaced(verified, &entry.kind.file_name(entry.id), &mut report)?;
         }
-        match &*writer {
-            Some(writer) => self.verify_log(writer.log_id_and_length(), &mut report)?,
-            None => self.verify_log((manifest.log, manifest.log_clean), &mut report)?,
-        }
+        let verified = self.verify_log(log);
+        self.unless_replaced(verified, &Kind::Log.file_name(log.0), &mut report)?;
         Ok(report)
     }
 
-    /// Checks every frame of the active log up to the length its writer knows.
-    fn verify_log(&self, (id, length): (u64, u64), report: &mut VerifyReport) -> Result<()> {
+    /// The manifest, which both copies must hold, and the active log as far as it is sound: (0, 0) where there is none.
+    fn listed_and_log(&self) -> Result<(Manifest, (u64, u64))> {
+        // Held so that no swap has written one copy only.
+        let writer = self.lock_writer();
+        let loaded = manifest::load(self.dir.as_ref())?;
+        let Some(manifest) = loaded.manifest else {
+            return Err(Error::corrupt(MANIFEST_NAMES[0], "no sound manifest"));
+        };
+        if !loaded.is_whole && writer.is_some() {
+            return Err(Error::corrupt(MANIFEST_NAMES[1], "the two manifests differ"));
+        }
+        let log = writer.as_ref().map_or((manifest.log, manifest.log_clean), Writer::log_id_and_length);
+        Ok((manifest, log))
+    }
+
+    /// Adds what was read of file `name` to the report. An error does not count where the file is no longer the store's.
+    fn unless_replaced(&self, read: Result<VerifyReport>, name: &str, report: &mut VerifyReport) -> Result<()> {
+        match read {
+            Ok(read) => {
+                report.files += read.files;
+                report.blocks += read.blocks;
+                report.bytes += read.bytes;
+                Ok(())
+            }
+            Err(error) => {
+                let (manifest, _) = self.listed_and_log()?;
+                if manifest::listed(&manifest).iter().any(|listed| listed == name) { Err(error) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn verify_sealed(&self, entry: &SegmentEntry) -> Result<VerifyReport> {
+        let blocks = sealed::verify(self.dir.as_ref(), entry)?;
+        if entry.kind != Kind::Tombstones {
+            Segment::open(self.dir.as_ref(), entry, self.dim)?.check_header(self.name, self.metric as u32)?;
+        }
+        Ok(VerifyReport { files: 1, blocks, bytes: entry.length, vectors: 0 })
+    }
+
+    /// Checks every frame of log `id` up to byte `length`.
+    fn verify_log(&self, (id, length): (u64, u64)) -> Result<VerifyReport> {
         if length == 0 {
-            return Ok(());
+            return Ok(VerifyReport::default());
         }
         let name = Kind::Log.file_name(id);
-        let file = self.dir.open(&name, Access::Read)?;
+        let file = self.dir.open(&name, Access::Read).map_err(|error| sealed::missing_is_corrupt(error, &name))?;
         let mut bytes = [0; HEADER_BYTES];
         file.read_at(&mut bytes, 0)?;
         let header = crate::format::FileHeader::decode(&name, &bytes)?;
         let mut reader = Reader::new(file.as_ref(), &header)?;
+        let mut blocks = 0;
         while reader.offset < length {
             if reader.next()?.is_none() {
                 return Err(Error::corrupt(&name, format!("frame at byte {}: not sound", reader.offset)));
             }
-            report.blocks += 1;
+            blocks += 1;
         }
-        report.files += 1;
-        report.bytes += length;
-        Ok(())
+        Ok(VerifyReport { files: 1, blocks, bytes: length, vectors: 0 })
     }
 }
 
