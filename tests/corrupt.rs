@@ -767,6 +767,25 @@ fn forged_data_with_sound_checksums_does_no_harm() {
 }
 
 #[test]
+fn a_tombstone_far_behind_the_rows_there_can_be_allocates_nothing() {
+    let fixture = tombstones(1);
+    let own = Manifest::decode("A", &fixture.dir.bytes(MANIFEST_NAMES[0])).unwrap();
+    let index = own.files.iter().position(|file| file.kind == Kind::Tombstones).unwrap();
+    let entry = own.files[index];
+    let mut bytes = fixture.dir.bytes(&entry.kind.file_name(entry.id));
+    // The number of the first chunk; the manifest says of every segment that it has so many rows.
+    bytes[HEADER_BYTES + 8..HEADER_BYTES + 16].copy_from_slice(&(1u64 << 24).to_le_bytes());
+    let data = data_bytes(&bytes);
+    let root = reseal(&mut bytes, entry.id, data, |_| ());
+    let mut forged = own.clone();
+    forged.files.iter_mut().for_each(|file| file.rows = 1 << 40);
+    let dir = put_sealed(&fixture.dir, &forged, index, bytes, root);
+    let mut harm = Harm::new();
+    use_forged(&mut harm, "chunk 2^24", &dir);
+    assert_eq!(harm, Harm::new());
+}
+
+#[test]
 fn forged_headers_with_sound_checksums_are_refused_or_do_no_harm() {
     for (kind, fixture) in fixtures(1) {
         for name in fixture.dir.stored().into_iter().filter(|name| name.ends_with(".log")) {

@@ -1,6 +1,6 @@
 //! The manifest (format.md §3): which files are the store.
 
-use super::{COUNT_MAX, DIM_MAX, Kind, VERSION, align, checksum, expect_checksum, put, seed, u32_at, u64_at};
+use super::{COUNT_MAX, DIM_MAX, Kind, ROWS_MAX, VERSION, align, checksum, expect_checksum, put, seed, u32_at, u64_at};
 use crate::error::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"omenlist";
@@ -142,5 +142,8 @@ fn decode_entry(file: &str, bytes: &[u8]) -> Result<SegmentEntry> {
         return Err(Error::corrupt(file, format!("file of unknown kind {number}")));
     };
     let (id, length, rows) = (u64_at(bytes, 0), u64_at(bytes, 8), u64_at(bytes, 16));
+    if rows > ROWS_MAX {
+        return Err(Error::corrupt(file, format!("file {id:x} of {rows} rows, expected at most {ROWS_MAX}")));
+    }
     Ok(SegmentEntry { kind, id, length, rows, root: u32_at(bytes, 28) })
 }

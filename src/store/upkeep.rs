@@ -7,7 +7,7 @@ use super::Store;
 use super::rewrite::{Rewrite, Target};
 use crate::codec::Codebook;
 use crate::error::{Error, Result};
-use crate::format::{BLOCK_BYTES, FileHeader, Kind, Manifest, Measured, SegmentEntry, align};
+use crate::format::{BLOCK_BYTES, FileHeader, Kind, Manifest, Measured, ROWS_MAX, SegmentEntry, align};
 use crate::ids;
 use crate::segment::coded_file_bytes;
 use crate::snapshot::{Live, Scratch, Snapshot};
@@ -175,6 +175,9 @@ impl Store {
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Option<Live>> {
         let rows = source.view().count();
+        if rows > ROWS_MAX {
+            return Err(Error::TooBig(format!("{rows} vectors in one file, at most {ROWS_MAX}")));
+        }
         let row_bytes = match &target {
             Target::Raw => u64::from(self.dim) * 4,
             Target::Coded(book) => book.row_bytes() as u64,
