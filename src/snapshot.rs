@@ -215,7 +215,7 @@ impl<'a> View<'a> {
     }
 
     /// Proves the bytes at `place`, so that `read` cannot fail.
-    fn prove(&self, place: Place) -> Result<()> {
+    pub fn prove(&self, place: Place) -> Result<()> {
         if let Place::Sealed(index, row) = place {
             let segment = &self.snapshot.segments[index].segment;
             if segment.is_coded() {

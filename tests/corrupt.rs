@@ -766,6 +766,43 @@ fn forged_data_with_sound_checksums_does_no_harm() {
     assert_eq!(harm, Harm::new());
 }
 
+/// The store of a fixture with one byte of its first sealed file flipped, open for writing.
+fn open_flipped(fixture: &Fixture, at: usize) -> Store {
+    let own = Manifest::decode("A", &fixture.dir.bytes(MANIFEST_NAMES[0])).unwrap();
+    let name = own.files[0].kind.file_name(own.files[0].id);
+    let mut bytes = fixture.dir.bytes(&name);
+    bytes[at] ^= 1;
+    let dir = fixture.dir.copy();
+    dir.put(&name, bytes);
+    open(&dir, 0, Mode::ReadWrite, tuning(0, NEVER)).unwrap()
+}
+
+#[test]
+fn an_upsert_that_meets_damage_changes_nothing_and_leaves_the_store_writable() {
+    let fixture = sealed_log(1);
+    // Behind the header and the one frame lie the ids.
+    let store = open_flipped(&fixture, 2 * HEADER_BYTES + 20);
+    let id = *fixture.model.keys().nth(5).unwrap();
+    let error = store.upsert(&[u64::MAX - 1, id], &vectors(0, 2, 4)).unwrap_err();
+    is_of_file_range("upsert", &error);
+    assert_eq!(store.count(), fixture.model.len() as u64);
+    store.insert(Some(&[u64::MAX - 1]), &vectors(0, 1, 4)).unwrap();
+    store.commit().unwrap();
+    store.close().unwrap();
+}
+
+#[test]
+fn a_scan_that_meets_damage_writes_nothing() {
+    let build = Builder::new(1, 4).session(0, |store| {
+        store.insert(None, &vectors(0, 600, 4)).unwrap();
+    });
+    // The second block of rows.
+    let store = open_flipped(&build.done(), 2 * HEADER_BYTES + 20);
+    let (mut position, mut ids, mut rows) = (0, [7; 600], [7.0; 2400]);
+    is_of_file_range("scan", &store.scan(&mut position, &mut ids, Some(&mut rows)).unwrap_err());
+    assert!(position == 0 && ids == [7; 600] && rows == [7.0; 2400], "the outputs changed");
+}
+
 #[test]
 fn a_tombstone_far_behind_the_rows_there_can_be_allocates_nothing() {
     let fixture = tombstones(1);

@@ -206,6 +206,8 @@ impl Store {
         let view = state.view();
         let found = view.in_order(*position, ids.len())?;
         if let Some(vectors) = vectors {
+            // Nothing is written unless all is well.
+            found.iter().try_for_each(|(_, place)| view.prove(*place))?;
             let mut scratch = crate::snapshot::Scratch::default();
             for ((_, place), row) in found.iter().zip(vectors.chunks_exact_mut(self.dim as usize)) {
                 view.read(*place, &mut scratch, row)?;

@@ -205,6 +205,9 @@ impl Writer {
 
     pub(super) fn upsert(&mut self, ids: &[u64], vectors: &[f32]) -> Result<()> {
         check_ids(ids)?;
+        // Looked for once more when the rows are in: damage must be met before that.
+        let view = self.state.view_to(self.rows);
+        ids.iter().filter(|id| **id < self.next_id).try_for_each(|id| view.locate(*id).map(drop))?;
         self.put(RowIds::of(ids), vectors, false)
     }
 
