@@ -235,6 +235,12 @@ fn a_foreign_directory_and_a_store_where_none_may_be() {
     }
     says(&Store::open(&empty, 0, &Options::default()).unwrap_err(), 3, &["0", "65536"]);
     assert!(files(&empty).is_empty());
+    // What a crash in the middle of a creation leaves is no store yet.
+    std::fs::write(empty.join("MANIFEST.A"), b"").unwrap();
+    for kind in [Mode::ReadWrite, Mode::ReadOnly] {
+        says(&Store::open(&empty, 8, &mode(kind)).unwrap_err(), 32, &["store"]);
+        assert!(files(&empty)["MANIFEST.A"].is_empty());
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     }
     if !has_store {
         if options.mode == Mode::ReadWrite {
-            return Err(Error::NotAStore("no store here, and the mode does not create one".into()));
+            return Err(no_store());
         }
         check_dim(dim, true)?;
     }
@@ -60,9 +60,14 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
             check_same(&found, dim, options)?;
             found
         }
+        None if options.mode == Mode::ReadWrite => return Err(no_store()),
         None => create(dir.as_ref(), dim, options, &tuning)?,
     };
     open_writer(dir, lock, manifest, needs_repair, options, tuning)
+}
+
+fn no_store() -> Error {
+    Error::NotAStore("no store here, and the mode does not create one".into())
 }
 
 /// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
