@@ -11,7 +11,7 @@ mod sim;
 
 use life::{Call, Model, Profile, read_all};
 use omen::error::Error;
-use omen::store::{CompressOptions, Options, Store};
+use omen::store::{CompressOptions, Options, Store, Tuning};
 use sim::{Fault, Image, Mark, Op, Random, Replay, SimDisk};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -306,4 +306,81 @@ fn trap_22_on_a_full_disk_everything_committed_stays_and_deletes_work() {
     assert!(extra <= 100, "{extra} vectors more than were committed and the one call that failed");
     check_rows(&store, 50..committed);
     store.verify().unwrap();
+}
+
+fn open_simulated(disk: &SimDisk, dim: u32, tuning: Tuning) -> Store {
+    Store::open_tuned(Box::new(disk.clone()), dim, &Options::default(), tuning).unwrap()
+}
+
+fn rows(ids: std::ops::Range<u64>) -> Vec<f32> {
+    ids.flat_map(row).collect()
+}
+
+fn fail(disk: &SimDisk, op: Op, forever: bool, errno: i32) {
+    disk.set_fault(Some(Fault { op, nth: 0, forever, errno }));
+}
+
+#[test]
+fn no_space_for_the_name_of_a_log_is_no_space_and_no_harm() {
+    let disk = SimDisk::new();
+    let store = open_simulated(&disk, DIM as u32, Tuning::default());
+    fail(&disk, Op::Create, false, libc::ENOSPC);
+    let error = store.insert(None, &row(0)).unwrap_err();
+    assert!(matches!(error, Error::NoSpace(_)), "{error:?}");
+    assert_eq!(store.insert(None, &row(0)).unwrap(), 0);
+}
+
+#[test]
+fn a_delete_works_where_a_full_log_cannot_be_sealed() {
+    let disk = SimDisk::new();
+    let store = open_simulated(&disk, DIM as u32, Tuning { seal_bytes: 8 << 10, ..Tuning::default() });
+    store.insert(None, &rows(0..100)).unwrap();
+    store.commit().unwrap();
+    disk.set_free(0);
+    assert!(matches!(store.insert(None, &row(100)), Err(Error::NoSpace(_))));
+    assert_eq!(store.delete(&[5, 6]).unwrap(), 2);
+    store.commit().unwrap();
+    store.close().unwrap();
+}
+
+/// A quota or a limit of file sizes, which the free bytes of the file system do not show.
+#[test]
+fn a_close_that_has_no_room_for_the_ids_makes_the_log_durable_as_it_is() {
+    let disk = SimDisk::new();
+    let tuning = Tuning { close_seal_bytes: 0, buffer_bytes: 64 << 10, ..Tuning::default() };
+    let store = open_simulated(&disk, 4, tuning);
+    let ids: Vec<u64> = (0..40_000).map(|index| index * 0x9e37_79b9 % 0xffff_fffb).collect();
+    store.insert(Some(&ids), &vec![1.5; ids.len() * 4]).unwrap();
+    let fired = disk.fired();
+    fail(&disk, Op::Reserve, true, libc::EDQUOT);
+    store.close().unwrap();
+    assert!(disk.fired() > fired, "nothing was reserved");
+    disk.set_fault(None);
+    let store = open_simulated(&disk, 4, Tuning::default());
+    let mut row = [0.0; 4];
+    store.get(&ids[7..8], &mut row, None).unwrap();
+    assert_eq!((store.count(), row), (40_000, [1.5; 4]));
+}
+
+#[test]
+fn a_compress_that_cannot_be_swapped_in_leaves_no_file() {
+    let disk = SimDisk::new();
+    let store = open_simulated(&disk, DIM as u32, Tuning::default());
+    store.insert(None, &rows(0..2000)).unwrap();
+    let mut progress = |done, total| {
+        // The codes have their file; the next one is that of the tombstones.
+        if done > total / 2 && store.delete(&[7]).unwrap() == 1 {
+            store.commit().unwrap();
+            fail(&disk, Op::Create, false, libc::ENOSPC);
+        }
+        false
+    };
+    let mut options = CompressOptions { ratio: 2.0, progress: Some(&mut progress), ..CompressOptions::default() };
+    assert!(matches!(store.compress(&mut options), Err(Error::NoSpace(_))));
+    assert_eq!(disk.fired(), 1);
+    let left: Vec<_> = disk.files().into_iter().filter(|(name, _)| name.ends_with(".code")).collect();
+    assert!(left.is_empty(), "{} files of codes", left.len());
+    store.insert(None, &row(2000)).unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
 }

@@ -98,6 +98,10 @@ impl Writer {
         let hidden_chunks = self.state.hidden().div_ceil(1 << 15) + self.manifest.files.len() as u64;
         let copied = if is_wasteful { log.length() } else { 0 };
         self.expect_space(copied + listed + tail_bytes(log.length()) + hidden_chunks * 8192 + 16 * BLOCK_BYTES as u64)?;
+        if let (false, Some(log)) = (is_wasteful, &mut self.log) {
+            // While the log still is one: quotas and limits do not show in the free bytes.
+            log.reserve(log.length() + listed + tail_bytes(log.length()) + 16 * BLOCK_BYTES as u64, 0)?;
+        }
         let state = Arc::clone(&self.state);
         let mut segments = state.segments.clone();
         let sealed = if is_wasteful { self.rewrite_tail(&state) } else { self.seal_log(&state) };

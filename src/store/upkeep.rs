@@ -205,9 +205,15 @@ impl Store {
                     carry_over(before.map(|old| &old.hidden), live, new)?;
                 }
             }
+            let name = new.as_ref().map(|new| new.segment.name().to_owned());
             let kept = now.segments.iter().filter(|live| !is_replaced(live)).cloned();
             let segments = new.into_iter().map(Arc::new).chain(kept).collect();
-            writer.install(segments, false)
+            let installed = writer.install(segments, false);
+            // Where the handle is poisoned a manifest may list the file already.
+            if let (Err(_), Some(name), Ok(())) = (&installed, name, writer.check()) {
+                writer.forget_file(&name);
+            }
+            installed
         })
     }
 

@@ -294,7 +294,11 @@ impl Writer {
     fn prepare(&mut self, rows: u32, bytes: u64) -> Result<()> {
         let is_full = self.log.as_ref().is_some_and(|log| log.length() >= self.tuning.seal_bytes);
         if !self.recovering && (is_full || self.rows > 0 && rows.saturating_add(self.rows) > TAIL_ROWS_MAX) {
-            self.seal()?;
+            match self.seal() {
+                // A delete may do without: it fits what is kept behind the rows.
+                Err(Error::NoSpace(_)) if rows == 0 && self.failure.is_none() => {}
+                sealed => sealed?,
+            }
         }
         let pending = self.pending.bytes(self.stride());
         if self.log.is_none() {
@@ -318,6 +322,8 @@ impl Writer {
     }
 
     fn begin_log(&mut self) -> Result<()> {
+        let is_ours = self.lock.check();
+        self.poisoning(is_ours)?;
         let header = FileHeader { base_seq: self.manifest.base_seq, ..self.header(Kind::Log, self.manifest.log) };
         match Log::create(self.dir.as_ref(), header) {
             Ok(log) => {
@@ -325,8 +331,8 @@ impl Writer {
                 Ok(())
             }
             Err(error @ Error::NoSpace(_)) => {
-                // A file without a whole header is no log; the name must be free for the next try.
-                self.dir.remove(&Kind::Log.file_name(self.manifest.log))?;
+                // A file without a whole header is no log; the name must be free for the next try, if it came to be.
+                self.forget_file(&Kind::Log.file_name(self.manifest.log));
                 Err(error)
             }
             Err(error) => self.poisoning(Err(error)),

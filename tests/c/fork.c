@@ -75,11 +75,29 @@ static void a_child_cannot_write(const char *path)
     OK(omen_store_close(store));
 }
 
+/* Nor does a child make the file that the parent's first write makes. */
+static void a_child_begins_no_log(const char *path)
+{
+    omen_store *store = NULL;
+    OK(omen_store_open(path, DIM, NULL, &store));
+    const pid_t child = fork();
+    ASSERT(child >= 0);
+    if (child == 0) {
+        EXPECT(omen_store_insert(store, NULL, ROW, 1, NULL), OMEN_LOCKED, "fork");
+        EXPECT(omen_store_insert(store, NULL, ROW, 1, NULL), OMEN_POISONED, "fork");
+        exit(EXIT_SUCCESS);
+    }
+    child_ended_well(child);
+    OK(omen_store_insert(store, NULL, ROW, 1, NULL));
+    OK(omen_store_close(store));
+}
+
 int main(int argc, char **argv)
 {
     ASSERT(argc == 2);
     a_child_does_not_keep_the_lock(in(argv[1], "closed"));
     a_child_cannot_write(in(argv[1], "shared"));
+    a_child_begins_no_log(in(argv[1], "new"));
     puts("fork: the lock stays where it is");
     return EXIT_SUCCESS;
 }
