@@ -316,7 +316,8 @@ struct omen_compress_options {
 };
 
 /**
- * What omen_store_compress did. Nothing is estimated: bytes are those of the files, errors are of every vector.
+ * What omen_store_compress did. Bytes are those of the files. Errors are of every vector, taken when its code was made,
+ * against the vector as it was read then; codes kept from an earlier call count with that call's.
  */
 struct omen_compress_report {
     /**
@@ -340,7 +341,7 @@ struct omen_compress_report {
      */
     uint64_t code_bytes;
     /**
-     * Bytes of the codebook.
+     * Bytes of the codebook, both its copies.
      */
     uint64_t codebook_bytes;
     /**

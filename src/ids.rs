@@ -34,6 +34,15 @@ impl<'a> RowIds<'a> {
         }
     }
 
+    /// The first id above those of rows `[0, rows)`; 0 without rows.
+    pub fn end(&self, rows: u32) -> u64 {
+        match self {
+            RowIds::From(first) if rows > 0 => first.saturating_add(u64::from(rows)),
+            RowIds::From(_) => 0,
+            RowIds::List(ids) => ids.iter().max().map_or(0, |last| last.saturating_add(1)),
+        }
+    }
+
     /// The id of row `index`.
     pub fn get(&self, index: usize) -> u64 {
         match self {

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_BYTES, FOOTER_BYTES, Footer, SegmentEntry, checksum, seed, to_usize, u32_at};
-use crate::os::{Dir, File, Map};
+use crate::os::{Access, Dir, File, Map};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -180,7 +180,7 @@ impl Sealed {
     /// Opens the file a manifest lists: length, tables and footer must agree with its entry.
     pub fn open(dir: &dyn Dir, entry: &SegmentEntry) -> Result<Sealed> {
         let name = entry.kind.file_name(entry.id);
-        let file = dir.open(&name, crate::os::Access::Read).map_err(|error| missing_is_corrupt(error, &name))?;
+        let file = dir.open(&name, Access::Read).map_err(|error| missing_is_corrupt(error, &name))?;
         let length = file.length()?;
         if length != entry.length || length < FOOTER_BYTES as u64 {
             return Err(Error::corrupt(
@@ -270,7 +270,7 @@ pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
 /// Re-reads every byte of a sealed file from the disk; returns the number of blocks proven.
 pub fn verify(dir: &dyn Dir, entry: &SegmentEntry) -> Result<u64> {
     let opened = Sealed::open(dir, entry)?;
-    let file = dir.open(&opened.name, crate::os::Access::Read)?;
+    let file = dir.open(&opened.name, Access::Read)?;
     let mut table = vec![0; opened.table.len()];
     file.read_at(&mut table, opened.table.start as u64)?;
     if table_sums(opened.id, &table) != opened.map[opened.top.clone()] {

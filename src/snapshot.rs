@@ -66,6 +66,12 @@ pub struct Scratch {
 }
 
 impl Snapshot {
+    /// A state without a tail.
+    pub fn sealed(generation: u64, dim: usize, segments: Vec<Arc<Live>>) -> Snapshot {
+        let (tail, tail_hidden, visible) = (None, Tombstones::default(), AtomicU32::new(0));
+        Snapshot { generation, dim, segments, tail, tail_hidden, visible }
+    }
+
     /// A copy that can be changed and published.
     pub fn copy(&self) -> Snapshot {
         Snapshot {

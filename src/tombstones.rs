@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 const CHUNK_WORDS: usize = 512;
 const CHUNK_ROWS: usize = CHUNK_WORDS * 64;
-/// On disk: segment id, chunk number, reserved, then the bits.
+/// On disk: segment id, chunk number, then the bits.
 const RECORD_BYTES: usize = 16 + CHUNK_WORDS * 8;
 
 type Chunk = [u64; CHUNK_WORDS];

@@ -101,12 +101,7 @@ unsafe fn store_options(options: *const omen_store_options) -> Result<Options> {
 }
 
 fn metric(number: i32) -> Result<Metric> {
-    match number {
-        OMEN_L2 => Ok(Metric::L2),
-        OMEN_INNER_PRODUCT => Ok(Metric::InnerProduct),
-        OMEN_COSINE => Ok(Metric::Cosine),
-        _ => Err(out_of_range("metric", number, OMEN_COSINE)),
-    }
+    Metric::from_i32(number).ok_or_else(|| out_of_range("metric", number, OMEN_COSINE))
 }
 
 fn sync(number: i32) -> Result<SyncMode> {

@@ -80,7 +80,8 @@ impl omen_compress_options {
     };
 }
 
-/// What omen_store_compress did. Nothing is estimated: bytes are those of the files, errors are of every vector.
+/// What omen_store_compress did. Bytes are those of the files. Errors are of every vector, taken when its code was made,
+/// against the vector as it was read then; codes kept from an earlier call count with that call's.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_compress_report {
@@ -94,7 +95,7 @@ pub struct omen_compress_report {
     pub bytes_after: u64,
     /// Bytes of one compressed vector.
     pub code_bytes: u64,
-    /// Bytes of the codebook.
+    /// Bytes of the codebook, both its copies.
     pub codebook_bytes: u64,
     /// Sum over all vectors of |x - decoded x| squared, divided by the sum of |x| squared.
     pub relative_mse: f64,

@@ -1,12 +1,11 @@
 //! The first 4 KiB of every numbered file (format.md §4).
 
-use super::{DIM_MAX, Kind, VERSION, checksum, expect_checksum, put, seed, u32_at, u64_at};
+use super::{DIM_MAX, ENDIAN_TAG, Kind, VERSION, checksum, expect_checksum, put, seed, u32_at, u64_at};
 use crate::error::{Error, Result};
 
 /// Bytes of a file header.
 pub const HEADER_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"libomen\0";
-const ENDIAN_TAG: u32 = 0x0102_0304;
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 const FIELDS_END: usize = 72;
 const HEADER_PLACE: u64 = 0x4845_4144;

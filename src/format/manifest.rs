@@ -1,10 +1,12 @@
 //! The manifest (format.md §3): which files are the store.
 
-use super::{COUNT_MAX, DIM_MAX, Kind, ROWS_MAX, VERSION, align, checksum, expect_checksum, put, seed, u32_at, u64_at};
+use super::{
+    COUNT_MAX, DIM_MAX, ENDIAN_TAG, Kind, ROWS_MAX, VERSION, align, checksum, expect_checksum, put, seed, u32_at,
+    u64_at,
+};
 use crate::error::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"omenlist";
-const ENDIAN_TAG: u32 = 0x0102_0304;
 const FIXED_BYTES: usize = 128;
 const ENTRY_BYTES: usize = 40;
 const UNIT: u64 = 4096;

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// Version of the format this library writes and the only one it reads (format.md §8).
 pub const VERSION: u32 = 1;
+/// Reads otherwise where the byte order is another.
+const ENDIAN_TAG: u32 = 0x0102_0304;
 /// Unit of checksums, of torn writes and of commits (§1).
 pub const BLOCK_BYTES: usize = 4096;
 /// The id that no vector may have: it marks unused places in search results.
@@ -47,9 +49,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Kind; 4] = [Kind::Log, Kind::Raw, Kind::Code, Kind::Tombstones];
+
     /// The kind with this number.
     pub fn from_number(number: u32) -> Option<Kind> {
-        [Kind::Log, Kind::Raw, Kind::Code, Kind::Tombstones].into_iter().find(|kind| *kind as u32 == number)
+        Kind::ALL.into_iter().find(|kind| *kind as u32 == number)
     }
 
     fn suffix(self) -> &'static str {
@@ -69,7 +73,7 @@ impl Kind {
     /// Kind and id of a name of our own pattern.
     pub fn parse(name: &str) -> Option<(Kind, u64)> {
         let (digits, suffix) = name.split_once('.')?;
-        let kind = [Kind::Log, Kind::Raw, Kind::Code, Kind::Tombstones].into_iter().find(|k| k.suffix() == suffix)?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.suffix() == suffix)?;
         let id = u64::from_str_radix(digits, 16).ok()?;
         (kind.file_name(id) == name).then_some((kind, id))
     }

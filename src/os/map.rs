@@ -23,7 +23,7 @@ impl Map {
         }
         let mut options = memmap2::MmapOptions::new();
         options.offset(offset).len(length);
-        // SAFETY: the store maps only extents it will never write again (`Log::map_written`, `Segment::open`), and holds
+        // SAFETY: the store maps only extents it will never write again (`Log::map`, `Sealed::open`), and holds
         // the writer lock, so no omen writer changes the bytes under the slice; other programs are told not to.
         let mapped = unsafe { options.map(file)? };
         Ok(Map::Mapped(mapped))

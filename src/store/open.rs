@@ -195,14 +195,7 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
         }
         segments.push(Arc::new(live));
     }
-    Ok(Snapshot {
-        generation: manifest.generation,
-        dim: manifest.dim as usize,
-        segments,
-        tail: None,
-        tail_hidden: Tombstones::default(),
-        visible: AtomicU32::new(0),
-    })
+    Ok(Snapshot::sealed(manifest.generation, manifest.dim as usize, segments))
 }
 
 /// Opens one sealed segment and what its codes mean.
@@ -393,9 +386,10 @@ fn replay_frame(state: &mut Snapshot, frame: &FrameRead, row: &mut u32, mut next
     for run in frame.runs() {
         match run {
             Run::Put(ids, _) => {
-                state.name_rows(*row, ids.len() as u32, RowIds::of(&ids), Some(next_id))?;
-                next_id = ids.iter().map(|id| id.saturating_add(1)).max().unwrap_or(0).max(next_id);
-                *row += ids.len() as u32;
+                let (ids, rows) = (RowIds::of(&ids), ids.len() as u32);
+                state.name_rows(*row, rows, ids, Some(next_id))?;
+                next_id = ids.end(rows).max(next_id);
+                *row += rows;
             }
             Run::Delete(ids) => state.delete(*row, ids.into_iter())?,
         }

@@ -7,12 +7,11 @@ use super::Store;
 use super::rewrite::{Rewrite, Target};
 use crate::codec::Codebook;
 use crate::error::{Error, Result};
-use crate::format::{BLOCK_BYTES, FileHeader, Kind, Manifest, Measured, ROWS_MAX, SegmentEntry, align};
+use crate::format::{BLOCK_BYTES, Kind, Manifest, Measured, ROWS_MAX, SegmentEntry, align};
 use crate::ids;
 use crate::segment::coded_file_bytes;
 use crate::snapshot::{Live, Scratch, Snapshot};
 use crate::tombstones::{self, Tombstones};
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -182,15 +181,14 @@ impl Store {
             Target::Raw => u64::from(self.dim) * 4,
             Target::Coded(book) => book.row_bytes() as u64,
         };
-        let id = self.write(|writer| {
+        let header = self.write(|writer| {
             writer.expect_space(rows * row_bytes + ids::packed_bytes_max(rows) + 64 * BLOCK_BYTES as u64)?;
-            Ok(writer.new_file())
+            let id = writer.new_file();
+            Ok(writer.header(kind, id))
         })?;
-        let (store, dim, metric) = (self.name, self.dim, self.metric as u32);
-        let header = FileHeader { kind, store, id, dim, metric, base_seq: 0 };
         let work = Rewrite { dir: self.dir.as_ref(), header, source, target, threads };
         let Some(entry) = work.run(progress)? else { return Ok(None) };
-        super::open::open_live(self.dir.as_ref(), &entry, dim, Tombstones::default()).map(Some)
+        super::open::open_live(self.dir.as_ref(), &entry, self.dim, Tombstones::default()).map(Some)
     }
 
     /// Puts `new` in the place of the segments `replaced`, with what was hidden in them since `frozen`.
@@ -248,8 +246,7 @@ fn carry_over(before: Option<&Tombstones>, live: &Live, new: &mut Live) -> Resul
 
 /// The state that holds these segments only.
 fn subset(frozen: &Snapshot, segments: Vec<Arc<Live>>) -> Snapshot {
-    let (tail, tail_hidden, visible) = (None, Tombstones::default(), AtomicU32::new(0));
-    Snapshot { generation: frozen.generation, dim: frozen.dim, segments, tail, tail_hidden, visible }
+    Snapshot::sealed(frozen.generation, frozen.dim, segments)
 }
 
 /// Segments of the same book together; each group shares one `Arc` of it, so that codes are known to be copies.

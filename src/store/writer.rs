@@ -422,7 +422,7 @@ impl Writer {
     /// Gives rows `[first_row, first_row + rows)` their ids. Returns a state to publish where it must be a new one.
     fn name_rows(&mut self, first_row: u32, rows: u32, ids: RowIds, fresh: bool) -> Result<Option<Snapshot>> {
         let all_new = fresh || matches!(ids, RowIds::From(first) if first >= self.next_id);
-        let next_id = (0..rows as usize).map(|index| ids.get(index) + 1).max().unwrap_or(0).max(self.next_id);
+        let next_id = ids.end(rows).max(self.next_id);
         let continues = self.state.tail.as_ref().is_some_and(|tail| tail.ids.continues_run(first_row, ids.get(0)));
         if continues && all_new && matches!(ids, RowIds::From(_)) {
             self.next_id = next_id;
