@@ -30,9 +30,10 @@
  *     OMEN_READ_ONLY, each on the generation that was committed when it opened.
  *  9. Disk. A writing call is all or nothing, and is seen by this handle's readers when it returns. It survives a
  *     crash of the machine once omen_store_commit has returned (with OMEN_SYNC_EACH at once, with OMEN_SYNC_NONE
- *     later). After any error but those of 40-49 the store is as it was before the call. Every byte on disk is
- *     checksummed: damage is reported, never returned as data. Files are mapped read-only: if another program
- *     truncates one while it is in use, the system sends SIGBUS, which no library can turn into a status.
+ *     later). After any error but those of 40-49 the store is as it was before the call; of a call whose write or
+ *     sync failed (OMEN_IO) the next open may still find all. Every byte on disk is checksummed: damage is reported,
+ *     never returned as data. Files are mapped read-only: if another program truncates one while it is in use, the
+ *     system sends SIGBUS, which no library can turn into a status.
  * 10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
  *     reading. Close and open it again: that recovers all that was committed.
  * 11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread behind,
@@ -387,7 +388,7 @@ struct omen_search_options {
      */
     double effort;
     /**
-     * Only these ids may be found: `uint64_t[allow_n]`, in any order; NULL (default) = all.
+     * Only these ids may be found: `uint64_t[allow_n]`, in any order; NULL (default) with `allow_n` 0 = all.
      */
     const uint64_t *allow_ids;
     /**

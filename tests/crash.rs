@@ -2,6 +2,7 @@
 //! not synced lost or garbled, opened and compared with the model; crashes inside recovery included.
 //!
 //!     OMEN_CRASH_STATES=100000000   so many distinct states instead of a million
+//!     OMEN_CRASH_FIRST=5000         begins with this life instead of life 0
 //!     OMEN_CRASH_SEED=17            explores this life alone, and wholly
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -57,7 +58,8 @@ fn trap_14_no_crash_loses_what_was_acknowledged() {
         return;
     }
     let target = from_environment("OMEN_CRASH_STATES").unwrap_or(STATES);
-    let (tally, next) = (Tally::new(target), AtomicU64::new(0));
+    let first = from_environment("OMEN_CRASH_FIRST").unwrap_or(0);
+    let (tally, next) = (Tally::new(target), AtomicU64::new(first));
     let stories: Mutex<Vec<String>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -71,13 +73,13 @@ fn trap_14_no_crash_loses_what_was_acknowledged() {
             });
         }
     });
-    let (stories, lives) = (stories.into_inner().unwrap(), next.into_inner());
+    let (stories, lives) = (stories.into_inner().unwrap(), next.into_inner() - first);
     assert!(stories.is_empty(), "{}", stories.join("\n\n"));
     assert!(tally.distinct() >= target, "{} distinct states, {target} wanted", tally.distinct());
     assert!(compressed.into_inner() > lives / 32, "hardly any life compresses");
     assert!(tally.deeper() > target / 20, "only {} states with a crash inside recovery", tally.deeper());
     println!(
-        "{} distinct states of {lives} lives, {} of them after a crash inside recovery",
+        "{} distinct states of {lives} lives from {first} on, {} of them after a crash inside recovery",
         tally.distinct(),
         tally.deeper()
     );

@@ -121,7 +121,7 @@ pub struct omen_search_options {
     pub rerank: u64,
     /// How much of the store is visited, above 0 and up to 1 (every code); 0 (default) = chosen.
     pub effort: f64,
-    /// Only these ids may be found: `uint64_t[allow_n]`, in any order; NULL (default) = all.
+    /// Only these ids may be found: `uint64_t[allow_n]`, in any order; NULL (default) with `allow_n` 0 = all.
     pub allow_ids: *const u64,
     /// Number of `allow_ids`; 0 (default) = all.
     pub allow_n: u64,
