@@ -53,7 +53,8 @@ impl<'a> RowIds<'a> {
 }
 
 /// The id section for `ids` (sorted, each once) as stored. `rows[place]` is the row of the id at `place`; an empty list
-/// says that rows lie in order of id; a sealed log always gives one. Empty where nothing needs to be stored: ids that count up, in row order.
+/// says that rows lie in order of id; a sealed log always gives one. The section is empty where nothing needs to be stored:
+/// ids that count up, in row order.
 pub fn encode(ids: &[u64], rows: &[u32]) -> Vec<u8> {
     let first = ids.first().copied().unwrap_or(0);
     let counts_up = ids.iter().enumerate().all(|(place, id)| id - first == place as u64);

@@ -23,13 +23,13 @@ pub struct FrameRead<'a> {
     /// Its header.
     pub header: FrameHeader,
     /// Rows put: `[rows][dim]` floats.
-    pub rows: &'a [u8],
+    rows: &'a [u8],
     lists: &'a [u8],
 }
 
 impl FrameRead<'_> {
     /// The id of row `index` of the frame.
-    pub fn id(&self, index: u32) -> u64 {
+    fn id(&self, index: u32) -> u64 {
         if self.header.lists_ids() {
             u64_at(self.lists, index as usize * 8)
         } else {
@@ -38,9 +38,13 @@ impl FrameRead<'_> {
     }
 
     /// Deleted id `index` of the frame.
-    pub fn deleted(&self, index: u32) -> u64 {
-        let ids = if self.header.lists_ids() { self.header.rows as usize } else { 0 };
-        u64_at(self.lists, (ids + index as usize) * 8)
+    fn deleted(&self, index: u32) -> u64 {
+        u64_at(self.lists, (self.listed_ids() + index as usize) * 8)
+    }
+
+    /// Ids that stand before the deleted ones.
+    fn listed_ids(&self) -> usize {
+        if self.header.lists_ids() { self.header.rows as usize } else { 0 }
     }
 
     /// What the frame did, in the order of the calls; runs of nothing are left out.
@@ -64,8 +68,7 @@ impl FrameRead<'_> {
         if self.header.operations == 0 {
             return vec![self.header.rows, self.header.deletes];
         }
-        let ids = if self.header.lists_ids() { self.header.rows as usize } else { 0 };
-        let start = (ids + self.header.deletes as usize) * 8;
+        let start = (self.listed_ids() + self.header.deletes as usize) * 8;
         let end = start + self.header.operations as usize * 4;
         self.lists[start..end].chunks_exact(4).map(|count| u32_at(count, 0)).collect()
     }

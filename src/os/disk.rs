@@ -29,7 +29,8 @@ pub fn open_or_create_dir(path: &Path, create: bool) -> Result<DiskDir> {
     if create {
         match fs::DirBuilder::new().create(path) {
             Ok(()) => sync_parent(path)?,
-            // Whoever made it may have been killed before this; where its parent cannot be read, the name is the maker's affair.
+            // Whoever made it may have been killed before this. Where its parent cannot be read, the name is the maker's
+            // affair.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if fs::read_dir(path).is_ok_and(|mut names| names.next().is_none()) {
                     let _ = sync_parent(path);

@@ -72,23 +72,24 @@ pub(crate) fn ignored_sync(session: &Session) -> Option<usize> {
 
 /// What a crash somewhere in `session` may leave, and what may be found in it.
 pub(crate) fn crashed(session: &Session, random: &mut Random) -> (Image, Before) {
-    let (mut replay, mut knowledge) = (Replay::new(&session.base), Knowledge::default());
-    for effect in &session.tape[..random.below(session.tape.len() as u64 + 1) as usize] {
-        replay.apply(effect);
-        knowledge.learn(effect);
-    }
-    (replay.image(&replay.random_fates(random)), knowledge.legal(session))
+    let (replay, legal) = at_cut(session, random.below(session.tape.len() as u64 + 1) as usize);
+    (replay.image(&replay.random_fates(random)), legal)
 }
 
 /// What a crash at `cut` leaves, and what may be found in it, if units meet the fate that `fate` says.
 pub(crate) fn crashed_at(session: &Session, cut: usize, fate: impl Fn(&Unit) -> Fate) -> (Image, Before) {
+    let (replay, legal) = at_cut(session, cut);
+    let fates: Vec<Fate> = replay.units().map(fate).collect();
+    (replay.image(&fates), legal)
+}
+
+fn at_cut(session: &Session, cut: usize) -> (Replay, Before) {
     let (mut replay, mut knowledge) = (Replay::new(&session.base), Knowledge::default());
     for effect in &session.tape[..cut] {
         replay.apply(effect);
         knowledge.learn(effect);
     }
-    let fates: Vec<Fate> = replay.units().map(fate).collect();
-    (replay.image(&fates), knowledge.legal(session))
+    (replay, knowledge.legal(session))
 }
 
 /// What is crashed: how it is opened and read, and how it goes on after a recovery.
