@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
-.PHONY: demo test bench soak setup header
+.PHONY: demo test bench bench-compression soak setup header
 
 # A C and a C++ compiler and nm, for the tests of the C ABI. Rust comes from rustup (https://rustup.rs).
 setup:
@@ -28,6 +28,12 @@ bench: setup
 	benches/peers/build.sh
 	cargo bench --bench parts -- --quick
 	python3 benches/peers/table.py $(BENCH)
+
+# libomen beside FAISS and turbovec: error, bytes and speeds of compression, a table and a plot. Needs PyPI the first time.
+# `make bench-compression COMPRESSION="--record --engines omen"` measures libomen alone and adds it to benches/record/.
+bench-compression: setup
+	cargo build --release
+	benches/compression/run.sh $(COMPRESSION)
 
 # Writes include/omen.h anew from src/ffi.
 header:

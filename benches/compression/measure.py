@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Measures one method on one data set and prints one JSON object; run.py starts it, once for each method.
+
+Speeds are medians of the rounds, in vectors a second on one thread. Training is timed once for a peer, and in each
+round for libomen, whose rounds are whole: a new store, insert, compress. Errors and recall are of the last round.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import time
+
+THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'RAYON_NUM_THREADS')
+os.environ.update({name: '1' for name in THREADS})  # before numpy and faiss are loaded
+
+import faiss  # noqa: E402
+from data import K, Data, recall, relative_mse  # noqa: E402
+from omen import Library, Store  # noqa: E402
+from peers import peer  # noqa: E402
+
+ROUNDS_SECONDS = 30
+
+
+def seconds_of(work):
+    begin = time.perf_counter()
+    result = work()
+    return time.perf_counter() - begin, result
+
+
+def rate(work, n, rounds):
+    """Vectors a second, the median, and the last result; stops early when the rounds have taken long enough."""
+    seconds = []
+    while len(seconds) < rounds and sum(seconds) < ROUNDS_SECONDS:
+        taken, result = seconds_of(work)
+        seconds.append(taken)
+    return n / statistics.median(seconds), result
+
+
+def errors(data, decoded, held_out):
+    return dict(relative_mse=relative_mse(data.base, decoded),
+                relative_mse_held_out=relative_mse(data.queries, held_out),
+                recall_decoded=recall(data.scan(decoded), data.neighbours))
+
+
+def measured_peer(name, data, rounds):
+    codec = peer(name, data)
+    train_seconds, _ = seconds_of(lambda: codec.train(data.train))
+    encode_rate, codes = rate(lambda: codec.encode(data.base), data.n, rounds)
+    has_decode = not name.startswith('turbovec')
+    decode_rate, decoded = rate(lambda: codec.decode(codes), data.n, rounds if has_decode else 1)
+    row = dict(train_seconds=train_seconds, encode_per_second=encode_rate, total_bytes=codec.total_bytes(codes),
+               code_bytes=codec.code_bytes(codes), trained_on=len(data.train))
+    row['decode_per_second'] = decode_rate if has_decode else None
+    row.update(errors(data, decoded, codec.decode(codec.encode(data.queries))))
+    own = codec.found(codes, data)
+    row['recall_own'] = recall(*own) if own else row['recall_decoded']
+    return row
+
+
+def compressed_store(data, ratio, options):
+    shutil.rmtree(options.work, ignore_errors=True)
+    options.work.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(Library(options.library), options.work, data.dim, data.is_ip)
+    store.insert(data.base)
+    return store, *store.compress(ratio)
+
+
+def measured_omen(ratio, data, options):
+    """The queries go in after the first compress; the next one codes them under the book that is there."""
+    trainings, encodings = [], []
+    for turn in range(options.rounds):
+        store, report, training, encoding = compressed_store(data, ratio, options)
+        trainings.append(training)
+        encodings.append(encoding)
+        if turn + 1 < options.rounds:
+            store.close()
+    decode_rate, decoded = rate(lambda: store.get(0, data.n), data.n, options.rounds)
+    own = recall(store.search(data.queries, K), data.neighbours)
+    store.insert(data.queries)
+    again, _, _ = store.compress(ratio)
+    # A book trained on the queries too would make the held-out error no such thing.
+    assert (again.code_bytes, again.codebook_bytes) == (report.code_bytes, report.codebook_bytes), 'a new book'
+    assert (store.get(0, data.n) == decoded).all(), 'the codes there were have changed'
+    held_out = store.get(data.n, len(data.queries))
+    store.close()
+    row = dict(train_seconds=statistics.median(trainings), encode_per_second=statistics.median(encodings),
+               total_bytes=report.bytes_after / data.n, code_bytes=report.code_bytes, decode_per_second=decode_rate,
+               codebook_bytes=report.codebook_bytes, reported_relative_mse=report.relative_mse, recall_own=own)
+    row.update(errors(data, decoded, held_out))
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('method', help='`omen 16`, or the name of a peer (peers.py)')
+    parser.add_argument('--data', required=True)
+    parser.add_argument('--library', type=pathlib.Path)
+    parser.add_argument('--work', type=pathlib.Path)
+    parser.add_argument('--limit', type=int, default=0)
+    parser.add_argument('--train', type=int, default=50_000)
+    parser.add_argument('--rounds', type=int, default=3)
+    options = parser.parse_args()
+    faiss.omp_set_num_threads(1)
+    data = Data(options.data, options.limit, options.train)
+    family, size = options.method.split()
+    try:
+        if family == 'omen':
+            row = measured_omen(float(size), data, options)
+        else:
+            row = measured_peer(options.method, data, options.rounds)
+    finally:
+        if options.work:
+            shutil.rmtree(options.work, ignore_errors=True)
+    print(json.dumps(row))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,130 @@
+"""libomen through its C ABI (include/omen.h), as any program would use it: one store, one thread."""
+import ctypes
+import time
+from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+
+import numpy as np
+
+CALL = 1000
+PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
+
+
+class StoreOptions(ctypes.Structure):
+    _fields_ = [('struct_size', c_uint64), ('metric', c_int32), ('sync', c_int32), ('mode', c_int32),
+                ('threads', c_uint32)]
+
+
+class CompressOptions(ctypes.Structure):
+    _fields_ = [('struct_size', c_uint64), ('ratio', c_double), ('sample', c_uint64), ('seed', c_uint64),
+                ('codec', c_int32), ('threads', c_uint32), ('progress', PROGRESS), ('user', c_void_p)]
+
+
+class CompressReport(ctypes.Structure):
+    _fields_ = [('struct_size', c_uint64), ('vectors', c_uint64), ('bytes_before', c_uint64),
+                ('bytes_after', c_uint64), ('code_bytes', c_uint64), ('codebook_bytes', c_uint64),
+                ('relative_mse', c_double), ('worst_relative_error', c_double), ('ratio', c_double),
+                ('seconds', c_double), ('codec', c_int32), ('reserved', c_int32)]
+
+
+class SearchOptions(ctypes.Structure):
+    _fields_ = [('struct_size', c_uint64), ('rerank', c_uint64), ('effort', c_double),
+                ('allow_ids', POINTER(c_uint64)), ('allow_n', c_uint64), ('threads', c_uint32), ('exact', c_int32)]
+
+
+def pointer(array, kind):
+    return array.ctypes.data_as(POINTER(kind))
+
+
+class Clock:
+    """Parts the seconds of training from those of encoding by the progress of one compress.
+
+    The first half of its steps is training, the second half one step a vector. The rate of encoding is taken from the
+    first call of that half to the end, so it has the write, the sync and the check in it; training is what is left.
+    """
+
+    def __init__(self):
+        self.begin = time.perf_counter()
+        self.first = None
+        self.callback = PROGRESS(self.told)
+
+    def told(self, _user, done, total):
+        if self.first is None and 2 * done > total:
+            self.first = (time.perf_counter(), done - total // 2)
+        return 0
+
+    def parted(self, vectors):
+        """(seconds of training, vectors encoded a second); call it when the compress is done."""
+        end = time.perf_counter()
+        at, encoded = self.first
+        a_second = (vectors - encoded) / (end - at) if vectors > encoded else vectors / (end - self.begin)
+        return end - self.begin - vectors / a_second, a_second
+
+
+class Library:
+    def __init__(self, path):
+        self.lib = ctypes.CDLL(str(path))
+        self.lib.omen_last_message.restype = c_char_p
+        self.lib.omen_store_get.argtypes = [c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]
+
+    def call(self, name, *arguments):
+        status = getattr(self.lib, name)(*arguments)
+        if status != 0:
+            raise RuntimeError(f'{name}: {status}: {self.lib.omen_last_message().decode()}')
+
+    def options(self, kind, init, **values):
+        options = kind()
+        getattr(self.lib, init)(byref(options))
+        for name, value in values.items():
+            setattr(options, name, value)
+        return options
+
+
+class Store:
+    """A new store in the directory `path`; ids are 0, 1, 2 ... in the order of insertion."""
+
+    def __init__(self, library, path, dim, is_ip):
+        self.library, self.dim, self.count = library, dim, 0
+        options = library.options(StoreOptions, 'omen_store_options_init', metric=int(is_ip), mode=3, threads=1)
+        self.handle = c_void_p()
+        library.call('omen_store_open', str(path).encode(), c_uint32(dim), byref(options), byref(self.handle))
+
+    def insert(self, rows):
+        """rows: float32 [n][dim]; durable when it returns."""
+        ids = np.arange(self.count, self.count + len(rows), dtype=np.uint64)
+        self.library.call('omen_store_insert', self.handle, pointer(ids, c_uint64), pointer(rows, c_float),
+                          c_size_t(len(rows)), None)
+        self.library.call('omen_store_commit', self.handle)
+        self.count += len(rows)
+
+    def compress(self, ratio):
+        """The report, the seconds of training, and the vectors encoded, written and checked a second."""
+        clock = Clock()
+        options = self.library.options(CompressOptions, 'omen_compress_options_init', ratio=ratio, threads=1,
+                                       progress=clock.callback)
+        report = CompressReport(struct_size=ctypes.sizeof(CompressReport))
+        self.library.call('omen_store_compress', self.handle, byref(options), byref(report))
+        return report, *clock.parted(self.count)
+
+    def get(self, first, n):
+        """float32 [n][dim], read in calls of CALL."""
+        ids = np.arange(first, first + n, dtype=np.uint64)
+        rows = np.empty((n, self.dim), dtype=np.float32)
+        found = np.zeros(n, dtype=np.uint8)
+        for at in range(0, n, CALL):
+            part = slice(at, min(at + CALL, n))
+            self.library.call('omen_store_get', self.handle, ids[part].ctypes.data, part.stop - part.start,
+                              rows[part].ctypes.data, found[part].ctypes.data)
+        assert found.all(), 'a vector that was inserted was not found'
+        return rows
+
+    def search(self, queries, k):
+        """Ids int64 [nq][k], by whatever estimator the library chooses."""
+        options = self.library.options(SearchOptions, 'omen_search_options_init', exact=0, threads=1)
+        ids = np.empty((len(queries), k), dtype=np.uint64)
+        distances = np.empty((len(queries), k), dtype=np.float32)
+        self.library.call('omen_store_search', self.handle, pointer(queries, c_float), c_size_t(len(queries)),
+                          c_size_t(k), byref(options), pointer(ids, c_uint64), pointer(distances, c_float))
+        return ids.astype(np.int64)
+
+    def close(self):
+        self.library.call('omen_store_close', self.handle)

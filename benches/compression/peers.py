@@ -1,0 +1,180 @@
+"""The peers, all with one face.
+
+    train(rows)         learns from float32 [n][dim]
+    encode(rows)        codes, of whatever kind decode and found take
+    decode(codes)       float32 [n][dim]
+    total_bytes(codes)  bytes a vector, with everything a reader needs: codebooks, rotations, means, scales
+    code_bytes(codes)   bytes a vector of the codes alone
+    found(codes, data)  (ids [nq][K] by the codec's own estimator, the exact ones); None: it ranks as its decoded rows
+
+A peer is named `family size`: `pq 32x8` is 32 subspaces of 8 bits, `sq 8` is 8 bits a dim, `turbovec 2` 2 bits a dim.
+"""
+import faiss
+import numpy as np
+from data import K
+from subspaces import Rotated, Subspaces, book_bytes, code_bytes
+
+FLOAT = 4
+CALIBRATION_ROWS = 4096
+
+
+class Codes:
+    """What the peers with plain codes, uint8 [n][code bytes], have in common. side_bytes: of all that is not codes."""
+
+    def code_bytes(self, codes):
+        return codes.shape[1]
+
+    def total_bytes(self, codes):
+        return codes.shape[1] + self.side_bytes / len(codes)
+
+    def found(self, codes, data):
+        return None
+
+
+class Faiss(Codes):
+    """An index of FAISS that is a codec too."""
+
+    def __init__(self, factory, data, side_bytes):
+        self.index = faiss.index_factory(data.dim, factory, metric_of(data))
+        self.side_bytes = side_bytes
+
+    def train(self, rows):
+        self.index.train(rows)
+
+    def encode(self, rows):
+        return self.index.sa_encode(rows)
+
+    def decode(self, codes):
+        return self.index.sa_decode(codes)
+
+    def found(self, codes, data):
+        if isinstance(self.index, faiss.IndexFlatCodes):
+            self.index.add_sa_codes(codes)
+        else:
+            self.index.add(data.base)
+        # The search FAISS has for 4-bit codes: tables of 8 bits, blocks of 32 codes.
+        is_4_bit = isinstance(self.index, faiss.IndexPQ) and self.index.pq.nbits == 4
+        index = faiss.IndexPQFastScan(self.index) if is_4_bit else self.index
+        return index.search(data.queries, K)[1], data.neighbours
+
+
+class Ours(Codes):
+    """Product quantizers of FAISS, put together and trained by subspaces.py."""
+
+    def __init__(self, codec, side_bytes):
+        self.side_bytes = side_bytes
+        self.train, self.encode, self.decode = codec.train, codec.encode, codec.decode
+
+
+class Turbovec:
+    """turbovec, calibrated on a random sample before anything is added. Its codes are a whole index.
+
+    It has no decode. Its estimates are linear in the query, so its scores for the unit vectors are the components of
+    the vector it stands for; its 8-bit tables add to the error about 0.4 % of it.
+    """
+
+    def __init__(self, bits, data):
+        from turbovec import TurboQuantIndex
+        self.new = lambda: TurboQuantIndex(dim=data.dim, bit_width=bits)
+        self.dim = data.dim
+
+    def train(self, rows):
+        self.sample = np.ascontiguousarray(rows[:CALIBRATION_ROWS])
+        self.new().calibrate(self.sample)
+
+    def encode(self, rows, sample=None):
+        index = self.new()
+        index.calibrate(self.sample if sample is None else sample)
+        index.add(rows, chunk_size=0)
+        return index
+
+    def decode(self, index):
+        rows = np.zeros((len(index), self.dim), dtype=np.float32)
+        for component, unit in enumerate(np.eye(self.dim, dtype=np.float32)):
+            scores, ids = index.search(unit[None], len(index))
+            rows[ids[0], component] = scores[0]
+        return rows
+
+    def total_bytes(self, index):
+        return len(index.to_bytes()) / len(index)
+
+    def code_bytes(self, index):
+        return None
+
+    def found(self, index, data):
+        """It knows inner products only: data of another metric is brought to length one, with neighbours of its own."""
+        if data.is_ip:
+            return index.search(data.queries, K)[1], data.neighbours
+        unit = lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+        base, queries = unit(data.base), unit(data.queries)
+        index = self.encode(base, unit(self.sample))
+        return index.search(queries, K)[1], data.scan(base, queries, is_ip=True)
+
+
+def metric_of(data):
+    return faiss.METRIC_INNER_PRODUCT if data.is_ip else faiss.METRIC_L2
+
+
+def side_bytes(family, dim, count, bits):
+    """Bytes beside the codes: centroids, and the rotation and the mean where there is one, all float32."""
+    book = book_bytes(dim, bits)
+    if family in ('rq', 'lsq'):
+        return count * book  # a centroid has all dims
+    if family == 'opq-default':
+        return book + dim * dim * FLOAT
+    if family.startswith('opq'):
+        return book + dim * dim * FLOAT + dim * FLOAT
+    return book
+
+
+def most_subspaces(family, dim, n, bits, room):
+    """The largest number of subspaces with which n vectors take at most room bytes each, all told; 0 if none."""
+    fits = lambda count: code_bytes(dim, count, bits) + side_bytes(family, dim, count, bits) / n <= room
+    return max((count for count in range(1, dim + 1) if fits(count)), default=0)
+
+
+def peer(name, data):
+    """The peer of a name."""
+    family, size = name.split()
+    if family == 'turbovec':
+        return Turbovec(int(size), data)
+    if family == 'sq':
+        return Faiss(f'SQ{size}', data, 2 * data.dim * FLOAT)
+    count, bits = map(int, size.split('x'))
+    side = side_bytes(family, data.dim, count, bits)
+    if family in ('rq', 'lsq'):
+        return Faiss(f'{family.upper()}{size}', data, side)
+    if family == 'pq' and data.dim % count == 0:
+        return Faiss(f'PQ{size}' + ('np' if bits == 8 else ''), data, side)
+    if family == 'pq':
+        return Ours(Subspaces(data.dim, count, bits), side)
+    if family == 'opq-default':
+        # FAISS wants equal widths: it drops the dims that are left over.
+        kept = data.dim // count * count
+        return Faiss(f'OPQ{count}_{kept},PQ{size}np', data, (1 << bits) * kept * FLOAT + data.dim * kept * FLOAT)
+    return Ours(Rotated(data.dim, count, bits, family.removeprefix('opq-')), side)
+
+
+def names(dim, n, ratios):
+    """Every peer to be measured beside libomen at these ratios, cheap ones first.
+
+    At a ratio r codes and side bytes together get dim x 4 / r bytes, which is what libomen means by a ratio. At 16 the
+    codes alone get them too: the sizes papers name. FAISS takes minutes to train subspaces of two dims, so there is no
+    OPQ below ratio 16.
+    """
+    found = ['sq 8', 'sq 4', 'turbovec 4', 'turbovec 2']
+    for ratio in (r for r in ratios if r >= 8):
+        room = dim * FLOAT / ratio
+        families = [('pq', 8)]
+        if ratio >= 16:
+            families += [('opq-identity', 8), ('opq-eigenvalues', 8)]
+        if ratio == 16:
+            families += [('pq', 4), ('opq-default', 8)]
+        sized = [(family, bits, most_subspaces(family, dim, n, bits, room)) for family, bits in families]
+        if ratio == 16:
+            sized += [(family, bits, int(room * 8) // bits) for family, bits in families]
+        if ratio in (16, 64):
+            sized += [(family, 8, int(room)) for family in ('rq', 'lsq')]
+        found += [f'{family} {count}x{bits}' for family, bits, count in sized if count > 0]
+    cost = ['sq', 'turbovec', 'pq', 'opq-identity', 'opq-eigenvalues', 'opq-default', 'rq', 'lsq']
+    return sorted(dict.fromkeys(found), key=lambda name: cost.index(name.split()[0]))

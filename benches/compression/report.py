@@ -1,0 +1,136 @@
+"""From the records of a day to markdown tables and one plot."""
+import json
+
+import matplotlib
+import numpy as np
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402
+
+NOTES = '''Total bytes: all bytes a reader needs, divided by n. libomen: every file of the directory (codes, two copies of
+the book, checksums, ids, manifests). FAISS: codes, float32 centroids, rotations, means. turbovec: its serialized index.
+Relative MSE: sum of |x - decoded x|^2 over sum of |x|^2, over the whole base; held out: over the queries, which nothing
+was trained on (libomen: inserted after the first compress, coded by the next one under the book that was there).
+Peers are trained on {trained} drawn at random; libomen takes the sample it chooses.
+Recall@10, decoded: exact scan over the decoded vectors by the metric of the data; own: the codec's own estimator.
+libomen's encode is encode, write, sync and check; its decode is omen_store_get in calls of 1,000.
+pq, opq: product quantizers of FAISS; where the number of subspaces does not divide dim, of two widths,
+which FAISS encodes more slowly.
+opq-default: FAISS's own training; opq-identity and opq-eigenvalues: ours from those starts (subspaces.py).
+turbovec has no decode: its error is read off its scores for the unit vectors{unit}.'''
+UNIT = '; own estimator on vectors brought to length one'
+
+HEAD = ['method', 'total B', 'code B', 'train s', 'encode vec/s', 'decode vec/s', 'rel. MSE base', 'held out',
+        'recall@10 decoded', 'own', 'rounds']
+COLOURS = {'omen': 'black', 'pq': 'tab:blue', 'pq4': 'tab:cyan', 'opq-default': 'tab:orange',
+           'opq-identity': 'tab:green', 'opq-eigenvalues': 'tab:olive', 'rq': 'tab:red', 'lsq': 'tab:brown',
+           'sq': 'tab:purple', 'turbovec': 'tab:pink'}
+
+
+def newest(path):
+    """Rows by (data, n) and method: the last one recorded of each."""
+    rows = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            rows.setdefault((row['data'], row['n']), {})[row['method']] = row
+    return rows
+
+
+def family(row):
+    name, size = row['method'].split()
+    return 'pq4' if name == 'pq' and size.endswith('x4') else name
+
+
+def count(value):
+    return '-' if value is None else f'{value:,.0f}' if value >= 100 else f'{value:.3g}'
+
+
+def cells(row):
+    name = row['method']
+    name = f'**libomen, ratio {name.split()[1]}**' if name.startswith('omen') else name
+    if 'failed' in row:
+        return [name, row['failed'], *[''] * (len(HEAD) - 2)]
+    code = '-' if row['code_bytes'] is None else str(row['code_bytes'])
+    return [name, f'{row["total_bytes"]:.2f}', code, count(row['train_seconds']), count(row['encode_per_second']),
+            count(row['decode_per_second']), f'{row["relative_mse"]:.5f}', f'{row["relative_mse_held_out"]:.5f}',
+            f'{row["recall_decoded"]:.4f}', f'{row["recall_own"]:.4f}', str(row['rounds'])]
+
+
+def columns(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    line = lambda row: '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
+    rule = '|' + '|'.join('-' * (width + 2) for width in widths) + '|'
+    return '\n'.join([line(rows[0]), rule, *map(line, rows[1:])])
+
+
+def heading(rows, date):
+    row = rows[0]
+    loads = [row['load'] for row in rows]
+    metric = {'ip': 'inner product', 'l2': 'L2'}[row['metric']]
+    return (f'{row["data"]}: {row["n"]:,} vectors of {row["dim"]} floats, {metric}. {date}, {row["machine"]}, '
+            f'{row["cores"]} cores, Linux {row["kernel"]}; one core, one thread; load before each method {min(loads):.1f} to '
+            f'{max(loads):.1f}.')
+
+
+def tables(by_data, date):
+    """Markdown: one table a data set, most bytes first."""
+    text, trained, is_l2 = [], set(), False
+    for methods in by_data.values():
+        bound = methods['shannon']
+        rows = [row for name, row in methods.items() if name != 'shannon']
+        if not rows:
+            continue
+        trained |= {row['trained_on'] for row in rows if row.get('trained_on')}
+        is_l2 = is_l2 or rows[0]['metric'] == 'l2'
+        rows.sort(key=lambda row: (-row.get('total_bytes', 0), row['method']))
+        text += [heading(rows, date), '', columns([HEAD, *map(cells, rows)]), '', bound_line(bound), '']
+    drawn = ' and '.join(f'{n:,}' for n in sorted(trained))
+    return '\n'.join([*text, NOTES.format(trained=f'{drawn} rows'.strip(), unit=UNIT if is_l2 else ''), ''])
+
+
+def bound_line(bound):
+    """The Shannon bound at the bytes of a few ratios, from the recorded curve (a line in log-log in between)."""
+    at = lambda size: np.exp(np.interp(np.log(size), np.log(bound['total_bytes']), np.log(bound['relative_mse'])))
+    sizes = [bound['dim'] * 4 / ratio for ratio in (64, 32, 16, 8, 4)]
+    told = ', '.join(f'{size:g} B {at(size):.3g}' for size in sizes if size <= max(bound['total_bytes']))
+    return f'Shannon bound of a Gaussian with this covariance, relative MSE: {told}.'
+
+
+def draw(by_data, date, path):
+    """One panel a data set: relative MSE against total bytes a vector, both logarithmic."""
+    panels = [methods for methods in by_data.values() if len(methods) > 1]
+    if not panels:
+        return
+    figure, axes = plt.subplots(1, len(panels), figsize=(7 * len(panels), 5.5), squeeze=False)
+    for axis, methods in zip(axes[0], panels):
+        draw_panel(axis, methods)
+    row = next(row for name, row in panels[0].items() if name != 'shannon')
+    figure.suptitle(f'Error against bytes. {row["machine"]}, {row["cores"]} cores, {date}')
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
+
+
+def draw_panel(axis, methods):
+    bound = methods['shannon']
+    axis.plot(bound['total_bytes'], bound['relative_mse'], '--', color='grey', label='Shannon bound (Gaussian)')
+    points = {}
+    for name, row in methods.items():
+        if name != 'shannon' and 'failed' not in row:
+            points.setdefault(family(row), []).append((row['total_bytes'], row['relative_mse']))
+    for name in (name for name in COLOURS if name in points):
+        label = {'omen': 'libomen', 'pq': 'pq, 8 bits', 'pq4': 'pq, 4 bits'}.get(name, name)
+        width = 2.5 if name == 'omen' else 1
+        axis.plot(*zip(*sorted(points[name])), 'o-', color=COLOURS[name], label=label, linewidth=width, markersize=4)
+    sizes = [size for of in points.values() for size, _ in of]
+    seen = [error for of in points.values() for _, error in of]
+    axis.set_xscale('log', base=2)
+    axis.set_yscale('log')
+    axis.set_xlim(min(sizes) / 1.2, max(sizes) * 1.2)
+    axis.set_ylim(min(seen) / 2, min(1, max(seen) * 2))
+    axis.set_xlabel('total bytes a vector, side bytes and codebooks included')
+    axis.set_ylabel('relative MSE')
+    axis.set_title(f'{bound["data"]}: {bound["n"]:,} x {bound["dim"]}, {bound["metric"]}')
+    axis.grid(True, which='both', linewidth=0.3)
+    axis.legend(fontsize=8)

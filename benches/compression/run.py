@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Compression of libomen beside FAISS and turbovec at equal total bytes: measures, records, prints, draws.
+
+Each method runs in a process of its own (measure.py), pinned to one core, one thread. Each result is appended to the
+day's records at once, so runs of `--engines omen` and `--engines peers` add up, and a later one replaces an earlier one
+of the same method. `--table` prints and draws what the day's records hold and measures nothing.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import report
+from data import Data, shannon
+from peers import names
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+LIMITED = ('rq', 'lsq')
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', action='append', type=pathlib.Path, default=[],
+                        help='a directory with base, query and README; may be repeated. By default those of '
+                             'OMEN_BENCH_DATA (parted by colons), else sift100k and minilm50k, else tests/data/sift10k')
+    parser.add_argument('--engines', default='omen,peers')
+    parser.add_argument('--ratios', default='4,8,16,32,64', help='of libomen; peers are sized to them')
+    parser.add_argument('--only', default='', help='only methods whose name begins with one of these, as `sq,opq`')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--limit', type=int, default=0, help='vectors of the base to use, drawn at random; 0 = all')
+    parser.add_argument('--train', type=int, default=50_000, help='rows peers are trained on')
+    parser.add_argument('--time-limit', type=int, default=300, help='seconds for a whole RQ or LSQ method')
+    parser.add_argument('--core', default='1', help='the core everything is pinned to')
+    parser.add_argument('--work', default=ROOT / 'target/compression', type=pathlib.Path)
+    parser.add_argument('--library', default=ROOT / 'target/release/libomen.so', type=pathlib.Path)
+    parser.add_argument('--record', action='store_true',
+                        help='records and plot in benches/record/<machine>, not in --work')
+    parser.add_argument('--table', action='store_true', help='measure nothing: print and draw what is recorded')
+    parser.add_argument('--date', default=str(datetime.date.today()), help='the day of the records')
+    return parser.parse_args()
+
+
+def folders(options):
+    if options.data:
+        return options.data
+    if 'OMEN_BENCH_DATA' in os.environ:
+        return [pathlib.Path(folder) for folder in os.environ['OMEN_BENCH_DATA'].split(':')]
+    given = [ROOT.parent / 'shared/data' / name for name in ('sift100k', 'minilm50k')]
+    return [folder for folder in given if folder.exists()] or [ROOT / 'tests/data/sift10k']
+
+
+def machine():
+    """The model of the processor, the number of cores, the release of the kernel."""
+    with open('/proc/cpuinfo') as file:
+        models = [line.split(':', 1)[1].strip() for line in file if line.startswith('model name')]
+    return models[0] if models else os.uname().machine, len(models), os.uname().release
+
+
+def records_folder(options):
+    model, cores, _ = machine()
+    if not options.record:
+        return options.work
+    name = ''.join(c if c.isalnum() else '-' for c in f'{model} x{cores}'.lower())
+    return ROOT / 'benches/record' / name
+
+
+def append(path, row):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'a') as file:
+        file.write(json.dumps(row) + '\n')
+
+
+def short(number):
+    return f'{number:g}'
+
+
+def methods(options, data):
+    engines, ratios = options.engines.split(','), [float(ratio) for ratio in options.ratios.split(',')]
+    found = [f'omen {short(ratio)}' for ratio in ratios] if 'omen' in engines else []
+    found += names(data.dim, data.n, ratios) if 'peers' in engines else []
+    wanted = [part for part in options.only.split(',') if part]
+    return [name for name in found if not wanted or name.startswith(tuple(wanted))]
+
+
+def measured(options, folder, method):
+    """The figures of one method; {'failed': why} where there are none."""
+    pin = ['taskset', '-c', options.core] if shutil.which('taskset') else []
+    call = [*pin, sys.executable, HERE / 'measure.py', method, '--data', folder, '--library', options.library,
+            '--work', options.work / 'store', '--limit', options.limit, '--train', options.train,
+            '--rounds', options.rounds]
+    limit = options.time_limit if method.split()[0] in LIMITED else None
+    try:
+        done = subprocess.run([str(word) for word in call], capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {'failed': f'not finished in {limit} s'}
+    if done.returncode != 0:
+        print(done.stderr, file=sys.stderr)
+        last = (done.stderr.strip().splitlines() or [''])[-1]
+        return {'failed': f'exit {done.returncode}: {last[:120]}'}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(options, folder, path):
+    data = Data(folder, options.limit)
+    model, cores, kernel = machine()
+    about = dict(data=data.name, n=data.n, dim=data.dim, metric='ip' if data.is_ip else 'l2')
+    sizes = [2 ** (step / 4) for step in range(4, 41) if 2 ** (step / 4) <= data.dim]
+    bound = [shannon(data.base, size) for size in sizes]
+    append(path, dict(**about, method='shannon', total_bytes=sizes, relative_mse=bound))
+    for method in methods(options, data):
+        load = round(os.getloadavg()[0], 2)
+        row = measured(options, folder, method)
+        append(path, dict(**about, method=method, rounds=options.rounds, load=load, machine=model, cores=cores,
+                          kernel=kernel, **row))
+        print(f'{data.name} {method}: {row.get("failed") or "done"}', file=sys.stderr, flush=True)
+
+
+def main():
+    options = arguments()
+    folder = records_folder(options)
+    path = folder / f'compression-{options.date}.jsonl'
+    if not options.table:
+        for data in folders(options):
+            run(options, data, path)
+    rows = report.newest(path)
+    print(report.tables(rows, options.date))
+    plot = folder / 'compression.png'
+    report.draw(rows, options.date, plot)
+    print(f'records: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}, plot beside it: {plot.name}')
+
+
+if __name__ == '__main__':
+    main()
