@@ -7,7 +7,7 @@
 )]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use omen::codec::{Codebook, block};
+use omen::codec::{Codebook, Quality, Shape, block};
 use omen::kernels::{Level, Metric};
 use omen::store::{CompressOptions, Options, Store};
 use std::hint::black_box;
@@ -55,7 +55,9 @@ fn kernels(criterion: &mut Criterion) {
 fn codec(criterion: &mut Criterion) {
     let rows = vectors();
     let symbols = DIM / 2;
-    let book = Codebook::train(&rows[..2 * CALL * DIM], DIM, symbols, 1, &mut |_, _| false).expect("a codebook");
+    let shape =
+        Shape { dim: DIM, row_bytes: symbols / 2, window: 16, directions: 0, metric: None, quality: Quality::Normal };
+    let book = Codebook::train(&rows[..2 * CALL * DIM], &shape, 1, &mut |_, _| false).expect("a codebook");
     let mut codes = vec![0; CALL * book.row_bytes()];
     let mut decoded = vec![0.0; DIM];
     let mut group = criterion.benchmark_group("codec");

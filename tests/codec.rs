@@ -1,7 +1,7 @@
-//! The codec on its own: quality against a plain reference, hard inputs, stored form, blocks.
+//! Window codes on their own: quality against a plain reference, hard inputs, stored form, blocks.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use omen::codec::{Codebook, block};
+use omen::codec::{Codebook, Quality, Shape, better_shape, block};
 use omen::error::Error;
 
 const DIM: usize = 128;
@@ -33,8 +33,13 @@ impl Numbers {
     }
 }
 
+/// A code of as many symbols, two a byte; windows of four runs, no rotation and no side byte, unless a test says otherwise.
+fn shape(dim: usize, symbols: usize) -> Shape {
+    Shape { dim, row_bytes: symbols.div_ceil(2), window: 4, directions: 0, metric: None, quality: Quality::Normal }
+}
+
 fn train(sample: &[f32], dim: usize, symbols: usize) -> Codebook {
-    Codebook::train(sample, dim, symbols, 7, &mut |_, _| false).unwrap()
+    Codebook::train(sample, &shape(dim, symbols), 7, &mut |_, _| false).unwrap()
 }
 
 fn encode(book: &Codebook, rows: &[f32]) -> Vec<u8> {
@@ -100,21 +105,58 @@ fn nearest(point: &[f32], means: &[Vec<f32>]) -> usize {
 }
 
 #[test]
-fn trap_04_error_is_at_most_1_02_of_a_reference_quantizer() {
+fn trap_04_error_is_at_most_0_75_of_a_reference_quantizer() {
     let rows = sift();
     let sample: Vec<f32> = rows.chunks_exact(DIM).step_by(4).flatten().copied().collect();
-    for symbols in [32, 61, 64] {
+    for symbols in [32, 62, 64] {
         let found = relative_mse(&rows, &through(&train(&sample, DIM, symbols), &rows));
         let expected = relative_mse(&rows, &reference(&sample, &rows, symbols));
-        assert!(found <= 1.02 * expected, "{symbols} symbols: relative MSE {found}, reference {expected}");
+        assert!(found <= 0.75 * expected, "{symbols} symbols: relative MSE {found}, reference {expected}");
         assert!(found > 0.0);
     }
 }
 
 #[test]
+fn windows_of_one_run_are_product_quantization() {
+    let rows = sift();
+    let sample: Vec<f32> = rows.chunks_exact(DIM).step_by(4).flatten().copied().collect();
+    let alone = Shape { window: 1, ..shape(DIM, 64) };
+    let book = Codebook::train(&sample, &alone, 7, &mut |_, _| false).unwrap();
+    let (found, expected) =
+        (relative_mse(&rows, &through(&book, &rows)), relative_mse(&rows, &reference(&sample, &rows, 64)));
+    assert!(found <= 1.02 * expected, "relative MSE {found}, reference {expected}");
+}
+
+#[test]
+fn a_rotation_pays_where_dims_go_together() {
+    // Two hidden values spread over eight dims: turned, four symbols do what unturned ones cannot.
+    let mut numbers = Numbers(13);
+    let directions: Vec<Vec<f32>> = (0..2).map(|_| numbers.floats(8)).collect();
+    let rows: Vec<f32> = (0..2000)
+        .flat_map(|_| {
+            let hidden = numbers.floats(2);
+            (0..8).map(|dim| hidden[0] * directions[0][dim] + hidden[1] * directions[1][dim]).collect::<Vec<f32>>()
+        })
+        .collect();
+    let plain = Shape { window: 1, ..shape(8, 4) };
+    let of_directions = |directions| Some(Shape { directions, ..plain });
+    let found = better_shape(&rows, &plain, &of_directions, 7, &mut |_, _| false).unwrap();
+    assert!((2..=8).contains(&found.directions), "{found:?}");
+    let error = |directions| {
+        let shape = Shape { directions, ..plain };
+        let book = Codebook::train(&rows, &shape, 7, &mut |_, _| false).unwrap();
+        assert!(book.to_bytes().len() <= Codebook::stored_bytes(&shape));
+        let again = Codebook::from_bytes("test", book.to_bytes()).unwrap();
+        assert_eq!(bits(&through(&again, &rows)), bits(&through(&book, &rows)));
+        relative_mse(&rows, &through(&book, &rows))
+    };
+    assert!(error(8) < 0.7 * error(0), "{} {}", error(8), error(0));
+}
+
+#[test]
 fn error_falls_with_symbols() {
     let rows = &sift()[..2000 * DIM];
-    let errors: Vec<f64> = [1, 8, 32, 64, 100, 128]
+    let errors: Vec<f64> = [2, 8, 32, 64, 100, 128, 150, 174]
         .iter()
         .map(|symbols| relative_mse(rows, &through(&train(rows, DIM, *symbols), rows)))
         .collect();
@@ -124,17 +166,16 @@ fn error_falls_with_symbols() {
 #[test]
 fn trap_04_sizes_of_all_kinds_work() {
     let mut numbers = Numbers(1);
-    for (dim, symbols) in [(1, 1), (2, 1), (2, 2), (3, 2), (7, 3), (17, 16), (31, 31), (100, 7), (130, 64), (257, 128)]
-    {
+    for (dim, symbols) in [(2, 2), (3, 2), (3, 4), (7, 4), (17, 16), (31, 32), (100, 8), (130, 64), (257, 128)] {
         for n in [1, 2, 15, 16, 17, 100] {
             let rows = numbers.floats(n * dim);
             let book = train(&rows, dim, symbols);
-            assert_eq!((book.dim(), book.symbols(), book.row_bytes()), (dim, symbols, symbols.div_ceil(2)));
+            assert_eq!((book.dim(), book.symbols(), book.row_bytes()), (dim, symbols, symbols / 2));
             let decoded = through(&book, &rows);
-            assert!(decoded.iter().all(|value| value.abs() <= 1.001));
+            assert!(decoded.iter().all(|value| value.abs() <= 1.5));
             if n <= 16 {
-                // No more points than codewords: every one is met, but for the rounding to 16 bits.
-                assert!(relative_mse(&rows, &decoded) < 1e-8, "dim {dim}, symbols {symbols}, n {n}");
+                // No more points than codewords: every one is met, but for the rounding to 8 bits.
+                assert!(relative_mse(&rows, &decoded) < 1e-4, "dim {dim}, symbols {symbols}, n {n}");
             }
         }
     }
@@ -143,11 +184,11 @@ fn trap_04_sizes_of_all_kinds_work() {
 #[test]
 fn trap_04_huge_dims_work() {
     let mut numbers = Numbers(2);
-    for (dim, symbols) in [(65_536, 1), (65_536, 3), (65_536, 4096), (5000, 2500), (5000, 4999)] {
+    for (dim, symbols) in [(65_536, 2), (65_536, 4), (65_536, 4096), (5000, 2500), (5000, 5000)] {
         let rows = numbers.floats(3 * dim);
         let book = train(&rows, dim, symbols);
-        assert!(relative_mse(&rows, &through(&book, &rows)) < 1e-8, "dim {dim}, symbols {symbols}");
-        assert_eq!(book.to_bytes().len(), Codebook::stored_bytes(dim, symbols));
+        assert!(relative_mse(&rows, &through(&book, &rows)) < 1e-4, "dim {dim}, symbols {symbols}");
+        assert!(book.to_bytes().len() <= Codebook::stored_bytes(&shape(dim, symbols)));
     }
 }
 
@@ -174,14 +215,21 @@ fn trap_04_dims_that_never_vary_are_exact_and_cost_nothing() {
             row[component] = numbers.below(16) as f32;
         }
     }
-    for symbols in [6, 7, 20, 39, 40] {
-        assert_eq!(through(&train(&rows, dim, symbols), &rows), rows, "{symbols} symbols");
+    for symbols in [6, 8, 20, 38, 40] {
+        // Sixteen values are met by sixteen codewords, but for the rounding to 8 bits.
+        let decoded = through(&train(&rows, dim, symbols), &rows);
+        assert!(rows.iter().zip(&decoded).all(|(x, y)| (x - y).abs() < 0.05), "{symbols} symbols");
+    }
+    // As many symbols as dims, wherever the live ones are.
+    for live in [0, 1, 2, 3] {
+        let rows: Vec<f32> = (0..400).map(|at| if at % 4 == live { numbers.below(9) as f32 } else { 7.0 }).collect();
+        assert!(relative_mse(&rows, &through(&train(&rows, 4, 4), &rows)) < 1e-4, "dim {live}");
     }
     // Fewer symbols than live dims: the dead ones stay exact.
     let decoded = through(&train(&rows, dim, 3), &rows);
     for (row, decoded) in rows.chunks_exact(dim).zip(decoded.chunks_exact(dim)) {
         for component in (0..dim).filter(|component| !live.contains(component)) {
-            assert!((row[component] - decoded[component]).abs() < 1e-6);
+            assert_eq!(row[component], decoded[component]);
         }
     }
 }
@@ -192,11 +240,11 @@ fn trap_04_duplicates_and_one_cluster() {
     // Ten distinct rows, each many times: sixteen codewords hold them all.
     let distinct = numbers.floats(10 * 12);
     let rows: Vec<f32> = (0..1000).flat_map(|_| distinct[numbers.below(10) * 12..][..12].to_vec()).collect();
-    assert!(relative_mse(&rows, &through(&train(&rows, 12, 4), &rows)) < 1e-8);
+    assert!(relative_mse(&rows, &through(&train(&rows, 12, 4), &rows)) < 1e-3);
     // One narrow cluster far from zero: the error is a part of the cluster's width, not of the distance.
     let cluster: Vec<f32> = numbers.floats(1000 * 12).iter().map(|noise| 1000.0 + 0.1 * noise).collect();
     for (x, y) in cluster.iter().zip(through(&train(&cluster, 12, 12), &cluster)) {
-        assert!((x - y).abs() < 0.02, "{x} became {y}");
+        assert!((x - y).abs() < 0.03, "{x} became {y}");
     }
 }
 
@@ -219,10 +267,10 @@ fn trap_04_the_ends_of_the_float_range_decode_to_finite_values() {
     let mut numbers = Numbers(6);
     let extremes = [f32::MAX, f32::MIN, 0.0, 1e-45, 1.0, 1e30, -1e30, 3e38];
     let rows: Vec<f32> = (0..200 * 6).map(|_| extremes[numbers.below(extremes.len())]).collect();
-    for symbols in 1..=6 {
+    for symbols in [2, 4, 6, 8] {
         let book = train(&rows, 6, symbols);
         assert!(through(&book, &rows).iter().all(|value| value.is_finite()));
-        let again = Codebook::from_bytes("test", &book.to_bytes()).unwrap();
+        let again = Codebook::from_bytes("test", book.to_bytes()).unwrap();
         assert_eq!(bits(&through(&again, &rows)), bits(&through(&book, &rows)));
     }
     // Trained near zero, encoding far away: the codeword on that side.
@@ -236,7 +284,7 @@ fn trap_04_the_ends_of_the_float_range_decode_to_finite_values() {
 #[test]
 fn training_repeats_itself_and_takes_a_seed() {
     let rows = &sift()[..1500 * DIM];
-    let bytes = |seed| Codebook::train(rows, DIM, 30, seed, &mut |_, _| false).unwrap().to_bytes();
+    let bytes = |seed| Codebook::train(rows, &shape(DIM, 30), seed, &mut |_, _| false).unwrap().to_bytes().to_vec();
     assert_eq!(bytes(1), bytes(1));
     assert_ne!(bytes(1), bytes(2));
 }
@@ -249,7 +297,7 @@ fn training_tells_its_progress_and_can_be_cancelled() {
         seen.push((done, total));
         false
     };
-    Codebook::train(&rows, 10, 4, 1, told).unwrap();
+    Codebook::train(&rows, &shape(10, 4), 1, told).unwrap();
     assert!(seen.is_sorted() && seen.iter().all(|(done, total)| done <= total && *total == seen[0].1));
     assert_eq!(seen.last(), Some(&(seen[0].1, seen[0].1)));
     for stop in 0..seen.len() {
@@ -258,7 +306,7 @@ fn training_tells_its_progress_and_can_be_cancelled() {
             calls += 1;
             calls > stop
         };
-        let found = Codebook::train(&rows, 10, 4, 1, cancel);
+        let found = Codebook::train(&rows, &shape(10, 4), 1, cancel);
         assert!(matches!(found, Err(Error::Cancelled { .. })), "{found:?}");
         assert_eq!(calls, stop + 1);
     }
@@ -266,8 +314,8 @@ fn training_tells_its_progress_and_can_be_cancelled() {
 
 #[test]
 fn training_refuses_what_it_cannot_use() {
-    let train = |sample: &[f32], dim, symbols| Codebook::train(sample, dim, symbols, 1, &mut |_, _| false);
-    for (dim, symbols) in [(0, 1), (4, 0), (4, 5), (65_537, 1), (usize::MAX, usize::MAX)] {
+    let train = |sample: &[f32], dim, symbols| Codebook::train(sample, &shape(dim, symbols), 1, &mut |_, _| false);
+    for (dim, symbols) in [(0, 1), (4, 0), (4, 17), (65_537, 1), (usize::MAX, usize::MAX)] {
         assert!(matches!(train(&[0.0; 8], dim, symbols), Err(Error::InvalidArgument(_))), "{dim} {symbols}");
     }
     assert!(matches!(train(&[0.0; 7], 4, 2), Err(Error::InvalidArgument(_))));
@@ -279,11 +327,11 @@ fn training_refuses_what_it_cannot_use() {
 #[test]
 fn trap_05_a_stored_codebook_decodes_the_same_bits() {
     let rows = &sift()[..1000 * DIM];
-    for symbols in [1, 62, 63, 128] {
+    for symbols in [2, 62, 64, 128, 174] {
         let book = train(rows, DIM, symbols);
         let bytes = book.to_bytes();
-        assert_eq!(bytes.len(), Codebook::stored_bytes(DIM, symbols));
-        let again = Codebook::from_bytes("test", &bytes).unwrap();
+        assert!(bytes.len() <= Codebook::stored_bytes(&shape(DIM, symbols)));
+        let again = Codebook::from_bytes("test", bytes).unwrap();
         assert_eq!(again.to_bytes(), bytes);
         assert_eq!(encode(&again, rows), encode(&book, rows));
         assert_eq!(bits(&through(&again, rows)), bits(&through(&book, rows)));
@@ -293,15 +341,12 @@ fn trap_05_a_stored_codebook_decodes_the_same_bits() {
 #[test]
 fn encoding_does_not_depend_on_the_batch() {
     let rows = &sift()[..100 * DIM];
-    let book = train(rows, DIM, 63);
+    let book = train(rows, DIM, 62);
     let codes = encode(&book, rows);
     for n in [1, 2, 15, 16, 17, 33] {
         let parts: Vec<u8> = rows.chunks(n * DIM).flat_map(|rows| encode(&book, rows)).collect();
         assert_eq!(parts, codes, "{n} rows at a time");
     }
-    // A decoded vector encodes to itself: encoder and decoder use the same rounded codewords.
-    let decoded = decode(&book, &codes);
-    assert_eq!(bits(&through(&book, &decoded)), bits(&decoded));
 }
 
 #[test]
@@ -314,7 +359,7 @@ fn every_code_byte_decodes() {
 
 #[test]
 fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
-    let bytes = train(&Numbers(9).floats(100 * 11), 11, 5).to_bytes();
+    let bytes = train(&Numbers(9).floats(100 * 11), 11, 5).to_bytes().to_vec();
     for length in 0..bytes.len() {
         let found = Codebook::from_bytes("here", &bytes[..length]);
         assert!(matches!(found, Err(Error::Corrupt { .. })), "length {length}: {found:?}");
@@ -330,7 +375,7 @@ fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
         match Codebook::from_bytes("here", &damaged) {
             Ok(book) => {
                 assert_eq!(book.to_bytes(), damaged);
-                assert_eq!((book.dim(), book.symbols()), (11, 5));
+                assert_eq!((book.dim(), book.symbols()), (11, 6));
                 let decoded = through(&book, &[1e30; 11]);
                 assert!(decoded.iter().all(|value| value.is_finite()));
             }
@@ -345,26 +390,25 @@ fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
 }
 
 #[test]
-fn trap_17_a_codebook_that_would_decode_to_infinity_is_refused() {
-    let (dim, symbols) = (11, 5);
-    let bytes = train(&Numbers(12).floats(100 * dim), dim, symbols).to_bytes();
-    let (exponents, offsets) = (16 + 2 * symbols, 16 + 4 * symbols);
-    for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
-        let mut damaged = bytes.clone();
-        damaged[offsets + 4 * 7..][..4].copy_from_slice(&bad.to_le_bytes());
-        assert!(matches!(Codebook::from_bytes("here", &damaged), Err(Error::Corrupt { .. })), "offset {bad}");
-    }
-    for bad in [126i16, 127, -127, i16::MIN, i16::MAX] {
-        let mut damaged = bytes.clone();
-        damaged[exponents + 2 * 3..][..2].copy_from_slice(&bad.to_le_bytes());
-        assert!(matches!(Codebook::from_bytes("here", &damaged), Err(Error::Corrupt { .. })), "exponent {bad}");
+fn trap_17_a_codebook_with_impossible_numbers_is_refused() {
+    let (dim, symbols) = (11, 6);
+    let bytes = train(&Numbers(12).floats(600 * dim), dim, symbols).to_bytes().to_vec();
+    let (unit, means) = (24, 32);
+    let (slack, scales) = (means + 4 * dim + 12, means + 4 * dim + 16 + 2 * symbols);
+    for place in [unit, means + 4 * 7, slack, scales + 4 * 3] {
+        for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let mut damaged = bytes.clone();
+            damaged[place..][..4].copy_from_slice(&bad.to_le_bytes());
+            assert!(matches!(Codebook::from_bytes("here", &damaged), Err(Error::Corrupt { .. })), "{bad} at {place}");
+        }
     }
 }
 
 #[test]
 fn trap_17_a_codebook_that_claims_to_be_huge_is_refused_without_allocating() {
-    for (dim, symbols) in [(u32::MAX, 1), (65_537, 1), (65_536, 65_536), (1, u32::MAX), (0, 0), (8, 9)] {
-        let mut bytes: Vec<u8> = [1, dim, symbols, 0].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+    for (dim, symbols) in [(u32::MAX, 1), (65_537, 1), (65_536, 65_536), (1, u32::MAX), (0, 0), (8, 65)] {
+        let mut bytes: Vec<u8> =
+            [2, dim, symbols, 0, 1, 0, 0x3f80_0000, 0].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
         bytes.resize(200, 0);
         assert!(matches!(Codebook::from_bytes("here", &bytes), Err(Error::Corrupt { .. })), "{dim} {symbols}");
     }

@@ -1,7 +1,7 @@
 //! Every level of the kernels equals the scalar one to the bit, and the scalar one equals arithmetic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use omen::kernels::{self, Kernels, Level, Metric, Subspaces};
+use omen::kernels::{self, Chain, Codewords, Kernels, Lanes, Level, Metric, Paths, Trellis, Window};
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
 const MISALIGNMENTS: std::ops::Range<usize> = 0..16;
@@ -183,56 +183,138 @@ fn ties_go_to_the_lower_symbol() {
 }
 
 #[test]
-fn nearest_in_rows_equals_scalar_to_the_bit_and_leaves_side_bytes_alone() {
-    let shapes: [&[usize]; 6] = [&[1], &[1, 2, 3], &[2; 31], &[63, 1, 2, 70, 1], &[130, 1], &[16, 16, 16, 16, 1]];
-    for widths in shapes {
-        let symbols = widths.len();
-        let boundaries: Vec<usize> = (0..=symbols).map(|end| widths[..end].iter().sum()).collect();
-        let dim = boundaries[symbols];
-        let codewords = noise(dim * 16, 8);
-        for side_bytes in [0, 1] {
-            let row_bytes = symbols.div_ceil(2) + side_bytes;
-            let subspaces = Subspaces {
+fn best_symbols_equal_scalar_to_the_bit() {
+    for (own, ring) in [(1, 1), (2, 1), (3, 2), (2, 4), (7, 8), (40, 1)] {
+        let symbols = 11;
+        let boundaries: Vec<usize> = (0..=symbols).map(|end| end * own + end / 4).collect();
+        let (dim, lanes) = (boundaries[symbols], ring * 16);
+        let (heads, tails) = (noise(dim * 16, 8), noise(symbols * 16 * lanes, 9));
+        let mut keeps = vec![1.0; symbols * lanes];
+        for symbol in 0..symbols {
+            (boundaries[symbol]..boundaries[symbol + 1]).for_each(|dim| keeps[symbol * lanes + dim % lanes] = 0.0);
+        }
+        for (lists, slack) in [(1, 1e9), (2, 3.0), (3, 4.0), (4, 0.0), (4, 5.0), (8, 1e9)] {
+            let trellis = Trellis {
                 boundaries: &boundaries,
-                offsets: &noise(dim, 9),
-                inverses: &vec![0.5; symbols],
-                codewords: codewords.as_chunks::<16>().0,
-                row_bytes,
+                heads: &lanes_of(&heads),
+                tails: &lanes_of(&tails),
+                keeps: &lanes_of(&keeps),
+                ring,
+                lists,
+                slack,
             };
-            for n in LENGTHS {
-                let rows = noise(dim * n, 10);
-                let run = |kernels: &Kernels| {
-                    let mut codes = vec![0xa5; n * row_bytes];
-                    kernels.nearest_in_rows(&rows, &subspaces, &mut codes);
-                    codes
-                };
-                let codes = run(scalar());
-                for kernels in levels() {
-                    assert_eq!(run(kernels), codes, "{:?}, {symbols} symbols, {n} rows", kernels.level());
+            let rows = noise(20 * dim, 10);
+            let run = |kernels: &Kernels| {
+                let mut paths = Paths::default();
+                let mut found = vec![0; 20 * symbols];
+                for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
+                    kernels.best_symbols(&trellis, row, &mut paths, found);
                 }
-                for (row, code) in rows.chunks_exact(dim).zip(codes.chunks_exact(row_bytes)) {
-                    assert_eq!(code[..row_bytes - side_bytes], plain_code(row, &subspaces));
-                    assert_eq!(code[row_bytes - side_bytes..], [0xa5][..side_bytes]);
-                }
+                found
+            };
+            let expected = run(scalar());
+            assert!(expected.iter().all(|symbol| *symbol < 16) && expected.iter().any(|symbol| *symbol != expected[0]));
+            for kernels in levels() {
+                assert_eq!(run(kernels), expected, "{:?}, ring {ring}, {lists} lists", kernels.level());
             }
         }
     }
 }
 
-/// The symbol bytes of one row by a plain search.
-fn plain_code(row: &[f32], subspaces: &Subspaces<'_>) -> Vec<u8> {
-    let symbols = subspaces.inverses.len();
-    let mut code = vec![0; symbols.div_ceil(2)];
-    for subspace in 0..symbols {
-        let distance = |symbol: usize| -> f32 {
-            (subspaces.boundaries[subspace]..subspaces.boundaries[subspace + 1]).fold(0.0, |sum, component| {
-                let value = (row[component] - subspaces.offsets[component]) * subspaces.inverses[subspace];
-                let difference = value - subspaces.codewords[component][symbol];
-                sum + difference * difference
-            })
+#[test]
+fn best_chains_equal_scalar_to_the_bit() {
+    for own in [1, 2, 3, 17] {
+        let symbols = 11;
+        let boundaries: Vec<usize> = (0..=symbols).map(|end| end * own + end / 4).collect();
+        let dim = boundaries[symbols];
+        let (heads, tails) = (noise(dim * 16, 8), noise(dim * 16, 9));
+        let crosses = noise(symbols * 256, 10);
+        let (heads, tails, crosses) = (lanes_of(&heads), lanes_of(&tails), lanes_of(&crosses));
+        let chain = Chain { boundaries: &boundaries, heads: &heads, tails: &tails, crosses: &crosses };
+        let rows = noise(20 * dim, 11);
+        let run = |kernels: &Kernels| {
+            let mut paths = Paths::default();
+            let mut found = vec![0; 20 * symbols];
+            for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
+                kernels.best_chain(&chain, row, &mut paths, found);
+            }
+            found
         };
-        let best = (0..16).min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap();
-        code[subspace / 2] |= (best as u8) << (4 * (subspace % 2));
+        let expected = run(scalar());
+        assert!(expected.iter().all(|symbol| *symbol < 16) && expected.iter().any(|symbol| *symbol != expected[0]));
+        for kernels in levels() {
+            assert_eq!(run(kernels), expected, "{:?}, runs of {own}", kernels.level());
+        }
     }
-    code
+}
+
+fn lanes_of(values: &[f32]) -> Vec<Lanes> {
+    values.as_chunks().0.iter().copied().map(Lanes).collect()
+}
+
+#[test]
+fn sums_of_codewords_equal_scalar_to_the_bit() {
+    const ROWS: usize = 11;
+    let widths = [1, 2, 15, 16, 17, 33, 64];
+    let mut place = 0;
+    let windows: Vec<Window> = widths
+        .iter()
+        .enumerate()
+        .map(|(first, width)| {
+            place += 16 * width;
+            Window { first, width: *width, place: place - 16 * width }
+        })
+        .collect();
+    let (values, row, symbols) = (noise(place, 11), noise(80, 12), [3, 15, 0, 9, 1, 7, 12]);
+    let run = |kernels: &Kernels| {
+        let (mut sum, mut sums) = (row.repeat(ROWS), values.clone());
+        let symbols_of_all: Vec<u8> = (0..ROWS as u8).flat_map(|row| symbols.map(|symbol| symbol ^ row)).collect();
+        kernels.add_codewords(&Codewords { windows: &windows, values: &values }, &symbols_of_all, &mut sum);
+        kernels.add_to_codewords(&windows, &symbols, &row, &mut sums);
+        (bits(&sum), bits(&sums))
+    };
+    for kernels in levels() {
+        assert_eq!(run(kernels), run(scalar()), "{:?}", kernels.level());
+    }
+    let mut plain = row.repeat(ROWS);
+    for (number, row) in plain.chunks_exact_mut(80).enumerate() {
+        for (window, symbol) in windows.iter().zip(symbols.map(|symbol| usize::from(symbol ^ number as u8))) {
+            let codeword = &values[window.place + symbol * window.width..][..window.width];
+            row[window.first..].iter_mut().zip(codeword).for_each(|(value, part)| *value += part);
+        }
+    }
+    assert_eq!(run(scalar()).0, bits(&plain));
+}
+
+#[test]
+fn products_equal_scalar_to_the_bit() {
+    for (rows, depth, width) in [(1, 1, 1), (3, 2, 3), (4, 7, 32), (5, 7, 31), (8, 3, 33), (9, 40, 130)] {
+        let (factors, matrix) = (noise(rows * depth, 13), noise(depth * width, 14));
+        let numbers: Vec<i8> = matrix.iter().map(|value| (value * 40.0) as i8).collect();
+        let run = |kernels: &Kernels| {
+            let mut out = vec![f32::NAN; rows * width];
+            kernels.combine(&factors, &matrix, width, &mut out);
+            bits(&out)
+        };
+        let run_numbers = |kernels: &Kernels| {
+            let mut out = vec![f32::NAN; rows * width];
+            kernels.combine_numbers(&factors, &numbers, width, &mut out);
+            bits(&out)
+        };
+        let plain = |value: &dyn Fn(usize) -> f32| {
+            let at = |row: usize, column: usize| {
+                (0..depth).fold(0.0, |sum, k| sum + factors[row * depth + k] * value(k * width + column))
+            };
+            bits(&(0..rows * width).map(|place| at(place / width, place % width)).collect::<Vec<f32>>())
+        };
+        for kernels in levels() {
+            let what = format!("{:?}, {rows} rows of {depth}, {width} wide", kernels.level());
+            assert_eq!(run(kernels), plain(&|place| matrix[place]), "{what}");
+            assert_eq!(run_numbers(kernels), plain(&|place| f32::from(numbers[place])), "{what}, numbers");
+        }
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
 }

@@ -30,4 +30,9 @@ impl Random {
     pub(super) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
+
+    /// About normal, of mean 0 and variance 1: a sum of twelve, which every machine rounds alike.
+    pub(super) fn normal(&mut self) -> f32 {
+        ((0..12).map(|_| self.unit()).sum::<f64>() - 6.0) as f32
+    }
 }

@@ -12,10 +12,13 @@ use std::sync::OnceLock;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod chain;
 mod nearest;
 mod scalar;
+mod windows;
 
-pub use nearest::Subspaces;
+pub use chain::Chain;
+pub use windows::{Codewords, LISTS_MAX, Lanes, Paths, RING_MAX, Trellis, Window};
 
 /// How far two vectors are from each other; smaller is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +109,16 @@ pub struct Kernels {
     dot: unsafe fn(&[f32], &[f32]) -> f32,
     dot_and_norm: unsafe fn(&[f32], &[f32]) -> (f32, f32),
     nearest_in_columns: NearestInColumns,
-    nearest_in_rows: unsafe fn(&[f32], &Subspaces<'_>, &mut [u8]),
+    best_symbols: unsafe fn(&Trellis<'_>, &[f32], &mut Paths, &mut [u8]),
+    best_chain: unsafe fn(&Chain<'_>, &[f32], &mut Paths, &mut [u8]),
+    add_codewords: unsafe fn(&Codewords<'_>, &[u8], &mut [f32]),
+    add_to_codewords: AddToCodewords,
+    combine: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
+    combine_numbers: unsafe fn(&[f32], &[i8], usize, &mut [f32]),
 }
+
+/// Windows, symbols, a row; sums.
+type AddToCodewords = unsafe fn(&[Window], &[u8], &[f32], &mut [f32]);
 
 /// Columns, codewords; symbols, distances.
 type NearestInColumns = unsafe fn(&[f32], &[f32], &mut [u8], &mut [f32]);
@@ -119,14 +130,19 @@ static SCALAR: Kernels = Kernels {
     dot: scalar::dot,
     dot_and_norm: scalar::dot_and_norm,
     nearest_in_columns: nearest::nearest_in_columns,
-    nearest_in_rows: nearest::nearest_in_rows,
+    best_symbols: windows::best_symbols,
+    best_chain: chain::best_chain,
+    add_codewords: windows::add_codewords,
+    add_to_codewords: windows::add_to_codewords,
+    combine: windows::combine,
+    combine_numbers: windows::combine_numbers,
 };
 
 /// Compiles the bodies for `$features` into a table named `KERNELS`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! instantiate {
     ($level:expr, $features:literal) => {
-        use super::{Kernels, Level, Subspaces, nearest, scalar};
+        use super::{Chain, Codewords, Kernels, Level, Paths, Trellis, Window, chain, nearest, scalar, windows};
 
         #[target_feature(enable = $features)]
         fn first_not_finite(values: &[f32]) -> Option<usize> {
@@ -154,12 +170,49 @@ macro_rules! instantiate {
         }
 
         #[target_feature(enable = $features)]
-        fn nearest_in_rows(rows: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
-            nearest::nearest_in_rows(rows, subspaces, codes);
+        fn best_symbols(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
+            windows::best_symbols(trellis, row, paths, symbols);
         }
 
-        pub(super) static KERNELS: Kernels =
-            Kernels { level: $level, first_not_finite, l2sq, dot, dot_and_norm, nearest_in_columns, nearest_in_rows };
+        #[target_feature(enable = $features)]
+        fn best_chain(code: &Chain<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
+            chain::best_chain(code, row, paths, symbols);
+        }
+
+        #[target_feature(enable = $features)]
+        fn add_codewords(codewords: &Codewords<'_>, symbols: &[u8], rows: &mut [f32]) {
+            windows::add_codewords(codewords, symbols, rows);
+        }
+
+        #[target_feature(enable = $features)]
+        fn add_to_codewords(places: &[Window], symbols: &[u8], row: &[f32], sums: &mut [f32]) {
+            windows::add_to_codewords(places, symbols, row, sums);
+        }
+
+        #[target_feature(enable = $features)]
+        fn combine(factors: &[f32], matrix: &[f32], width: usize, out: &mut [f32]) {
+            windows::combine(factors, matrix, width, out);
+        }
+
+        #[target_feature(enable = $features)]
+        fn combine_numbers(factors: &[f32], matrix: &[i8], width: usize, out: &mut [f32]) {
+            windows::combine_numbers(factors, matrix, width, out);
+        }
+
+        pub(super) static KERNELS: Kernels = Kernels {
+            level: $level,
+            first_not_finite,
+            l2sq,
+            dot,
+            dot_and_norm,
+            nearest_in_columns,
+            best_symbols,
+            best_chain,
+            add_codewords,
+            add_to_codewords,
+            combine,
+            combine_numbers,
+        };
     };
 }
 #[cfg(target_arch = "x86_64")]
@@ -222,11 +275,42 @@ impl Kernels {
         unsafe { (self.nearest_in_columns)(columns, codewords, symbols, distances) }
     }
 
-    /// For each of `rows: [n][dim]` the nearest codeword in every subspace, ties to the lower, two symbols a byte and low
-    /// nibble first, into the front of each of `codes: [n][row_bytes]`; the side bytes behind them stay as they are.
-    pub fn nearest_in_rows(&self, rows: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
+    /// The symbols, `symbols: [symbols]`, whose codewords add up nearest to `row: [dim]`, as far as the search of
+    /// `trellis` finds them. Values up to 1e15 cannot overflow.
+    pub fn best_symbols(&self, trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
         // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
-        unsafe { (self.nearest_in_rows)(rows, subspaces, codes) }
+        unsafe { (self.best_symbols)(trellis, row, paths, symbols) }
+    }
+
+    /// The symbols, `symbols: [symbols]`, whose codewords add up nearest to `row: [dim]` of all there are, but for
+    /// rounding. Values up to 1e15 cannot overflow.
+    pub fn best_chain(&self, code: &Chain<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.best_chain)(code, row, paths, symbols) }
+    }
+
+    /// Adds to each of `rows: [n][dim]` the codewords of its `symbols: [n][symbols]`.
+    pub fn add_codewords(&self, codewords: &Codewords<'_>, symbols: &[u8], rows: &mut [f32]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.add_codewords)(codewords, symbols, rows) }
+    }
+
+    /// Adds `row: [dim]` to the sum of each of `symbols`, `sums` being laid out as codewords are.
+    pub fn add_to_codewords(&self, windows: &[Window], symbols: &[u8], row: &[f32], sums: &mut [f32]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.add_to_codewords)(windows, symbols, row, sums) }
+    }
+
+    /// The product of `factors: [n][depth]` and `matrix: [depth][width]` into `out: [n][width]`.
+    pub fn combine(&self, factors: &[f32], matrix: &[f32], width: usize, out: &mut [f32]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.combine)(factors, matrix, width, out) }
+    }
+
+    /// The same for a matrix of small whole numbers.
+    pub fn combine_numbers(&self, factors: &[f32], matrix: &[i8], width: usize, out: &mut [f32]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.combine_numbers)(factors, matrix, width, out) }
     }
 }
 

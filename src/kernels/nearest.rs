@@ -9,27 +9,8 @@ const LANES: usize = 16;
 /// Codewords of a subspace.
 const CODEWORDS: usize = 16;
 
-/// No scaled value is taken further out than this: squares of any dim stay finite, and codewords (at most 32,768) still
-/// tell apart.
-const FARTHEST: f32 = 1e9;
-
 /// Distances of 16 codewords (outer) to 16 rows (inner).
 type Distances = [[f32; LANES]; CODEWORDS];
-
-/// What encoding needs of a codebook. A subspace works on `(value - offset) * inverse`, in the units of its codewords.
-#[derive(Clone, Copy, Debug)]
-pub struct Subspaces<'a> {
-    /// `[symbols + 1]`: subspace s has dims `boundaries[s] .. boundaries[s + 1]`; from 0, ascending, to dim.
-    pub boundaries: &'a [usize],
-    /// `[dim]`: subtracted from a value.
-    pub offsets: &'a [f32],
-    /// `[symbols]`: multiplies what is left.
-    pub inverses: &'a [f32],
-    /// `[dim][16]`: component of each codeword.
-    pub codewords: &'a [[f32; CODEWORDS]],
-    /// Bytes from one code to the next.
-    pub row_bytes: usize,
-}
 
 /// Components of 16 rows, the rows side by side.
 type Tile = [[f32; LANES]];
@@ -93,77 +74,5 @@ pub(super) fn nearest_in_columns(columns: &[f32], codewords: &[f32], symbols: &m
         let count = lanes.len();
         symbols[lanes.clone()].copy_from_slice(&found[..count]);
         distances[lanes].copy_from_slice(&best[..count]);
-    }
-}
-
-/// Fills `tile` with the components from `first` on of up to 16 rows in `block: [n][dim]`. Lanes without a row get row 0.
-#[inline(always)]
-fn fill_tile(block: &[f32], dim: usize, first: usize, tile: &mut Tile) {
-    let width = TILE.min(dim - first);
-    let rows: [&[f32]; LANES] = std::array::from_fn(|lane| {
-        let start = if lane * dim < block.len() { lane * dim } else { 0 };
-        &block[start + first..][..width]
-    });
-    for (component, values) in tile.iter_mut().enumerate().take(width) {
-        for lane in 0..LANES {
-            values[lane] = rows[lane][component];
-        }
-    }
-}
-
-/// Brings `values`, a component of 16 rows, into the units of its subspace's codewords.
-#[inline(always)]
-fn scale(values: &mut [f32; LANES], offset: f32, inverse: f32) {
-    for value in values {
-        let scaled = (*value - offset) * inverse;
-        let scaled = if scaled < FARTHEST { scaled } else { FARTHEST };
-        *value = if scaled > -FARTHEST { scaled } else { -FARTHEST };
-    }
-}
-
-/// Encodes up to 16 rows in `block: [n][dim]` into `codes: [n][row_bytes]`.
-#[inline(always)]
-fn encode_block(block: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
-    let dim = subspaces.offsets.len();
-    let mut tile = [[0.0; LANES]; TILE];
-    let mut sums = [[0.0; LANES]; CODEWORDS];
-    let mut subspace = 0;
-    for first in (0..dim).step_by(TILE) {
-        let past = (first + TILE).min(dim);
-        fill_tile(block, dim, first, &mut tile);
-        let mut component = first;
-        while component < past {
-            let end = subspaces.boundaries[subspace + 1].min(past);
-            let part = &mut tile[component - first..end - first];
-            for (values, offset) in part.iter_mut().zip(&subspaces.offsets[component..end]) {
-                scale(values, *offset, subspaces.inverses[subspace]);
-            }
-            add_components(part, &subspaces.codewords[component..end], &mut sums);
-            if end == subspaces.boundaries[subspace + 1] {
-                write_symbols(&nearest(&sums).0, subspace, subspaces.row_bytes, codes);
-                sums = [[0.0; LANES]; CODEWORDS];
-                subspace += 1;
-            }
-            component = end;
-        }
-    }
-}
-
-/// Puts the symbols of `subspace` of up to 16 rows into `codes: [n][row_bytes]`. Even subspaces come before odd ones.
-#[inline(always)]
-fn write_symbols(symbols: &[u8; LANES], subspace: usize, row_bytes: usize, codes: &mut [u8]) {
-    for (code, symbol) in codes.chunks_exact_mut(row_bytes).zip(symbols) {
-        let byte = &mut code[subspace / 2];
-        *byte = if subspace.is_multiple_of(2) { *symbol } else { *byte | symbol << 4 };
-    }
-}
-
-/// See `Kernels::nearest_in_rows`.
-#[inline(always)]
-pub(super) fn nearest_in_rows(rows: &[f32], subspaces: &Subspaces<'_>, codes: &mut [u8]) {
-    let dim = subspaces.offsets.len();
-    debug_assert_eq!(rows.len() / dim, codes.len() / subspaces.row_bytes);
-    for (block, codes) in rows.chunks(dim * LANES).zip(codes.chunks_mut(subspaces.row_bytes * LANES)) {
-        encode_block(block, subspaces, codes);
     }
 }

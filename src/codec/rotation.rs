@@ -1,0 +1,145 @@
+//! The rotation before the symbols: directions as rows of small whole numbers with a scale each.
+//!
+//! Directions are orthogonal but for their rounding, so the same numbers turn a vector and turn it back; what the rounding
+//! costs, and what lies in directions that are left out, is part of the measured error.
+
+use crate::kernels::kernels;
+use nalgebra::DMatrix;
+
+/// The most dims that are rotated: a decomposition takes the cube of them.
+pub(super) const DIM_MAX: usize = 768;
+
+/// Basis vectors in steps of 1/127 of their largest component.
+const STEPS: f32 = 127.0;
+
+/// Rows summed at a time where a sum is built in f32.
+const BLOCK_ROWS: usize = 2048;
+
+/// Directions and their transpose, ready to turn rows.
+#[derive(Clone)]
+pub(super) struct Rotation {
+    /// `[directions]`: the scale of each direction.
+    pub(super) scales: Vec<f32>,
+    /// `[directions][dim]`: directions, in units of their scale.
+    pub(super) numbers: Vec<i8>,
+    /// The same, a column after the other.
+    transposed: Vec<i8>,
+}
+
+impl Rotation {
+    /// Rounds `basis: [directions][dim]`, a direction a row.
+    pub(super) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
+        let rows = basis.chunks_exact(dim);
+        let scales: Vec<f32> =
+            rows.clone().map(|row| row.iter().fold(0.0, |most: f32, value| most.max(value.abs())) / STEPS).collect();
+        let numbers = rows.zip(&scales).flat_map(|(row, scale)| {
+            row.iter().map(move |value| if *scale > 0.0 { (value / scale).round() as i8 } else { 0 })
+        });
+        let numbers = numbers.collect();
+        Rotation::of_parts(scales, numbers)
+    }
+
+    pub(super) fn of_parts(scales: Vec<f32>, numbers: Vec<i8>) -> Rotation {
+        let dim = numbers.len() / scales.len().max(1);
+        let transposed = (0..dim).flat_map(|column| numbers.iter().skip(column).step_by(dim).copied()).collect();
+        Rotation { scales, numbers, transposed }
+    }
+
+    pub(super) fn directions(&self) -> usize {
+        self.scales.len()
+    }
+
+    fn dim(&self) -> usize {
+        self.numbers.len() / self.scales.len()
+    }
+
+    /// `rows: [n][dim]`, turned: `[n][directions]`.
+    pub(super) fn turn(&self, rows: &[f32]) -> Vec<f32> {
+        let mut turned = vec![0.0; rows.len() / self.dim() * self.directions()];
+        kernels().combine_numbers(rows, &self.transposed, self.directions(), &mut turned);
+        self.scale(&mut turned);
+        turned
+    }
+
+    /// Turns `rows: [n][directions]` back into `out: [n][dim]`; `rows` are left scaled.
+    pub(super) fn turn_back(&self, rows: &mut [f32], out: &mut [f32]) {
+        self.scale(rows);
+        kernels().combine_numbers(rows, &self.numbers, self.dim(), out);
+    }
+
+    fn scale(&self, rows: &mut [f32]) {
+        for row in rows.chunks_exact_mut(self.scales.len()) {
+            row.iter_mut().zip(&self.scales).for_each(|(value, scale)| *value *= scale);
+        }
+    }
+}
+
+/// Σ left · rightᵀ over `left: [n][dim]` and `right: [n][dim]`: `[dim of left][dim of right]`.
+fn products(left: &[f32], right: &[f32], dim: usize) -> Vec<f64> {
+    let mut sums = vec![0.0f64; dim * dim];
+    let mut part = vec![0.0f32; dim];
+    for (left, right) in left.chunks(BLOCK_ROWS * dim).zip(right.chunks(BLOCK_ROWS * dim)) {
+        for (component, sums) in sums.chunks_exact_mut(dim).enumerate() {
+            let column: Vec<f32> = left.iter().skip(component).step_by(dim).copied().collect();
+            kernels().combine(&column, right, dim, &mut part);
+            sums.iter_mut().zip(&part).for_each(|(sum, part)| *sum += f64::from(*part));
+        }
+    }
+    sums
+}
+
+/// The directions in which rows vary, and by how much.
+pub(super) struct Principal {
+    /// `[dim]`: variances, the largest first.
+    pub(super) variances: Vec<f64>,
+    /// `[dim][dim]`: the directions of these.
+    directions: Vec<f32>,
+}
+
+impl Principal {
+    /// Those of `rows: [n][dim]`, of mean zero.
+    pub(super) fn of(rows: &[f32], dim: usize) -> Principal {
+        let found = DMatrix::from_row_slice(dim, dim, &products(rows, rows, dim)).symmetric_eigen();
+        let mut order: Vec<usize> = (0..dim).collect();
+        order.sort_by(|a, b| found.eigenvalues[*b].total_cmp(&found.eigenvalues[*a]));
+        let count = (rows.len() / dim) as f64;
+        let variances = order.iter().map(|place| found.eigenvalues[*place].max(0.0) / count).collect();
+        let columns =
+            order.iter().flat_map(|place| found.eigenvectors.column(*place).iter().copied().collect::<Vec<_>>());
+        Principal { variances, directions: columns.map(|component| component as f32).collect() }
+    }
+
+    /// As many directions as the runs that end at `boundaries` have dims, `[directions][dim]`, given out so that the
+    /// product of variances is about the same in each run: the next direction goes to the run with the smallest product
+    /// that has room (Ge, He, Ke, Sun: Optimized Product Quantization, PAMI 2014, §4.2).
+    pub(super) fn basis(&self, boundaries: &[usize]) -> Vec<f32> {
+        let (dim, count) = (self.variances.len(), boundaries[boundaries.len() - 1]);
+        let mut filled = vec![(0.0f64, 0usize); boundaries.len() - 1];
+        let mut basis = vec![0.0; count * dim];
+        // Directions of no variance count as the smallest there is: their logarithm must not drown the others.
+        let least = self.variances[0] * 1e-9 + f64::MIN_POSITIVE;
+        for (variance, direction) in self.variances.iter().zip(self.directions.chunks_exact(dim)).take(count) {
+            let has_room = |run: &usize| filled[*run].1 < boundaries[run + 1] - boundaries[*run];
+            let smallest = (0..filled.len()).filter(has_room).min_by(|a, b| filled[*a].0.total_cmp(&filled[*b].0));
+            let Some(run) = smallest else { break };
+            let row = boundaries[run] + filled[run].1;
+            basis[row * dim..(row + 1) * dim].copy_from_slice(direction);
+            filled[run].0 += variance.max(least).ln();
+            filled[run].1 += 1;
+        }
+        basis
+    }
+
+    /// The least mean squared error of a code of `bits` that leaves out all but the first `count` directions, for a normal
+    /// distribution (reverse water-filling: Cover, Thomas, Elements of Information Theory, §10.3.3).
+    pub(super) fn error_bound(&self, count: usize, bits: f64) -> f64 {
+        let (kept, left) = self.variances.split_at(count);
+        let bits_at = |level: f64| kept.iter().map(|variance| (variance / level).max(1.0).log2() / 2.0).sum::<f64>();
+        let (mut low, mut high) = (f64::MIN_POSITIVE, self.variances[0].max(f64::MIN_POSITIVE));
+        for _ in 0..64 {
+            let level = (low * high).sqrt().max(f64::MIN_POSITIVE);
+            if bits_at(level) > bits { low = level } else { high = level }
+        }
+        kept.iter().map(|variance| variance.min(high)).sum::<f64>() + left.iter().sum::<f64>()
+    }
+}

@@ -1,0 +1,216 @@
+//! Scalar codes: each dim is a whole number by itself.
+//!
+//! ```text
+//! grids      dim d has bits[d], 0 to 16: value = low[d] + step[d] · number
+//! halves     each dim is a half (`half`)
+//! code       the numbers, lowest bit first, dim after dim, without gaps; the bits that are left are zero
+//! ```
+//!
+//! The stored form, all little-endian:
+//!
+//! ```text
+//! u32 kind (3: scalar codes)   u32 dim   u32 symbols (0)   u32 side bytes: those of a code   u32 form (0 grids, 1 halves)
+//! if grids:   [dim] u8 bits, [dim] f32 low, [dim] f32 step
+//! ```
+
+use super::reader::Reader;
+use super::{DIM_MAX, SCALAR, half};
+
+const HEADER_BYTES: usize = 20;
+
+/// The most bits of a dim.
+pub(super) const BITS_MAX: u8 = 16;
+
+/// Added to a float from 0 to 2^22 it leaves the nearest whole number in the low bits, ties to even.
+const ROUNDS: f32 = 8_388_608.0;
+
+/// The values of one dim: from `low` in equal steps, as many as `bits` tell apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Grid {
+    pub(super) bits: u8,
+    pub(super) low: f32,
+    pub(super) step: f32,
+}
+
+impl Grid {
+    /// The largest number of `bits`.
+    pub(super) fn most(bits: u8) -> f32 {
+        ((1u32 << bits) - 1) as f32
+    }
+
+    /// True if every number stands for a finite value.
+    pub(super) fn is_sound(&self) -> bool {
+        let reach = self.step * Grid::most(self.bits.min(BITS_MAX));
+        self.bits <= BITS_MAX && self.step >= 0.0 && reach.is_finite() && (self.low + reach).is_finite()
+    }
+
+    /// The number whose value is nearest to `value`.
+    #[inline]
+    pub(super) fn number(&self, value: f32) -> u32 {
+        // A step of zero makes 0 / 0, which `max` turns into 0.
+        let place = ((value - self.low) / self.step).max(0.0).min(Grid::most(self.bits));
+        (place + ROUNDS).to_bits() & 0xffff
+    }
+
+    #[inline]
+    pub(super) fn value(&self, number: f32) -> f32 {
+        self.low + self.step * number
+    }
+}
+
+/// What the numbers of a code stand for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Form {
+    /// `[dim]`.
+    Grids(Vec<Grid>),
+    /// So many dims.
+    Halves(usize),
+}
+
+/// Everything needed to encode and decode scalar codes.
+#[derive(Clone, Debug)]
+pub(super) struct Scalar {
+    form: Form,
+    row_bytes: usize,
+    /// True if every number is a byte.
+    is_bytes: bool,
+}
+
+impl Scalar {
+    fn new(form: Form) -> Scalar {
+        let bits: u64 = match &form {
+            Form::Grids(grids) => grids.iter().map(|grid| u64::from(grid.bits)).sum(),
+            Form::Halves(dim) => *dim as u64 * 16,
+        };
+        let is_bytes = matches!(&form, Form::Grids(grids) if grids.iter().all(|grid| grid.bits == 8));
+        // A code has a byte even where no dim varies: rows of no bytes could not be told apart in a file.
+        Scalar { form, row_bytes: bits.div_ceil(8).max(1) as usize, is_bytes }
+    }
+
+    pub(super) fn dim(&self) -> usize {
+        match &self.form {
+            Form::Grids(grids) => grids.len(),
+            Form::Halves(dim) => *dim,
+        }
+    }
+
+    pub(super) fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`.
+    pub(super) fn encode(&self, rows: &[f32], codes: &mut [u8]) {
+        let rows = rows.chunks_exact(self.dim()).zip(codes.chunks_exact_mut(self.row_bytes));
+        match &self.form {
+            Form::Grids(grids) if self.is_bytes => rows.for_each(|(row, code)| {
+                code.iter_mut().zip(row).zip(grids).for_each(|((byte, x), grid)| *byte = grid.number(*x) as u8);
+            }),
+            Form::Grids(grids) => rows.for_each(|(row, code)| pack(grids, row, code)),
+            Form::Halves(_) => rows.for_each(|(row, code)| {
+                let halves = code.as_chunks_mut::<2>().0;
+                halves.iter_mut().zip(row).for_each(|(half, x)| *half = half::from_float(*x).to_le_bytes());
+            }),
+        }
+    }
+
+    /// Decodes `code: [row_bytes]` into `out: [dim]`.
+    pub(super) fn decode(&self, code: &[u8], out: &mut [f32]) {
+        match &self.form {
+            Form::Grids(grids) if self.is_bytes => {
+                out.iter_mut().zip(code).zip(grids).for_each(|((x, byte), grid)| *x = grid.value(f32::from(*byte)));
+            }
+            Form::Grids(grids) => unpack(grids, code, out),
+            Form::Halves(_) => {
+                let halves = code.as_chunks::<2>().0;
+                out.iter_mut().zip(halves).for_each(|(x, half)| *x = half::to_float(u16::from_le_bytes(*half)));
+            }
+        }
+    }
+
+    /// The most bytes a book of this dim takes.
+    pub(super) fn stored_bytes(dim: usize) -> usize {
+        HEADER_BYTES + dim * 9
+    }
+
+    /// The book of `form`, as it is stored.
+    pub(super) fn to_bytes(form: Form) -> Vec<u8> {
+        let scalar = Scalar::new(form);
+        let is_halves = u32::from(matches!(scalar.form, Form::Halves(_)));
+        let header = [SCALAR, scalar.dim() as u32, 0, scalar.row_bytes as u32, is_halves];
+        let mut bytes: Vec<u8> = header.iter().flat_map(|number| number.to_le_bytes()).collect();
+        if let Form::Grids(grids) = &scalar.form {
+            bytes.extend(grids.iter().map(|grid| grid.bits));
+            bytes.extend(grids.iter().flat_map(|grid| grid.low.to_le_bytes()));
+            bytes.extend(grids.iter().flat_map(|grid| grid.step.to_le_bytes()));
+        }
+        bytes
+    }
+
+    /// The book in `bytes`, which are not trusted.
+    pub(super) fn take(bytes: &[u8]) -> std::result::Result<Scalar, String> {
+        let mut reader = Reader::new(bytes);
+        let header: [usize; 4] = [reader.number()?, reader.number()?, reader.number()?, reader.number()?];
+        let ([kind, dim, symbols, side_bytes], form) = (header, reader.number()?);
+        if (kind, symbols) != (SCALAR as usize, 0) || !(1..=DIM_MAX).contains(&dim) || form > 1 {
+            return Err(format!(
+                "kind {kind}, dim {dim}, {symbols} symbols, form {form}, expected {SCALAR}, 1..={DIM_MAX}, 0, 0..=1"
+            ));
+        }
+        let scalar =
+            Scalar::new(if form == 1 { Form::Halves(dim) } else { Form::Grids(take_grids(dim, &mut reader)?) });
+        if scalar.row_bytes != side_bytes || !reader.bytes.is_empty() {
+            let (found, left) = (scalar.row_bytes, reader.bytes.len());
+            return Err(format!("codes of {side_bytes} bytes, expected {found}; {left} bytes left, expected 0"));
+        }
+        Ok(scalar)
+    }
+}
+
+fn take_grids(dim: usize, reader: &mut Reader<'_>) -> std::result::Result<Vec<Grid>, String> {
+    let (bits, lows, steps) = (reader.bytes(dim)?, reader.floats(dim)?, reader.floats(dim)?);
+    let grids = bits.iter().zip(lows).zip(steps).map(|((bits, low), step)| Grid { bits: *bits, low, step });
+    let grids: Vec<Grid> = grids.collect();
+    match grids.iter().position(|grid| !grid.is_sound()) {
+        None => Ok(grids),
+        Some(dim) => Err(format!("{:?} of dim {dim}, expected {BITS_MAX} bits at most, finite values", grids[dim])),
+    }
+}
+
+/// The numbers of `row: [dim]` as bits of `code`, all of which is written.
+fn pack(grids: &[Grid], row: &[f32], code: &mut [u8]) {
+    let (mut held, mut count) = (0u64, 0u32);
+    let mut slots = code.iter_mut();
+    for (value, grid) in row.iter().zip(grids) {
+        // A dim without bits has the number 0.
+        held |= u64::from(grid.number(*value)) << count;
+        count += u32::from(grid.bits);
+        while count >= 8 {
+            slots.by_ref().take(1).for_each(|byte| *byte = held as u8);
+            held >>= 8;
+            count -= 8;
+        }
+    }
+    for byte in slots {
+        *byte = held as u8;
+        held >>= 8;
+    }
+}
+
+/// The values of the numbers in `code`, into `out: [dim]`.
+fn unpack(grids: &[Grid], code: &[u8], out: &mut [f32]) {
+    let (whole, rest) = code.as_chunks::<4>();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut words = whole.iter().chain(std::iter::once(&last)).map(|word| u32::from_le_bytes(*word));
+    let (mut held, mut count) = (0u64, 0u32);
+    for (value, grid) in out.iter_mut().zip(grids) {
+        if count < u32::from(BITS_MAX) {
+            held |= u64::from(words.next().unwrap_or(0)) << count;
+            count += u32::BITS;
+        }
+        let number = held as u32 & ((1 << grid.bits) - 1);
+        *value = grid.value(number as f32);
+        held >>= grid.bits;
+        count -= u32::from(grid.bits);
+    }
+}

@@ -1,0 +1,235 @@
+//! The side byte of a code: one number of its vector that a scan of symbols needs and that makes up for some of their error.
+//!
+//! ```text
+//! L2              n = (1 − mix) ‖x̂ − means‖² + mix ‖x − means‖²   distance = n − 2 ⟨q − means, x̂ − means⟩ + ‖q − means‖²
+//! inner product   f = ‖x‖ ÷ ‖x̂‖                                   distance = −f ⟨q, x̂⟩
+//! cosine          f = 1 ÷ ‖x̂‖                                     distance = 1 − f ⟨q, x̂⟩ ÷ ‖q‖
+//! ```
+//! What is near a query lies in the direction of it more than its code does, which shrinks what it rounds: so ‖x‖ belongs to
+//! ⟨q, x⟩ rather than ‖x̂‖ (Gao, Long: RaBitQ, SIGMOD 2024, §3.2, for unit vectors). How much of that pays for L2 depends on
+//! the data and is chosen by recall.
+
+use crate::kernels::{Metric, kernels};
+use crate::search::TopK;
+
+/// Rows that ask when the mix is chosen, and how many answers count.
+const QUERIES: usize = 256;
+const NEIGHBOURS: usize = 10;
+
+/// Mixes tried.
+const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
+
+/// Bytes with a number: 0 and 255 say that it is too small or too large for the others.
+const NUMBERS: std::ops::RangeInclusive<u8> = 1..=254;
+
+/// One row in so many may be beyond the numbers at either end.
+const BEYOND: usize = 1000;
+/// Numbers go so far beyond those of the sample.
+const MARGIN: f64 = 1.25;
+
+/// What the side bytes of a codebook mean.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Side {
+    pub(super) metric: Metric,
+    pub(super) mix: f32,
+    /// The number of byte 1.
+    pub(super) least: f32,
+    /// A number is so many times the one before.
+    pub(super) ratio: f32,
+    /// `[256]`: numbers of the bytes.
+    numbers: Vec<f32>,
+}
+
+/// What a side byte makes of the distance to the decoded vector: `distance * factor + offset`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Correction {
+    /// Of the distance.
+    pub factor: f32,
+    /// Behind it.
+    pub offset: f32,
+}
+
+impl Correction {
+    /// The distance is as it is.
+    pub const NONE: Correction = Correction { factor: 1.0, offset: 0.0 };
+}
+
+impl Side {
+    /// Side bytes with these numbers, if they can be.
+    pub(super) fn of_parts(metric: Metric, mix: f32, least: f32, ratio: f32) -> Option<Side> {
+        let is_sound = (0.0..=1.0).contains(&mix) && least.is_normal() && least > 0.0 && (1.0..=2.0).contains(&ratio);
+        let mut number = f64::from(least) / f64::from(ratio);
+        let next = |_| {
+            let now = number.min(f64::from(f32::MAX)) as f32;
+            number *= f64::from(ratio);
+            now
+        };
+        is_sound.then(|| Side { metric, mix, least, ratio, numbers: (0..256).map(next).collect() })
+    }
+
+    /// Learns the numbers from `rows: [n][dim]` and what they decode to, and the mix from how well rows find their
+    /// neighbours among the others.
+    pub(super) fn train(metric: Metric, means: &[f32], rows: &[f32], decoded: &[f32]) -> Side {
+        let of_mix = |mix: f32| Side::of_rows(metric, mix, means, rows, decoded);
+        if metric != Metric::L2 {
+            return of_mix(0.0);
+        }
+        let trial = Trial::new(rows, decoded, means.len());
+        let found = MIXES.map(|mix| trial.recalled(&of_mix(mix), means));
+        let best = (1..MIXES.len()).fold(0, |best, next| if found[next] > found[best] { next } else { best });
+        of_mix(MIXES[best])
+    }
+
+    fn of_rows(metric: Metric, mix: f32, means: &[f32], rows: &[f32], decoded: &[f32]) -> Side {
+        let side = Side { metric, mix, least: 1.0, ratio: 1.0, numbers: Vec::new() };
+        let pairs = rows.chunks_exact(means.len()).zip(decoded.chunks_exact(means.len()));
+        let mut numbers: Vec<f32> = pairs.map(|(row, decoded)| side.number_of(row, decoded, means)).collect();
+        numbers.retain(|number| number.is_normal() && *number > 0.0);
+        numbers.sort_unstable_by(f32::total_cmp);
+        let beyond = numbers.len() / BEYOND;
+        let (low, high) = match (numbers.get(beyond), numbers.iter().rev().nth(beyond)) {
+            (Some(low), Some(high)) => (f64::from(*low) / MARGIN, f64::from(*high) * MARGIN),
+            _ => (1.0, 2.0),
+        };
+        // The 256th root, by square roots: they are the same on every machine.
+        let ratio = (0..8).fold(high / low, |ratio, _| ratio.sqrt());
+        let least = (low as f32).max(f32::MIN_POSITIVE);
+        Side::of_parts(metric, mix, least, (ratio as f32).clamp(1.0, 2.0)).unwrap_or(side)
+    }
+
+    /// The side byte of `row: [dim]` that decodes to `decoded: [dim]`.
+    pub(super) fn byte_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> u8 {
+        let number = self.number_of(row, decoded, means);
+        let above = self.numbers.partition_point(|step| *step < number);
+        if above == 0 {
+            return 0;
+        }
+        let Some(high) = self.numbers.get(above) else { return u8::MAX };
+        let low = self.numbers[above - 1];
+        (if number - low < high - number { above - 1 } else { above }) as u8
+    }
+
+    fn number_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> f32 {
+        let norm_sq = |row: &[f32]| kernels().dot(row, row);
+        match self.metric {
+            Metric::L2 => (1.0 - self.mix) * kernels().l2sq(decoded, means) + self.mix * kernels().l2sq(row, means),
+            Metric::InnerProduct => (norm_sq(row) / norm_sq(decoded)).sqrt(),
+            Metric::Cosine => norm_sq(decoded).sqrt().recip(),
+        }
+    }
+
+    /// False if `byte` cannot be that of a row within `bound` of `decoded: [dim]`.
+    pub(super) fn agrees(&self, byte: u8, decoded: &[f32], means: &[f32], bound: f32) -> bool {
+        if !NUMBERS.contains(&byte) {
+            return true;
+        }
+        let dot = |row: &[f32]| f64::from(kernels().dot(row, row));
+        let bound = f64::from(bound);
+        let norm = match self.metric {
+            Metric::L2 => f64::from(kernels().l2sq(decoded, means)).sqrt(),
+            _ => dot(decoded).sqrt(),
+        };
+        // The row's own norm is within `bound` of that of what it decodes to; see `number_of` for what is made of both.
+        let (low, high) = ((norm - bound).max(0.0), norm + bound);
+        let mix = f64::from(self.mix);
+        let of_norm = |own: f64| match self.metric {
+            Metric::L2 => (1.0 - mix) * norm * norm + mix * own * own,
+            Metric::InnerProduct => own / norm,
+            Metric::Cosine => norm.recip(),
+        };
+        // A number is rounded to one of its neighbours, and all of this to f32 on the way.
+        let (number, slack) = (f64::from(self.numbers[usize::from(byte)]), f64::from(self.ratio) * 1.001);
+        let within = of_norm(low) / slack <= number && number <= of_norm(high) * slack;
+        within || !of_norm(high).is_finite()
+    }
+
+    /// What `byte` says of the distance to `decoded: [dim]`.
+    pub(super) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
+        if !NUMBERS.contains(&byte) {
+            return Correction::NONE;
+        }
+        let number = self.numbers[usize::from(byte)];
+        match self.metric {
+            Metric::L2 => {
+                let offset = number - kernels().l2sq(decoded, means);
+                if offset.is_finite() { Correction { factor: 1.0, offset } } else { Correction::NONE }
+            }
+            Metric::InnerProduct => Correction { factor: number, offset: 0.0 },
+            // The distance to what is decoded is the same already.
+            Metric::Cosine => Correction::NONE,
+        }
+    }
+}
+
+/// Rows that look for their neighbours among all.
+struct Trial<'a> {
+    dim: usize,
+    rows: &'a [f32],
+    decoded: &'a [f32],
+    /// For each query its row and the rows nearest to it, itself aside.
+    queries: Vec<(usize, Vec<u64>)>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(rows: &'a [f32], decoded: &'a [f32], dim: usize) -> Trial<'a> {
+        let count = rows.len() / dim;
+        let queries = count.min(QUERIES);
+        let mut trial = Trial { dim, rows, decoded, queries: Vec::new() };
+        trial.queries = (0..queries)
+            .map(|query| query * count / queries)
+            .map(|query| (query, trial.nearest(query, rows, |_| 0.0)))
+            .collect();
+        trial
+    }
+
+    /// The rows of `among` nearest to row `query`, with something added to the distance of each.
+    fn nearest(&self, query: usize, among: &[f32], added: impl Fn(usize) -> f32) -> Vec<u64> {
+        let mut top = TopK::new(NEIGHBOURS);
+        let asking = &self.rows[query * self.dim..][..self.dim];
+        for (number, row) in among.chunks_exact(self.dim).enumerate().filter(|(number, _)| *number != query) {
+            top.offer(kernels().l2sq(asking, row) + added(number), number as u64);
+        }
+        top.into_sorted().into_iter().map(|neighbour| neighbour.id).collect()
+    }
+
+    /// How many of the true neighbours are found with corrections by `side`.
+    fn recalled(&self, side: &Side, means: &[f32]) -> usize {
+        let pairs = self.rows.chunks_exact(self.dim).zip(self.decoded.chunks_exact(self.dim));
+        let offsets: Vec<f32> = pairs
+            .map(|(row, decoded)| side.correction(side.byte_of(row, decoded, means), decoded, means).offset)
+            .collect();
+        let found = |(query, expected): &(usize, Vec<u64>)| {
+            let nearest = self.nearest(*query, self.decoded, |row| offsets[row]);
+            expected.iter().filter(|row| nearest.contains(row)).count()
+        };
+        self.queries.iter().map(found).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Correction, Side};
+    use crate::kernels::Metric;
+
+    #[test]
+    fn a_byte_is_near_its_number_or_says_that_there_is_none() {
+        let Some(side) = Side::of_parts(Metric::L2, 0.0, 0.5, 1.02) else { panic!("refused") };
+        for number in [0.6f32, 1.0, 7.3, 60.0] {
+            let byte = side.byte_of(&[0.0], &[number.sqrt()], &[0.0]);
+            let stored = side.numbers[usize::from(byte)];
+            assert!((stored / number - 1.0).abs() < 0.0101, "{number} {stored}");
+        }
+        assert_eq!(side.byte_of(&[0.0], &[0.0], &[0.0]), 0);
+        assert_eq!(side.byte_of(&[0.0], &[1e9], &[0.0]), 255);
+        // Giants have no norm in f32, and their side byte says nothing.
+        let giant = side.byte_of(&[f32::MAX], &[f32::MAX], &[0.0]);
+        assert_eq!(side.correction(giant, &[f32::MAX], &[0.0]), Correction::NONE);
+    }
+
+    #[test]
+    fn hostile_numbers_are_refused() {
+        for (mix, least, ratio) in [(f32::NAN, 1.0, 1.1), (0.5, 0.0, 1.1), (0.5, 1.0, 0.9), (0.5, f32::INFINITY, 1.1)] {
+            assert_eq!(Side::of_parts(Metric::L2, mix, least, ratio), None);
+        }
+    }
+}

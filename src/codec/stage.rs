@@ -1,0 +1,259 @@
+//! One stage of a code: symbols whose codewords overlap, and the search that chooses them together.
+//!
+//! The dims are cut into runs, one for each symbol. A symbol's codewords reach over its own run and those of the
+//! `window - 1` symbols behind it, so each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
+
+use super::{CODEWORDS, DIM_MAX};
+use crate::kernels::{Chain, Codewords, LISTS_MAX, Lanes, Paths, RING_MAX, Trellis, Window, kernels};
+
+/// The most dims a window of more than its own run may span.
+const SPAN_MAX: usize = RING_MAX * CODEWORDS;
+
+/// Windows of so many runs are a chain, for which the search is exact and needs no ring.
+pub(super) const CHAIN_WINDOW: usize = 2;
+
+/// How the dims and symbols of a stage belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// `[symbols + 1]`: the own dims of symbol j are `boundaries[j] .. boundaries[j + 1]`.
+    pub(super) boundaries: Vec<usize>,
+    /// `[symbols]`: all dims a symbol adds to.
+    pub(super) windows: Vec<Window>,
+    /// Own runs a window spans at most.
+    pub(super) window: usize,
+}
+
+impl Layout {
+    /// Runs that end at `boundaries`, and windows of `window` of them.
+    pub(super) fn new(boundaries: Vec<usize>, window: usize) -> Layout {
+        let (mut place, symbols) = (0, boundaries.len() - 1);
+        let window_of = |symbol: usize| {
+            let (first, end) = (boundaries[symbol], boundaries[(symbol + window).min(symbols)]);
+            let window = Window { first, width: end - first, place };
+            place += CODEWORDS * window.width;
+            window
+        };
+        let windows = (0..symbols).map(window_of).collect();
+        Layout { boundaries, windows, window }
+    }
+
+    /// The same with the widest windows, of at most `wanted` runs, that the search can carry.
+    pub(super) fn within(boundaries: Vec<usize>, wanted: usize) -> Layout {
+        let mut layout = Layout::new(boundaries, wanted.clamp(1, DIM_MAX));
+        layout.window = layout.window.min(layout.symbols());
+        while !layout.is_carried() {
+            layout = Layout::new(layout.boundaries, layout.window / 2);
+        }
+        // A little narrower, where half the ring will do then.
+        let snug = (layout.window * 7 / 8).max(1);
+        let narrower = Layout::new(layout.boundaries.clone(), snug);
+        if narrower.ring() < layout.ring() { narrower } else { layout }
+    }
+
+    /// Sixteens of dims that a path carries: the widest window, made a power of two.
+    fn ring(&self) -> usize {
+        let widest = self.windows.iter().map(|window| window.width).max().unwrap_or(0);
+        if self.window > CHAIN_WINDOW { widest.div_ceil(CODEWORDS).next_power_of_two() } else { 1 }
+    }
+
+    /// True if the search can carry windows as wide.
+    pub(super) fn is_carried(&self) -> bool {
+        self.window <= CHAIN_WINDOW || self.windows.iter().all(|window| window.width <= SPAN_MAX)
+    }
+
+    /// The 16 codewords of the symbol with `window`.
+    fn codewords<'a>(&self, values: &'a [f32], window: &Window) -> std::slice::ChunksExact<'a, f32> {
+        values[window.place..window.place + CODEWORDS * window.width].chunks_exact(window.width)
+    }
+
+    pub(super) fn symbols(&self) -> usize {
+        self.windows.len()
+    }
+
+    pub(super) fn dim(&self) -> usize {
+        self.boundaries[self.symbols()]
+    }
+
+    /// Components of all codewords.
+    pub(super) fn components(&self) -> usize {
+        self.windows.iter().map(|window| CODEWORDS * window.width).sum()
+    }
+
+    /// The dims of `symbol`'s own run.
+    pub(super) fn own(&self, symbol: usize) -> std::ops::Range<usize> {
+        self.boundaries[symbol]..self.boundaries[symbol + 1]
+    }
+}
+
+/// How thoroughly symbols are searched; encoding a row with another effort gives another code of the same meaning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Effort {
+    /// Paths kept for each codeword: 1, 2, 4 or 8.
+    pub(super) lists: usize,
+    /// A path that costs so much more than the best is given up.
+    pub(super) slack: f32,
+}
+
+impl Effort {
+    pub(super) fn is_sound(&self) -> bool {
+        matches!(self.lists, 1 | 2 | 3 | 4 | LISTS_MAX) && self.slack >= 0.0 && self.slack.is_finite()
+    }
+}
+
+/// A stage that can encode and decode.
+#[derive(Clone)]
+pub(super) struct Stage {
+    pub(super) layout: Layout,
+    /// `[16][width]` for each symbol.
+    pub(super) values: Vec<f32>,
+    pub(super) effort: Effort,
+    arranged: Arranged,
+}
+
+/// Codewords as a search reads them; fields as those of [`Chain`] and [`Trellis`].
+#[derive(Clone)]
+enum Arranged {
+    /// Windows of one or two runs.
+    Chain { heads: Vec<Lanes>, tails: Vec<Lanes>, crosses: Vec<Lanes> },
+    /// Wider ones.
+    Trellis { heads: Vec<Lanes>, tails: Vec<Lanes>, keeps: Vec<Lanes>, ring: usize },
+}
+
+impl Arranged {
+    fn new(layout: &Layout, values: &[f32]) -> Arranged {
+        if layout.window <= CHAIN_WINDOW { Arranged::chain(layout, values) } else { Arranged::trellis(layout, values) }
+    }
+
+    fn chain(layout: &Layout, values: &[f32]) -> Arranged {
+        let mut heads = vec![Lanes::of(0.0); layout.dim()];
+        let mut tails = heads.clone();
+        for (symbol, window) in layout.windows.iter().enumerate() {
+            let own = layout.own(symbol);
+            for (codeword, components) in layout.codewords(values, window).enumerate() {
+                for (dim, component) in (window.first..).zip(components) {
+                    let part = if own.contains(&dim) { &mut heads } else { &mut tails };
+                    part[dim].0[codeword] = *component;
+                }
+            }
+        }
+        let mut crosses = vec![Lanes::of(0.0); layout.symbols() * CODEWORDS];
+        for (symbol, crosses) in crosses.chunks_exact_mut(CODEWORDS).enumerate() {
+            for dim in layout.own(symbol) {
+                for (before, cross) in crosses.iter_mut().enumerate() {
+                    let tail = 2.0 * tails[dim].0[before];
+                    cross.0.iter_mut().zip(&heads[dim].0).for_each(|(cross, head)| *cross += tail * head);
+                }
+            }
+        }
+        Arranged::Chain { heads, tails, crosses }
+    }
+
+    fn trellis(layout: &Layout, values: &[f32]) -> Arranged {
+        let (symbols, ring) = (layout.symbols(), layout.ring());
+        let lanes = ring * CODEWORDS;
+        let mut heads = vec![Lanes::of(0.0); layout.dim()];
+        let mut tails = vec![Lanes::of(0.0); symbols * CODEWORDS * ring];
+        let mut keeps = vec![Lanes::of(1.0); symbols * ring];
+        for (symbol, window) in layout.windows.iter().enumerate() {
+            let own = layout.own(symbol);
+            for (codeword, components) in layout.codewords(values, window).enumerate() {
+                let tail = &mut tails[(symbol * CODEWORDS + codeword) * ring..][..ring];
+                for (dim, component) in (window.first..).zip(components) {
+                    if own.contains(&dim) {
+                        heads[dim].0[codeword] = *component;
+                    } else {
+                        tail[dim % lanes / CODEWORDS].0[dim % CODEWORDS] = *component;
+                    }
+                }
+            }
+            let keeps = &mut keeps[symbol * ring..][..ring];
+            own.for_each(|dim| keeps[dim % lanes / CODEWORDS].0[dim % CODEWORDS] = 0.0);
+        }
+        Arranged::Trellis { heads, tails, keeps, ring }
+    }
+}
+
+impl Stage {
+    /// A stage with these codewords, `values: [components]`.
+    pub(super) fn new(layout: Layout, values: Vec<f32>, effort: Effort) -> Stage {
+        let arranged = Arranged::new(&layout, &values);
+        Stage { layout, values, effort, arranged }
+    }
+
+    /// Replaces the codewords.
+    pub(super) fn set_values(&mut self, values: Vec<f32>) {
+        self.arranged = Arranged::new(&self.layout, &values);
+        self.values = values;
+    }
+
+    pub(super) fn symbols(&self) -> usize {
+        self.layout.symbols()
+    }
+
+    /// The best symbols found for `row: [dim]`.
+    pub(super) fn search(&self, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
+        let boundaries = &self.layout.boundaries;
+        match &self.arranged {
+            Arranged::Chain { heads, tails, crosses } => {
+                kernels().best_chain(&Chain { boundaries, heads, tails, crosses }, row, paths, symbols);
+            }
+            Arranged::Trellis { heads, tails, keeps, ring } => {
+                let Effort { lists, slack } = self.effort;
+                let trellis = Trellis { boundaries, heads, tails, keeps, ring: *ring, lists, slack };
+                kernels().best_symbols(&trellis, row, paths, symbols);
+            }
+        }
+    }
+
+    /// Adds what `symbols: [n][symbols]` stand for to `rows: [n][dim]`.
+    pub(super) fn add(&self, symbols: &[u8], rows: &mut [f32]) {
+        let codewords = Codewords { windows: &self.layout.windows, values: &self.values };
+        kernels().add_codewords(&codewords, symbols, rows);
+    }
+
+    /// Symbols of `rows: [n][dim]`, as `[n][symbols]`.
+    pub(super) fn search_all(&self, rows: &[f32]) -> Vec<u8> {
+        let (dim, symbols) = (self.layout.dim(), self.symbols());
+        let mut found = vec![0; rows.len() / dim * symbols];
+        let mut paths = Paths::default();
+        for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
+            self.search(row, &mut paths, found);
+        }
+        found
+    }
+
+    /// Takes what `symbols: [n][symbols]` stand for from `rows: [n][dim]`.
+    pub(super) fn subtract(&self, symbols: &[u8], rows: &mut [f32]) {
+        let mut images = vec![0.0; rows.len()];
+        self.add(symbols, &mut images);
+        rows.iter_mut().zip(&images).for_each(|(value, part)| *value -= part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Effort, Layout, Stage};
+    use crate::codec::random::Random;
+    use crate::kernels::Paths;
+
+    #[test]
+    fn with_windows_of_two_the_search_is_exact() {
+        let mut random = Random::new(1, 2);
+        let layout = Layout::new(vec![0, 2, 4, 7], 2);
+        let values = (0..layout.components()).map(|_| random.normal()).collect();
+        let stage = Stage::new(layout, values, Effort { lists: 1, slack: 1e9 });
+        let error = |symbols: &[u8], row: &[f32]| {
+            let mut image = vec![0.0; 7];
+            stage.add(symbols, &mut image);
+            image.iter().zip(row).map(|(a, b)| (a - b) * (a - b)).sum::<f32>()
+        };
+        for _ in 0..200 {
+            let row: Vec<f32> = (0..7).map(|_| 2.0 * random.normal()).collect();
+            let mut found = [0; 3];
+            stage.search(&row, &mut Paths::default(), &mut found);
+            let all = (0..4096u32).map(|code| [code & 15, code >> 4 & 15, code >> 8].map(|symbol| symbol as u8));
+            let best = all.map(|symbols| error(&symbols, &row)).fold(f32::MAX, f32::min);
+            assert!(error(&found, &row) <= best * 1.001, "{found:?}: {} {best}", error(&found, &row));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The choice between the dims as they are and the directions in which they vary most, by a short training of both.
+
+use super::Shape;
+use super::random::Random;
+use super::rotation::{Principal, Rotation};
+use super::stage::Layout;
+use super::train::{Progress, Sample, Step, distinct, even_runs, grown, turned};
+use crate::error::Result;
+
+/// A start is judged after these, on few rows: what wide windows make of it is another thing than what narrow ones do.
+const STEPS: [Step; 4] = [
+    Step { window: 1, lists: 1, rounds: 3 },
+    Step { window: 2, lists: 1, rounds: 4 },
+    Step { window: 4, lists: 1, rounds: 4 },
+    Step { window: 8, lists: 1, rounds: 6 },
+];
+const ROWS: usize = 8192;
+/// One in so many rows judges and is not trained on.
+const HELD_OUT: usize = 8;
+
+/// Directions are counted in so many parts of the dims.
+const PARTS: usize = 8;
+
+/// Turning takes time whenever a vector is read: it must gain so much.
+const WORTH_TURNING: f64 = 0.95;
+
+/// See [`super::better_shape`].
+pub(super) fn better_shape(
+    rows: &[f32],
+    plain: &Shape,
+    of_directions: &dyn Fn(usize) -> Option<Shape>,
+    seed: u64,
+    callback: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Shape> {
+    let sample = Sample::new(&distinct(rows, plain.dim), plain.dim);
+    if !sample.can_be_turned() {
+        return Ok(*plain);
+    }
+    let principal = Principal::of(&sample.rows, plain.dim);
+    let bound = |shape: &Shape| principal.error_bound(shape.directions, 8.0 * shape.row_bytes as f64);
+    let counts = (1..=PARTS).map(|part| part * plain.dim / PARTS).filter(|count| *count > 0);
+    let shapes = counts.filter_map(of_directions).filter(|shape| !shape.is_scalar());
+    let Some(other) = shapes.min_by(|a, b| bound(a).total_cmp(&bound(b))) else { return Ok(*plain) };
+    let steps: usize = STEPS.iter().map(|step| step.rounds).sum();
+    let mut progress = Progress { done: 0, total: 2 * steps as u64, callback };
+    let error = tried(&sample, plain, None, seed, &mut progress)?;
+    let basis = principal.basis(&even_runs(other.stage_symbols()[0], other.directions));
+    let rotation = Rotation::of_basis(&basis, plain.dim);
+    let turned = tried(&sample, &other, Some(&rotation), seed, &mut progress)?;
+    Ok(if turned < error * WORTH_TURNING { other } else { *plain })
+}
+
+/// The error of held-out rows after a short training on few.
+fn tried(
+    sample: &Sample,
+    shape: &Shape,
+    rotation: Option<&Rotation>,
+    seed: u64,
+    progress: &mut Progress,
+) -> Result<f64> {
+    let dim = shape.dim;
+    let count = sample.count().min(ROWS);
+    let row = |number: usize| &sample.rows[number * sample.count() / count * dim..][..dim];
+    let (mut held, mut trained) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        if number % HELD_OUT == 0 { &mut held } else { &mut trained }.extend_from_slice(row(number));
+    }
+    let runs = sample.runs(shape.stage_symbols()[0], rotation);
+    let widest = sample.widest(shape.window_of(0), runs.clone());
+    let plan: Vec<Step> = STEPS.into_iter().filter(|step| step.window <= widest).collect();
+    let stage = grown(Layout::new(runs, 1), &turned(&trained, rotation), &plan, &mut Random::new(seed, 1), progress)?;
+    let symbols = stage.search_all(&turned(&held, rotation));
+    let mut images = vec![0.0; held.len() / dim * stage.layout.dim()];
+    stage.add(&symbols, &mut images);
+    if let Some(rotation) = rotation {
+        let mut back = vec![0.0; held.len()];
+        rotation.turn_back(&mut images, &mut back);
+        images = back;
+    }
+    Ok(held.iter().zip(&images).map(|(x, image)| f64::from(x - image).powi(2)).sum())
+}
