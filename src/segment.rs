@@ -4,7 +4,8 @@
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BLOCK_BYTES, Extent, FileHeader, Footer, HEADER_BYTES, Kind, Measured, SegmentEntry, to_usize, u64_at,
+    BLOCK_BYTES, Extent, FileHeader, Footer, HEADER_BYTES, Kind, Measured, SegmentEntry, bound_above, bound_of,
+    to_usize, u64_at,
 };
 use crate::ids::{self, SealedIds};
 use crate::os::{Access, Dir};
@@ -13,6 +14,9 @@ use std::sync::OnceLock;
 
 /// Rows of one block of codes.
 pub const BLOCK_ROWS: usize = 32;
+
+/// Bytes of the error bound of a block.
+const BOUND_BYTES: u64 = 2;
 
 /// A sealed segment.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ impl Segment {
                 let row_bytes = u64::from(footer.symbols.div_ceil(2)) + u64::from(footer.side_bytes);
                 let blocks = rows.div_ceil(BLOCK_ROWS as u64);
                 inside(footer.rows_offset, blocks.saturating_mul(BLOCK_ROWS as u64 * row_bytes))
+                    && inside(footer.bounds_offset, blocks * BOUND_BYTES)
                     && inside(footer.codebook_offset, footer.codebook_bytes)
                     && inside(footer.codebook_second, footer.codebook_bytes)
             }
@@ -190,6 +195,14 @@ impl Segment {
         self.file.bytes(self.footer().rows_offset + u64::from(block) * bytes as u64, bytes)
     }
 
+    /// The distance that no row of a block of codes is farther than from what it was: max ‖x − x̂‖, rounded up.
+    pub fn bound(&self, block: u32) -> Result<f32> {
+        let offset = self.footer().bounds_offset + u64::from(block) * BOUND_BYTES;
+        let stored = self.file.bytes(offset, BOUND_BYTES as usize)?;
+        let stored = u16::from_le_bytes([stored[0], stored[1]]);
+        bound_of(stored).ok_or_else(|| Error::corrupt(self.name(), format!("bound {stored:#x} of block {block}")))
+    }
+
     /// The codebook; the second copy where the first is damaged.
     pub fn codebook(&self) -> Result<&[u8]> {
         let bytes = to_usize(self.footer().codebook_bytes)?;
@@ -225,6 +238,8 @@ pub struct SegmentWriter {
     header: FileHeader,
     footer: Footer,
     codebook: Vec<u8>,
+    /// `[blocks]` u16 of those written.
+    bounds: Vec<u8>,
 }
 
 impl SegmentWriter {
@@ -253,16 +268,24 @@ impl SegmentWriter {
         writer.write(&codebook)?;
         writer.pad(64)?;
         footer.rows_offset = writer.length();
-        Ok(SegmentWriter { writer, header, footer, codebook })
+        Ok(SegmentWriter { writer, header, footer, codebook, bounds: Vec::new() })
     }
 
-    /// Appends raw rows, or whole blocks of codes.
+    /// Appends a block of codes, none of which is farther than `bound` from what it stands for.
+    pub fn write_block(&mut self, block: &[u8], bound: f64) -> Result<()> {
+        self.bounds.extend_from_slice(&bound_above(bound).to_le_bytes());
+        self.writer.write(block)
+    }
+
+    /// Appends raw rows.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write(bytes)
     }
 
     /// Ends the file with its ids (ascending, one a row) and makes it durable; the name is the caller's to sync.
     pub fn finish(mut self, ids: &[u64], measured: Measured) -> Result<SegmentEntry> {
+        self.footer.bounds_offset = self.writer.length();
+        self.writer.write(&self.bounds)?;
         self.footer.codebook_second = self.writer.length();
         self.writer.write(&self.codebook)?;
         let section = ids::encode(ids, &[]);
@@ -283,7 +306,7 @@ impl SegmentWriter {
 /// Bytes of a file of codes, all told; the planner's figure. `ids_bytes` is the length of the id section.
 pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64) -> u64 {
     let begin = crate::format::align(HEADER_BYTES as u64 + codebook_bytes, 64);
-    let codes = rows.div_ceil(BLOCK_ROWS as u64) * BLOCK_ROWS as u64 * row_bytes;
+    let codes = rows.div_ceil(BLOCK_ROWS as u64) * (BLOCK_ROWS as u64 * row_bytes + BOUND_BYTES);
     let data = begin + codes + codebook_bytes + ids_bytes;
     crate::format::align(data + crate::sealed::tail_bytes(data), BLOCK_BYTES as u64)
 }

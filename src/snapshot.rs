@@ -4,7 +4,7 @@
 //! so they raise it in place. Anything that hides a row, or moves the tail, publishes a new snapshot and leaves the old
 //! one's count where it was. So a reader that loads a snapshot and then its count sees whole calls only.
 
-use crate::codec::{Codebook, block};
+use crate::codec::{Codebook, Correction, block};
 use crate::error::{Error, Result};
 use crate::ids::RowIds;
 use crate::kernels::{self, Metric};
@@ -59,11 +59,18 @@ pub struct View<'a> {
     visible: u32,
 }
 
-/// Room for one code while it is decoded, kept across the rows of a call.
+/// Room for codes while they are decoded, kept across the rows of a call.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    code: Vec<u8>,
+    rows: Vec<u32>,
+    codes: Vec<u8>,
 }
+
+/// Rows of a segment that are decoded when it is verified.
+const CHECKED_ROWS: usize = 256;
+
+/// Rows of a segment read together.
+const ROWS_AT_ONCE: usize = 64;
 
 impl Snapshot {
     /// A state without a tail.
@@ -152,20 +159,90 @@ impl Live {
     /// Decodes or copies `row` into `out: [dim]`.
     #[inline]
     pub fn read(&self, row: u32, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
-        let Some(codebook) = &self.codebook else {
+        if self.codebook.is_none() {
             kernels::floats(self.segment.row(row)?, out);
             return Ok(());
+        }
+        self.read_rows(&[row], &mut scratch.codes, out)
+    }
+
+    /// Decodes or copies `rows` into `out: [rows][dim]`: many codes are decoded faster together.
+    fn read_rows(&self, rows: &[u32], codes: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
+        let Some(codebook) = &self.codebook else {
+            let dim = out.len() / rows.len().max(1);
+            let mut pairs = rows.iter().zip(out.chunks_exact_mut(dim.max(1)));
+            return pairs.try_for_each(|(row, out)| self.segment.row(*row).map(|bytes| kernels::floats(bytes, out)));
         };
-        self.code(codebook, row, &mut scratch.code)?;
-        codebook.decode(&scratch.code, out);
+        codes.resize(rows.len() * codebook.row_bytes(), 0);
+        for (row, code) in rows.iter().zip(codes.chunks_exact_mut(codebook.row_bytes())) {
+            self.code(codebook, *row, code)?;
+        }
+        codebook.decode(codes, out);
         Ok(())
     }
 
-    /// Takes the code of `row` out of its block.
-    pub fn code(&self, codebook: &Codebook, row: u32, code: &mut Vec<u8>) -> Result<()> {
-        code.resize(codebook.row_bytes(), 0);
+    /// Shows `visit` the id and the vector of every live row, and what its code says of distances to it.
+    fn each_row(
+        &self,
+        dim: usize,
+        scratch: &mut Scratch,
+        visit: &mut impl FnMut(u64, &[f32], Correction),
+    ) -> Result<()> {
+        let mut vectors = vec![0.0; ROWS_AT_ONCE * dim];
+        let mut numbers = (0..self.segment.rows()).filter(|row| !self.hidden.hides(*row));
+        loop {
+            scratch.rows.clear();
+            scratch.rows.extend(numbers.by_ref().take(ROWS_AT_ONCE));
+            if scratch.rows.is_empty() {
+                return Ok(());
+            }
+            let vectors = &mut vectors[..scratch.rows.len() * dim];
+            self.read_rows(&scratch.rows, &mut scratch.codes, vectors)?;
+            for (index, (row, vector)) in scratch.rows.iter().zip(vectors.chunks_exact(dim)).enumerate() {
+                visit(self.segment.id_of(*row)?, vector, self.correction(&scratch.codes, index, vector));
+            }
+        }
+    }
+
+    /// What code number `index` of `codes`, which decodes to `vector: [dim]`, says of distances to it.
+    fn correction(&self, codes: &[u8], index: usize, vector: &[f32]) -> Correction {
+        match &self.codebook {
+            Some(codebook) => {
+                codebook.correction(&codes[index * codebook.row_bytes()..][..codebook.row_bytes()], vector)
+            }
+            None => Correction::NONE,
+        }
+    }
+
+    /// Takes the code of `row` out of its block, into `code: [row_bytes]`.
+    pub fn code(&self, codebook: &Codebook, row: u32, code: &mut [u8]) -> Result<()> {
         let bytes = self.segment.block(row / BLOCK_ROWS as u32)?;
         block::unpack(bytes, row as usize % BLOCK_ROWS, codebook.symbols(), codebook.side_bytes(), code);
+        Ok(())
+    }
+
+    /// Decodes a sample of the codes and checks that they, their side bytes and their error bounds go together.
+    pub fn check_bounds(&self) -> Result<()> {
+        let Some(codebook) = &self.codebook else { return Ok(()) };
+        let (rows, name) = (self.segment.rows(), self.segment.name());
+        let farthest = self.segment.footer().measured.farthest;
+        let mut scratch = Scratch::default();
+        let mut vector = vec![0.0; codebook.dim()];
+        for row in (0..rows).step_by((rows as usize).div_ceil(CHECKED_ROWS)) {
+            let block = row / BLOCK_ROWS as u32;
+            let bound = self.segment.bound(block)?;
+            // Bounds are rounded up, to eight bits.
+            if f64::from(bound) > farthest * 1.01 && bound.is_finite() {
+                return Err(Error::corrupt(
+                    name,
+                    format!("block {block}: bound {bound}, at most {farthest} in the footer"),
+                ));
+            }
+            self.read(row, &mut scratch, &mut vector)?;
+            if !codebook.agrees(&scratch.codes, &vector, bound) {
+                return Err(Error::corrupt(name, format!("row {row}: the side byte is beyond the bound {bound}")));
+            }
+        }
         Ok(())
     }
 
@@ -245,8 +322,6 @@ impl<'a> View<'a> {
     }
 
     fn get_many(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
-        let dim = self.snapshot.dim;
-        let mut scratch = Scratch::default();
         let mut places = Vec::with_capacity(ids.len());
         for (position, id) in ids.iter().enumerate() {
             let place = self.locate(*id)?;
@@ -257,15 +332,42 @@ impl<'a> View<'a> {
             }
             places.push(place);
         }
-        for (place, row) in places.iter().zip(out.chunks_exact_mut(dim)) {
-            match place {
-                Some(place) => self.read(*place, &mut scratch, row)?,
-                None => row.fill(0.0),
-            }
-        }
+        self.read_all(&places, out)?;
         if let Some(found) = found {
             for (flag, place) in found.iter_mut().zip(&places) {
                 *flag = u8::from(place.is_some());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the vectors at `places` into `out: [places][dim]`, zeros where there is none.
+    pub fn read_all(&self, places: &[Option<Place>], out: &mut [f32]) -> Result<()> {
+        let segment_of = |place: &Option<Place>| match place {
+            Some(Place::Sealed(segment, _)) => Some(*segment),
+            _ => None,
+        };
+        let (mut scratch, mut rest) = (Scratch::default(), out);
+        for group in places.chunk_by(|left, right| segment_of(left) == segment_of(right)) {
+            let (out, behind) = rest.split_at_mut(group.len() * self.snapshot.dim);
+            rest = behind;
+            match segment_of(&group[0]) {
+                Some(segment) => {
+                    scratch.rows.clear();
+                    scratch.rows.extend(group.iter().filter_map(|place| match place {
+                        Some(Place::Sealed(_, row)) => Some(*row),
+                        _ => None,
+                    }));
+                    self.snapshot.segments[segment].read_rows(&scratch.rows, &mut scratch.codes, out)?;
+                }
+                None => {
+                    for (place, row) in group.iter().zip(out.chunks_exact_mut(self.snapshot.dim)) {
+                        match place {
+                            Some(place) => self.read(*place, &mut scratch, row)?,
+                            None => row.fill(0.0),
+                        }
+                    }
+                }
             }
         }
         Ok(())
@@ -313,16 +415,25 @@ impl<'a> View<'a> {
         rows
     }
 
-    /// The k nearest live vectors of each query by an exact scan; `queries: [nq][dim]`, `tops: [nq]`. With `allowed`
-    /// only those ids count.
-    pub fn nearest(&self, queries: &[f32], metric: Metric, allowed: Option<&[u64]>, tops: &mut [TopK]) -> Result<()> {
+    /// The k nearest live vectors of each query by a scan of all; `queries: [nq][dim]`, `tops: [nq]`. With `allowed` only
+    /// those ids count. Distances to codes are estimates of those to the vectors that were inserted; with `is_exact`, they
+    /// are those to what is decoded.
+    pub fn nearest(
+        &self,
+        queries: &[f32],
+        metric: Metric,
+        allowed: Option<&[u64]>,
+        is_exact: bool,
+        tops: &mut [TopK],
+    ) -> Result<()> {
         let dim = self.snapshot.dim;
         let norms: Vec<f32> = queries.chunks_exact(dim).map(|query| kernels::dot(query, query)).collect();
         let mut row = vec![0.0; dim];
         let mut scratch = Scratch::default();
-        let mut visit = |id: u64, row: &[f32]| {
+        let mut visit = |id: u64, row: &[f32], correction: Correction| {
+            let Correction { factor, offset } = if is_exact { Correction::NONE } else { correction };
             for ((query, norm), top) in queries.chunks_exact(dim).zip(&norms).zip(tops.iter_mut()) {
-                top.offer(kernels::distance(metric, query, *norm, row), id);
+                top.offer(kernels::distance(metric, query, *norm, row) * factor + offset, id);
             }
         };
         if let Some(allowed) = allowed {
@@ -332,21 +443,24 @@ impl<'a> View<'a> {
             for id in ids {
                 if let Some(place) = self.locate(id)? {
                     self.read(place, &mut scratch, &mut row)?;
-                    visit(id, &row);
+                    let correction = match place {
+                        Place::Sealed(segment, _) => {
+                            self.snapshot.segments[segment].correction(&scratch.codes, 0, &row)
+                        }
+                        Place::Tail(_) => Correction::NONE,
+                    };
+                    visit(id, &row, correction);
                 }
             }
             return Ok(());
         }
         for live in &self.snapshot.segments {
-            for number in (0..live.segment.rows()).filter(|number| !live.hidden.hides(*number)) {
-                live.read(number, &mut scratch, &mut row)?;
-                visit(live.segment.id_of(number)?, &row);
-            }
+            live.each_row(dim, &mut scratch, &mut visit)?;
         }
         if let Some(tail) = &self.snapshot.tail {
             for number in (0..self.visible).filter(|number| !self.snapshot.tail_hidden.hides(*number)) {
                 kernels::floats(tail.row(number), &mut row);
-                visit(tail.ids.id_of(number), &row);
+                visit(tail.ids.id_of(number), &row, Correction::NONE);
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 pub const FOOTER_BYTES: usize = 192;
 const MAGIC: [u8; 8] = *b"omenseal";
 const ROOT_AT: usize = FOOTER_BYTES - 4;
-const FIELDS_END: usize = 152;
+const FIELDS_END: usize = 176;
 const FOOTER_PLACE: u64 = 0x464f_4f54;
 
 /// What was measured over every vector when the codes of a segment were made.
@@ -19,6 +19,10 @@ pub struct Measured {
     pub error: f64,
     /// max ‖x − x̂‖ ÷ ‖x‖.
     pub worst: f64,
+    /// max ‖x − x̂‖, of what was inserted: not below any bound of a block but for its rounding.
+    pub farthest: f64,
+    /// Mean ‖x − x̂‖² of the first rows that were coded with the codebook: what later rows are compared with.
+    pub trained: f64,
 }
 
 /// Where the parts of a sealed file lie. Offsets are bytes from its start.
@@ -56,6 +60,8 @@ pub struct Footer {
     pub side_bytes: u32,
     /// Error of the codes.
     pub measured: Measured,
+    /// Error bounds of the blocks of codes, behind them.
+    pub bounds_offset: u64,
 }
 
 impl Footer {
@@ -84,9 +90,11 @@ impl Footer {
         }
         put(&mut bytes, 120, &self.symbols.to_le_bytes());
         put(&mut bytes, 124, &self.side_bytes.to_le_bytes());
-        for (index, number) in [self.measured.energy, self.measured.error, self.measured.worst].iter().enumerate() {
+        let Measured { energy, error, worst, farthest, trained } = self.measured;
+        for (index, number) in [energy, error, worst, farthest, trained].iter().enumerate() {
             put(&mut bytes, 128 + index * 8, &number.to_le_bytes());
         }
+        put(&mut bytes, 168, &self.bounds_offset.to_le_bytes());
         let root = root(id, top, &bytes[..ROOT_AT]);
         put(&mut bytes, ROOT_AT, &root.to_le_bytes());
         (bytes, root)
@@ -116,7 +124,14 @@ impl Footer {
             codebook_bytes: word(12),
             symbols: u32_at(bytes, 120),
             side_bytes: u32_at(bytes, 124),
-            measured: Measured { energy: f64_at(bytes, 128), error: f64_at(bytes, 136), worst: f64_at(bytes, 144) },
+            measured: Measured {
+                energy: f64_at(bytes, 128),
+                error: f64_at(bytes, 136),
+                worst: f64_at(bytes, 144),
+                farthest: f64_at(bytes, 152),
+                trained: f64_at(bytes, 160),
+            },
+            bounds_offset: u64_at(bytes, 168),
         })
     }
 

@@ -3,11 +3,13 @@
 //! Everything is little-endian. Every number read from a file is checked here or where it is used; nothing is allocated
 //! by an unchecked one.
 
+mod bound;
 mod footer;
 mod frame;
 mod header;
 mod manifest;
 
+pub use bound::{bound_above, bound_of};
 pub use footer::{Extent, FOOTER_BYTES, Footer, Measured};
 pub use frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, flags};
 pub use header::{FileHeader, HEADER_BYTES};

@@ -6,6 +6,7 @@
 
 mod durable;
 mod open;
+mod plan;
 mod report;
 mod rewrite;
 mod upkeep;
@@ -88,6 +89,8 @@ impl Default for Tuning {
 pub struct SearchOptions<'a> {
     /// Only these ids count; `None`: all.
     pub allow_ids: Option<&'a [u64]>,
+    /// Distances to codes are those to what they decode to, not estimates of those to the vectors inserted.
+    pub is_exact: bool,
 }
 
 /// An open store. Any thread may call anything.
@@ -208,10 +211,8 @@ impl Store {
         if let Some(vectors) = vectors {
             // Nothing is written unless all is well.
             found.iter().try_for_each(|(_, place)| view.prove(*place))?;
-            let mut scratch = crate::snapshot::Scratch::default();
-            for ((_, place), row) in found.iter().zip(vectors.chunks_exact_mut(self.dim as usize)) {
-                view.read(*place, &mut scratch, row)?;
-            }
+            let places: Vec<_> = found.iter().map(|(_, place)| Some(*place)).collect();
+            view.read_all(&places, &mut vectors[..found.len() * self.dim as usize])?;
         }
         for (slot, (id, _)) in ids.iter_mut().zip(&found) {
             *slot = *id;
@@ -222,8 +223,7 @@ impl Store {
         Ok(found.len())
     }
 
-    /// The k nearest vectors of each of `queries: [nq][dim]`, by an exact scan of raw and decoded rows, into
-    /// `ids: [nq][k]` and `distances: [nq][k]`, nearest first; places left over hold `NO_ID` and NaN.
+    /// The k nearest vectors of each of `queries: [nq][dim]`, by a scan of raw and decoded rows, into `ids: [nq][k]` and `distances: [nq][k]`, nearest first; places left over hold `NO_ID` and NaN.
     pub fn search(
         &self,
         queries: &[f32],
@@ -235,7 +235,7 @@ impl Store {
         check_finite(queries, self.dim as usize)?;
         let state = self.shared_state()?;
         let mut tops = vec![TopK::new(k); queries.len() / self.dim as usize];
-        state.view().nearest(queries, self.metric, options.allow_ids, &mut tops)?;
+        state.view().nearest(queries, self.metric, options.allow_ids, options.is_exact, &mut tops)?;
         if k == 0 {
             return Ok(());
         }
@@ -244,7 +244,9 @@ impl Store {
             ids.fill(NO_ID);
             distances.fill(f32::NAN);
             for ((neighbour, id), distance) in top.into_sorted().iter().zip(ids).zip(distances) {
-                (*id, *distance) = (neighbour.id, neighbour.distance);
+                // An estimate may fall below nothing.
+                let least = if self.metric == Metric::L2 { 0.0 } else { f32::NEG_INFINITY };
+                (*id, *distance) = (neighbour.id, neighbour.distance.max(least));
             }
         }
         Ok(())

@@ -1,14 +1,17 @@
 //! What the store tells of itself: counts, bytes as the file system has them, and a check of every byte.
 
 use super::Store;
+use super::open::open_live;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::{HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry};
 use crate::kernels::Metric;
 use crate::log::Reader;
 use crate::os::Access;
-use crate::segment::Segment;
+use crate::snapshot::Live;
+use crate::tombstones::Tombstones;
 use crate::{manifest, sealed};
+use std::sync::Arc;
 
 /// Counts and sizes of a store.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,39 @@ pub struct Stats {
     pub dim: u32,
     /// Distance of `search`.
     pub metric: Metric,
+    /// What codes leave, as measured when they were made.
+    pub errors: Errors,
+}
+
+/// The error of all codes of a store, as measured when they were made, over every vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Errors {
+    /// Σ‖x − x̂‖² ÷ Σ‖x‖².
+    pub relative_mse: f64,
+    /// max ‖x − x̂‖ ÷ ‖x‖.
+    pub worst: f64,
+    /// No vector is farther from what was inserted: the largest bound of a block.
+    pub bound: f64,
+    /// The largest mean error of a segment, in terms of the mean error its codebook was trained to; 1 without drift.
+    pub drift: f64,
+}
+
+impl Errors {
+    pub(super) fn of(segments: &[Arc<Live>]) -> Errors {
+        let (mut energy, mut error) = (0.0, 0.0);
+        let mut errors = Errors::default();
+        for live in segments.iter().filter(|live| live.codebook.is_some()) {
+            let measured = live.segment.footer().measured;
+            energy += measured.energy;
+            error += measured.error;
+            errors.worst = errors.worst.max(measured.worst);
+            errors.bound = errors.bound.max(measured.farthest);
+            let mean = measured.error / f64::from(live.segment.rows());
+            errors.drift = errors.drift.max(if measured.trained > 0.0 { mean / measured.trained } else { 1.0 });
+        }
+        errors.relative_mse = if energy > 0.0 { error / energy } else { 0.0 };
+        errors
+    }
 }
 
 /// What `verify` read.
@@ -66,6 +102,7 @@ impl Store {
             generation: snapshot.generation,
             dim: self.dim,
             metric: self.metric,
+            errors: Errors::of(&snapshot.segments),
         })
     }
 
@@ -136,7 +173,9 @@ impl Store {
     fn verify_sealed(&self, entry: &SegmentEntry) -> Result<VerifyReport> {
         let blocks = sealed::verify(self.dir.as_ref(), entry)?;
         if entry.kind != Kind::Tombstones {
-            Segment::open(self.dir.as_ref(), entry, self.dim)?.check_header(self.name, self.metric as u32)?;
+            let live = open_live(self.dir.as_ref(), entry, self.dim, Tombstones::default())?;
+            live.segment.check_header(self.name, self.metric as u32)?;
+            live.check_bounds()?;
         }
         Ok(VerifyReport { files: 1, blocks, bytes: entry.length, vectors: 0 })
     }

@@ -55,7 +55,7 @@ impl Rewrite<'_> {
             Target::Raw => SegmentWriter::raw(self.dir, self.header.clone())?,
             Target::Coded(book) => {
                 let (symbols, side) = (book.symbols() as u32, book.side_bytes() as u32);
-                SegmentWriter::coded(self.dir, self.header.clone(), book.to_bytes(), symbols, side)?
+                SegmentWriter::coded(self.dir, self.header.clone(), book.to_bytes().to_vec(), symbols, side)?
             }
         };
         let view = self.source.view();
@@ -65,6 +65,9 @@ impl Rewrite<'_> {
             let from = ids.last().map_or(0, |last| last + 1);
             let batch = view.in_order(from, BATCH_ROWS)?;
             if batch.is_empty() {
+                if measured.trained == 0.0 {
+                    measured.trained = measured.error / ids.len() as f64;
+                }
                 return writer.finish(&ids, measured);
             }
             match &self.target {
@@ -86,6 +89,8 @@ impl Rewrite<'_> {
             sum.energy += measured.energy * share;
             sum.error += measured.error * share;
             sum.worst = sum.worst.max(measured.worst);
+            sum.farthest = sum.farthest.max(measured.farthest);
+            sum.trained = sum.trained.max(measured.trained);
         }
         sum
     }
@@ -104,29 +109,36 @@ impl Rewrite<'_> {
     ) -> Result<()> {
         let (dim, row_bytes) = (self.source.dim, book.row_bytes());
         let mut codes = vec![0; batch.len() * row_bytes];
-        let (mut fresh, mut floats) = (Vec::new(), Vec::new());
-        let (mut scratch, mut code) = (Scratch::default(), Vec::new());
+        // How far each row is from what was inserted: codes that are coded anew were off before.
+        let mut distances = vec![0.0; batch.len()];
+        let (mut fresh, mut floats, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
         for (index, (_, place)) in batch.iter().enumerate() {
             if let Place::Sealed(segment, row) = place
-                && self.is_copied(&self.source.segments[*segment])
+                && let live = &self.source.segments[*segment]
+                && live.codebook.is_some()
             {
-                self.source.segments[*segment].code(book, *row, &mut code)?;
-                codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(&code);
-                continue;
+                distances[index] = f64::from(live.segment.bound(row / BLOCK_ROWS as u32)?);
+                if self.is_copied(live) {
+                    live.code(book, *row, &mut codes[index * row_bytes..(index + 1) * row_bytes])?;
+                    continue;
+                }
             }
             fresh.push(index);
             floats.resize(floats.len() + dim, 0.0);
             let start = floats.len() - dim;
             view.read(*place, &mut scratch, &mut floats[start..])?;
         }
-        let encoded = encode(book, &floats, self.threads, measured);
-        for (index, code) in fresh.into_iter().zip(encoded.chunks_exact(row_bytes)) {
+        let (encoded, errors) = encode(book, &floats, self.threads);
+        for ((index, code), error) in fresh.into_iter().zip(encoded.chunks_exact(row_bytes)).zip(errors) {
             codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(code);
+            distances[index] += error.distance();
+            measured.farthest = measured.farthest.max(distances[index]);
+            measured.add(error);
         }
         let mut packed = vec![0; block::bytes(row_bytes)];
-        for rows in codes.chunks(BLOCK_ROWS * row_bytes) {
+        for (rows, distances) in codes.chunks(BLOCK_ROWS * row_bytes).zip(distances.chunks(BLOCK_ROWS)) {
             block::pack(rows, book.symbols(), book.side_bytes(), &mut packed);
-            writer.write(&packed)?;
+            writer.write_block(&packed, distances.iter().copied().fold(0.0, f64::max))?;
         }
         Ok(())
     }
@@ -161,12 +173,45 @@ impl Rewrite<'_> {
     }
 }
 
-/// Codes of `rows: [n][dim]`, and their error added to `measured`: the same whatever the number of threads.
-fn encode(book: &Codebook, rows: &[f32], threads: usize, measured: &mut Measured) -> Vec<u8> {
+/// What one row became.
+#[derive(Clone, Copy, Default)]
+struct RowError {
+    /// ‖x‖².
+    energy: f64,
+    /// ‖x − x̂‖².
+    error: f64,
+}
+
+impl RowError {
+    fn new(row: &[f32], decoded: &[f32]) -> RowError {
+        row.iter().zip(decoded).fold(RowError::default(), |sum, (x, decoded)| {
+            let (x, off) = (f64::from(*x), f64::from(*x) - f64::from(*decoded));
+            RowError { energy: sum.energy + x * x, error: sum.error + off * off }
+        })
+    }
+
+    /// ‖x − x̂‖, not below it for the rounding of the sum.
+    fn distance(&self) -> f64 {
+        self.error.sqrt() * (1.0 + 1e-9)
+    }
+}
+
+impl Measured {
+    fn add(&mut self, row: RowError) {
+        self.energy += row.energy;
+        self.error += row.error;
+        if row.energy > 0.0 {
+            self.worst = self.worst.max((row.error / row.energy).sqrt());
+        }
+    }
+}
+
+/// Codes of `rows: [n][dim]` and their errors, `[n]`: the same whatever the number of threads.
+fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
     let (dim, row_bytes) = (book.dim(), book.row_bytes());
     let count = rows.len() / dim;
     let mut codes = vec![0; count * row_bytes];
-    let mut errors = vec![(0.0, 0.0); count];
+    let mut errors = vec![RowError::default(); count];
     let share = count.div_ceil(threads.max(1)).max(1);
     let parts = rows.chunks(share * dim).zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
     let parts = Mutex::new(parts);
@@ -183,30 +228,15 @@ fn encode(book: &Codebook, rows: &[f32], threads: usize, measured: &mut Measured
         }
         work();
     });
-    for (energy, error) in errors {
-        measured.energy += energy;
-        measured.error += error;
-        if energy > 0.0 {
-            measured.worst = measured.worst.max((error / energy).sqrt());
-        }
-    }
-    codes
+    (codes, errors)
 }
 
-fn encode_part(book: &Codebook, rows: &[f32], codes: &mut [u8], errors: &mut [(f64, f64)]) {
+fn encode_part(book: &Codebook, rows: &[f32], codes: &mut [u8], errors: &mut [RowError]) {
     book.encode(rows, codes);
-    let mut decoded = vec![0.0; book.dim()];
-    let pairs = rows.chunks_exact(book.dim()).zip(codes.chunks_exact(book.row_bytes()));
-    for ((row, code), slot) in pairs.zip(errors) {
-        book.decode(code, &mut decoded);
-        *slot = energy_and_error(row, &decoded);
+    let mut decoded = vec![0.0; rows.len()];
+    book.decode(codes, &mut decoded);
+    let pairs = rows.chunks_exact(book.dim()).zip(decoded.chunks_exact(book.dim()));
+    for ((row, decoded), slot) in pairs.zip(errors) {
+        *slot = RowError::new(row, decoded);
     }
-}
-
-/// ‖x‖² and ‖x − x̂‖².
-fn energy_and_error(row: &[f32], decoded: &[f32]) -> (f64, f64) {
-    row.iter().zip(decoded).fold((0.0, 0.0), |(energy, error), (x, decoded)| {
-        let (x, off) = (f64::from(*x), f64::from(*x) - f64::from(*decoded));
-        (energy + x * x, error + off * off)
-    })
 }

@@ -1,0 +1,268 @@
+//! What a compress is to make: which segments become what, how long a code the byte budget allows, and the book for them.
+
+use super::upkeep::{Progress, TRAINING_ROWS_MIN, subset};
+use crate::codec::{self, Codebook, Quality, Shape};
+use crate::error::{Error, Result};
+use crate::format::{BLOCK_BYTES, Kind, Manifest, SegmentEntry, align};
+use crate::ids;
+use crate::kernels::Metric;
+use crate::segment::coded_file_bytes;
+use crate::snapshot::{Live, Scratch, Snapshot};
+use crate::tombstones;
+use std::sync::Arc;
+
+/// Rows trained on when the caller does not say, and the bytes they may take: training holds some copies of them.
+const SAMPLE_ROWS: u64 = 20_000;
+const SAMPLE_BYTES: u64 = 32 << 20;
+
+/// What becomes of a frozen state: the segments that stay, and what the others turn into.
+pub(super) struct Plan {
+    pub(super) source: Snapshot,
+    pub(super) book: Arc<Codebook>,
+    /// Ids of the segments the new file replaces.
+    pub(super) replaces: Vec<u64>,
+}
+
+/// Segments of the same book together; each group shares one `Arc` of it, so that codes are known to be copies.
+pub(super) fn by_codebook(coded: Vec<Arc<Live>>) -> Vec<Vec<Arc<Live>>> {
+    let mut groups: Vec<Vec<Arc<Live>>> = Vec::new();
+    for live in coded {
+        match groups.iter_mut().find(|group| group[0].codebook == live.codebook) {
+            Some(group) => {
+                let codebook = group[0].codebook.clone();
+                group.push(Arc::new(Live { codebook, ..Live::clone(&live) }));
+            }
+            None => groups.push(vec![live]),
+        }
+    }
+    groups
+}
+
+/// What a compress is asked for.
+pub(super) struct Wish {
+    pub(super) ratio: f64,
+    /// Rows trained on; 0: chosen.
+    pub(super) sample: u64,
+    pub(super) seed: u64,
+    pub(super) quality: Quality,
+    pub(super) metric: Metric,
+}
+
+/// Chooses between going on with the book the store has and training a new one.
+///
+/// With more coded rows than raw ones, the raw ones join the codes under the book there is, if it fits them and meets the
+/// ratio: no vector is coded twice. Else coded segments stay if the ratio can be met so, and the raw rows get a book of
+/// their own. Otherwise everything is coded anew, the codes from their decoded vectors.
+pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress: &mut Progress) -> Result<Plan> {
+    let (raw, coded): (Vec<_>, Vec<_>) = frozen.segments.iter().cloned().partition(|live| live.codebook.is_none());
+    let rows = |group: &[Arc<Live>]| group.iter().map(|live| live.count()).sum::<u64>();
+    let (raw_rows, coded_rows) = (rows(&raw), rows(&coded));
+    let row_raw = frozen.dim as u64 * 4;
+    let budget = (((raw_rows + coded_rows) * row_raw) as f64 / wish.ratio) as u64;
+    let manifests = 2 * manifest_bytes(manifest);
+    let all_ids = ids_bytes(frozen)?;
+    let (raw_source, newest) = (subset(frozen, raw.clone()), coded.last().cloned());
+    let going_on = newest.filter(|_| coded_rows >= raw_rows).and_then(|live| {
+        let book = live.codebook.clone()?;
+        let (row, book_bytes) = (book.row_bytes() as u64, book.to_bytes().len() as u64);
+        let bytes = coded_file_bytes(raw_rows + coded_rows, row, book_bytes, all_ids) + manifests;
+        (bytes <= budget).then_some((book, live))
+    });
+    let go_on = |book: Arc<Codebook>| {
+        let segments = raw.iter().cloned().chain(by_codebook(coded.clone()).into_iter().flatten()).collect();
+        Ok(whole_plan(frozen, segments, book))
+    };
+    if let Some((book, live)) = &going_on
+        && drift(&raw_source, raw_rows, book, live)? <= DRIFT_MAX
+    {
+        return go_on(Arc::clone(book));
+    }
+    let kept: u64 = coded.iter().map(|live| align(live.segment.entry().length, BLOCK_BYTES as u64)).sum();
+    if raw_rows >= TRAINING_ROWS_MIN && coded_rows > 0 {
+        let hidden = tombstones::stored_bytes(coded.iter().map(|live| &live.hidden));
+        let room = budget.saturating_sub(kept + hidden + manifests);
+        if let Ok(book) = book_within(&raw_source, ids_bytes(&raw_source)?, room, wish, progress)? {
+            return Ok(whole_plan(frozen, raw, book));
+        }
+    }
+    if let Some((book, _)) = going_on {
+        return go_on(book);
+    }
+    match book_within(frozen, all_ids, budget.saturating_sub(manifests), wish, progress)? {
+        Ok(book) => Ok(whole_plan(frozen, frozen.segments.clone(), book)),
+        Err(least) => {
+            let count = raw_rows + coded_rows;
+            let reachable = (count * row_raw) as f64 / (least + manifests) as f64;
+            let what = format!("{count} vectors of dim {} reach {reachable:.3} at most", frozen.dim);
+            Err(Error::InvalidArgument(format!("ratio {}: {what}", wish.ratio)))
+        }
+    }
+}
+
+/// Rows looked at to see if a book fits them.
+const DRIFT_ROWS: u64 = 2048;
+
+/// A book fits as long as it leaves at most so many times the error of the rows it was trained for.
+const DRIFT_MAX: f64 = 1.3;
+
+/// The error that `book`, which `live` is coded with, leaves of the rows of `raw`, in terms of the rows it was made for.
+fn drift(raw: &Snapshot, rows: u64, book: &Codebook, live: &Live) -> Result<f64> {
+    if rows == 0 {
+        return Ok(1.0);
+    }
+    let vectors = sample_rows(raw, rows, DRIFT_ROWS.min(rows), 0)?;
+    let mut codes = vec![0; vectors.len() / raw.dim * book.row_bytes()];
+    book.encode(&vectors, &mut codes);
+    let mut decoded = vec![0.0; vectors.len()];
+    book.decode(&codes, &mut decoded);
+    let squares = vectors.iter().zip(&decoded).map(|(x, decoded)| (f64::from(*x) - f64::from(*decoded)).powi(2));
+    let error = squares.sum::<f64>() / (vectors.len() / raw.dim) as f64;
+    Ok(if error > 0.0 { error / live.segment.footer().measured.trained } else { 1.0 })
+}
+
+fn whole_plan(frozen: &Snapshot, segments: Vec<Arc<Live>>, book: Arc<Codebook>) -> Plan {
+    let replaces = segments.iter().map(|live| live.segment.entry().id).collect();
+    // Segments of an equal book hold the one `Arc`, so their codes are copied.
+    let shared = |live: &Arc<Live>| match &live.codebook {
+        Some(own) if *own == book => Arc::new(Live { codebook: Some(Arc::clone(&book)), ..Live::clone(live) }),
+        _ => Arc::clone(live),
+    };
+    let source = subset(frozen, segments.iter().map(shared).collect());
+    Plan { source, book, replaces }
+}
+
+/// Bytes of one manifest once the new segment is listed.
+fn manifest_bytes(manifest: &Manifest) -> u64 {
+    let mut next = manifest.clone();
+    next.files.push(SegmentEntry { kind: Kind::Code, id: 0, length: 0, rows: 0, root: 0 });
+    next.encode().len() as u64
+}
+
+/// Exact bytes of the id section for the live rows of a state.
+fn ids_bytes(state: &Snapshot) -> Result<u64> {
+    let view = state.view();
+    let mut all: Vec<u64> = Vec::new();
+    loop {
+        let batch = view.in_order(all.last().map_or(0, |last| last + 1), 1 << 16)?;
+        if batch.is_empty() {
+            return Ok(ids::encode(&all, &[]).len() as u64);
+        }
+        all.extend(batch.into_iter().map(|(id, _)| id));
+    }
+}
+
+/// Windows, and the logarithm of what they divide the error of windows of one run by, as measured on SIFT at 62 symbols.
+const WINDOW_GAINS: [(usize, f64); 8] =
+    [(1, 0.0), (2, 0.42), (4, 0.49), (8, 0.60), (12, 0.62), (16, 0.64), (20, 0.73), (24, 0.75)];
+
+/// The same of a byte of code for each dim: a bit makes the error a quarter.
+const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
+
+/// A book of the longest codes with which a file of the rows of `source` takes at most `room` bytes, trained on an even
+/// sample of them, decoded where they are codes; the least possible bytes where even the shortest codes do not fit.
+fn book_within(
+    source: &Snapshot,
+    ids_bytes: u64,
+    room: u64,
+    wish: &Wish,
+    progress: &mut Progress,
+) -> Result<std::result::Result<Arc<Codebook>, u64>> {
+    let rows = source.view().count();
+    let files = Files { rows, ids_bytes, room };
+    let plain = Shape {
+        dim: source.dim,
+        row_bytes: 1,
+        window: 1,
+        directions: 0,
+        metric: Some(wish.metric),
+        quality: wish.quality,
+    };
+    let shape = match files.shape(&plain) {
+        Ok(shape) => shape,
+        Err(least) => return Ok(Err(least)),
+    };
+    let in_memory = (SAMPLE_BYTES / (source.dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS);
+    let wanted = if wish.sample == 0 { in_memory } else { wish.sample.max(TRAINING_ROWS_MIN) };
+    let vectors = sample_rows(source, rows, wanted.min(rows), wish.seed)?;
+    let mut part = |begin: u64, end: u64, done: u64, total: u64| {
+        progress.tell(rows * (begin * (total - done) + end * done) / (100 * total.max(1))).is_err()
+    };
+    let mut train = || {
+        let of_directions = |directions| files.shape(&Shape { directions, ..plain }).ok();
+        let told = &mut |done, total| part(0, 15, done, total);
+        let shape = codec::better_shape(&vectors, &shape, &of_directions, wish.seed, told)?;
+        Codebook::train(&vectors, &shape, wish.seed, &mut |done, total| part(15, 100, done, total))
+    };
+    let trained = train().map(Arc::new);
+    trained.map(Ok).map_err(|error| match error {
+        Error::Cancelled { done, total } => Error::Cancelled { done: rows * done / total.max(1), total: rows * 2 },
+        other => other,
+    })
+}
+
+/// What the codes of one file may take.
+struct Files {
+    rows: u64,
+    ids_bytes: u64,
+    room: u64,
+}
+
+impl Files {
+    /// `plain` with the code and windows that leave the least error of those that fit; or the least possible bytes.
+    fn shape(&self, plain: &Shape) -> std::result::Result<Shape, u64> {
+        // Books of scalar codes may be smaller than those of shorter codes: the two kinds are searched one after the other.
+        let scalar = Shape::row_bytes_scalar(plain.dim);
+        let of = |row_bytes: usize, window: usize| Shape { row_bytes, window, ..*plain };
+        let fits = |row_bytes: usize, window: usize| self.bytes(&of(row_bytes, window)) <= self.room;
+        if let Some(row_bytes) = longest(scalar, Shape::row_bytes_max(plain.dim), |row_bytes| fits(row_bytes, 1)) {
+            return Ok(of(row_bytes, 1));
+        }
+        let mut best = None;
+        for (window, gain) in WINDOW_GAINS {
+            let Some(row_bytes) = longest(1, scalar - 1, |row_bytes| fits(row_bytes, window)) else { continue };
+            let gain = gain + BYTE_GAIN * row_bytes as f64 / plain.dim as f64;
+            if best.is_none_or(|(most, _)| gain > most) {
+                best = Some((gain, of(row_bytes, window)));
+            }
+        }
+        best.map(|(_, shape)| shape).ok_or_else(|| self.bytes(&of(1, 1)))
+    }
+
+    fn bytes(&self, shape: &Shape) -> u64 {
+        coded_file_bytes(self.rows, shape.row_bytes as u64, Codebook::stored_bytes(shape) as u64, self.ids_bytes)
+    }
+}
+
+/// The largest of the numbers `from..=to` that fits; all below one that fits do.
+fn longest(from: usize, to: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
+    let (mut too_many, mut least) = (to + 1, from);
+    while least < too_many {
+        let middle = least.midpoint(too_many);
+        if fits(middle) { least = middle + 1 } else { too_many = middle }
+    }
+    (least > from).then(|| least - 1)
+}
+
+/// `wanted` of the live rows, one from each of as many equal stretches: neighbours in a file are often alike.
+fn sample_rows(source: &Snapshot, rows: u64, wanted: u64, seed: u64) -> Result<Vec<f32>> {
+    let mut vectors = Vec::with_capacity(wanted as usize * source.dim);
+    let mut scratch = Scratch::default();
+    let (mut index, mut taken) = (0, 0);
+    let place_in = |stretch: u64| {
+        let (begin, end) = (stretch * rows / wanted, (stretch + 1) * rows / wanted);
+        let mixed = (stretch ^ seed).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        begin + mixed % (end - begin)
+    };
+    for live in &source.segments {
+        for row in (0..live.segment.rows()).filter(|row| !live.hidden.hides(*row)) {
+            if taken < wanted && index == place_in(taken) {
+                vectors.resize(vectors.len() + source.dim, 0.0);
+                let start = vectors.len() - source.dim;
+                live.read(row, &mut scratch, &mut vectors[start..])?;
+                taken += 1;
+            }
+            index += 1;
+        }
+    }
+    Ok(vectors)
+}
