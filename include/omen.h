@@ -230,9 +230,34 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_CREATE_NEW 3
 
 /**
- * The library chooses the codec.
+ * The library chooses the codec: in options.
  */
 #define OMEN_CODEC_AUTO 0
+
+/**
+ * Window codes: small codes of vectors as wholes. In reports.
+ */
+#define OMEN_CODEC_WINDOWS 2
+
+/**
+ * Scalar codes: each component by itself, nearly exact, or exact where the bytes allow it. In reports.
+ */
+#define OMEN_CODEC_SCALAR 3
+
+/**
+ * Lowest error at which 50,000 vectors of 128 dims a second are encoded by one core of a common machine. The default.
+ */
+#define OMEN_QUALITY_NORMAL 0
+
+/**
+ * Encodes several times as fast, with about a third more error.
+ */
+#define OMEN_QUALITY_FAST 1
+
+/**
+ * Encodes a third as fast and trains twice as long, with a few percent less error.
+ */
+#define OMEN_QUALITY_BEST 2
 
 /**
  * An open store, as omen_store_open returns it and until omen_store_close takes it. A ticket, not an address.
@@ -314,6 +339,14 @@ struct omen_compress_options {
      * Handed to `progress`.
      */
     void *user;
+    /**
+     * OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: what encoding may cost.
+     */
+    int32_t quality;
+    /**
+     * 0.
+     */
+    int32_t reserved;
 };
 
 /**
@@ -362,7 +395,7 @@ struct omen_compress_report {
      */
     double seconds;
     /**
-     * The codec that was used.
+     * The codec that was used: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
      */
     int32_t codec;
     /**
@@ -453,6 +486,23 @@ struct omen_store_stats {
      * OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE.
      */
     int32_t metric;
+    /**
+     * Of the compressed vectors: sum of |x - decoded x| squared, divided by the sum of |x| squared.
+     */
+    double relative_mse;
+    /**
+     * Of the compressed vectors: the largest |x - decoded x| / |x|.
+     */
+    double worst_relative_error;
+    /**
+     * Of the compressed vectors: none is farther than this from what was inserted, |x - decoded x|; rounded up.
+     */
+    double error_bound;
+    /**
+     * Mean error of a file's vectors, in terms of the mean error its codebook was trained to; the largest of any file.
+     * 1 without drift, 0 where nothing is compressed.
+     */
+    double drift;
 };
 
 /**
@@ -698,7 +748,8 @@ void omen_search_options_init(struct omen_search_options *options);
  * out_distances  `float[nq][k]`: squared distance, negated inner product, or 1 - cosine, so that smaller is nearer
  *                always; NaN where there are fewer
  *
- * This version compares each query with every vector, whatever `rerank`, `effort` and `exact` say.
+ * This version compares each query with every vector, whatever `rerank` and `effort` say. Distances to compressed vectors
+ * are estimates of those to the vectors that were inserted; with `exact` 1, they are those to the vectors as read.
  * Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
  */
 int32_t omen_store_search(const struct omen_store *store,

@@ -1,11 +1,12 @@
 //! Compressing: options, progress and report of the one call.
 #![expect(unsafe_code, reason = "exported names, pointers from C and the progress function")]
 
-use super::constants::OMEN_CODEC_AUTO;
+use super::constants::{OMEN_CODEC_AUTO, OMEN_QUALITY_BEST, OMEN_QUALITY_FAST, OMEN_QUALITY_NORMAL};
 use super::fence::on_store;
 use super::sized::{self, Report};
 use super::store::out_of_range;
 use super::types::{omen_compress_options, omen_compress_report, omen_progress_fn, omen_store};
+use crate::codec::Quality;
 use crate::error::{Error, Result};
 use crate::store::{CompressOptions, CompressReport};
 use std::ffi::c_void;
@@ -42,23 +43,30 @@ pub unsafe extern "C" fn omen_store_compress(
         let (given, out_report) = unsafe {
             (sized::options(options, omen_compress_options::DEFAULT)?, Report::new("out_report", out_report)?)
         };
-        check(&given)?;
+        let quality = check(&given)?;
         let mut ask = |done, total| asks_to_stop(given.progress, given.user, done, total);
-        let (ratio, sample, seed, threads) = (given.ratio, given.sample, given.seed, given.threads);
+        let omen_compress_options { ratio, sample, seed, threads, .. } = given;
         let progress = given.progress.is_some().then_some(&mut ask as &mut dyn FnMut(u64, u64) -> bool);
-        out_report.set(store.compress(&mut CompressOptions { ratio, sample, seed, threads, progress })?.into());
+        let mut options = CompressOptions { ratio, sample, seed, threads, quality, progress };
+        out_report.set(store.compress(&mut options)?.into());
         Ok(())
     })
 }
 
-fn check(given: &omen_compress_options) -> Result<()> {
+/// The quality asked for, if all options are in range.
+fn check(given: &omen_compress_options) -> Result<Quality> {
     if !given.ratio.is_finite() || given.ratio < 1.0 {
         return Err(Error::InvalidArgument(format!("options: ratio is {}; expected 1 or more", given.ratio)));
     }
     if given.codec != OMEN_CODEC_AUTO {
         return Err(out_of_range("codec", given.codec, OMEN_CODEC_AUTO));
     }
-    Ok(())
+    match given.quality {
+        OMEN_QUALITY_NORMAL => Ok(Quality::Normal),
+        OMEN_QUALITY_FAST => Ok(Quality::Fast),
+        OMEN_QUALITY_BEST => Ok(Quality::Best),
+        other => Err(out_of_range("quality", other, OMEN_QUALITY_BEST)),
+    }
 }
 
 fn asks_to_stop(progress: omen_progress_fn, user: *mut c_void, done: u64, total: u64) -> bool {

@@ -81,5 +81,16 @@ pub const OMEN_READ_ONLY: i32 = 2;
 /// Create the store; it must not exist.
 pub const OMEN_CREATE_NEW: i32 = 3;
 
-/// The library chooses the codec.
+/// The library chooses the codec: in options.
 pub const OMEN_CODEC_AUTO: i32 = 0;
+/// Window codes: small codes of vectors as wholes. In reports.
+pub const OMEN_CODEC_WINDOWS: i32 = 2;
+/// Scalar codes: each component by itself, nearly exact, or exact where the bytes allow it. In reports.
+pub const OMEN_CODEC_SCALAR: i32 = 3;
+
+/// Lowest error at which 50,000 vectors of 128 dims a second are encoded by one core of a common machine. The default.
+pub const OMEN_QUALITY_NORMAL: i32 = 0;
+/// Encodes several times as fast, with about a third more error.
+pub const OMEN_QUALITY_FAST: i32 = 1;
+/// Encodes a third as fast and trains twice as long, with a few percent less error.
+pub const OMEN_QUALITY_BEST: i32 = 2;

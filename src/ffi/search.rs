@@ -28,7 +28,8 @@ pub unsafe extern "C" fn omen_search_options_init(options: *mut omen_search_opti
 /// out_distances  `float[nq][k]`: squared distance, negated inner product, or 1 - cosine, so that smaller is nearer
 ///                always; NaN where there are fewer
 ///
-/// This version compares each query with every vector, whatever `rerank`, `effort` and `exact` say.
+/// This version compares each query with every vector, whatever `rerank` and `effort` say. Distances to compressed vectors
+/// are estimates of those to the vectors that were inserted; with `exact` 1, they are those to the vectors as read.
 /// Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_search(
@@ -66,5 +67,5 @@ unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<Sear
     let allow_n = usize::try_from(given.allow_n).unwrap_or(usize::MAX);
     // SAFETY: the promise of this function.
     let allowed = unsafe { input("allow_ids", given.allow_ids, allow_n, 1)? };
-    Ok(SearchOptions { allow_ids: (allow_n > 0).then_some(allowed) })
+    Ok(SearchOptions { allow_ids: (allow_n > 0).then_some(allowed), is_exact: given.exact == 1 })
 }

@@ -1,6 +1,6 @@
 //! The structs that cross the boundary: `struct_size` first, then 64-bit members and pairs of 32-bit ones, no holes.
 
-use super::constants::{OMEN_CODEC_AUTO, OMEN_L2, OMEN_READ_WRITE_CREATE, OMEN_SYNC_COMMIT};
+use super::constants::{OMEN_CODEC_AUTO, OMEN_L2, OMEN_QUALITY_NORMAL, OMEN_READ_WRITE_CREATE, OMEN_SYNC_COMMIT};
 use std::ffi::c_void;
 
 /// An open store, as omen_store_open returns it and until omen_store_close takes it. A ticket, not an address.
@@ -64,6 +64,10 @@ pub struct omen_compress_options {
     pub progress: omen_progress_fn,
     /// Handed to `progress`.
     pub user: *mut c_void,
+    /// OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: what encoding may cost.
+    pub quality: i32,
+    /// 0.
+    pub reserved: i32,
 }
 
 impl omen_compress_options {
@@ -77,6 +81,8 @@ impl omen_compress_options {
         threads: 0,
         progress: None,
         user: std::ptr::null_mut(),
+        quality: OMEN_QUALITY_NORMAL,
+        reserved: 0,
     };
 }
 
@@ -105,7 +111,7 @@ pub struct omen_compress_report {
     pub ratio: f64,
     /// Wall time of the call.
     pub seconds: f64,
-    /// The codec that was used.
+    /// The codec that was used: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
     pub codec: i32,
     /// 0.
     pub reserved: i32,
@@ -170,6 +176,15 @@ pub struct omen_store_stats {
     pub dim: u32,
     /// OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE.
     pub metric: i32,
+    /// Of the compressed vectors: sum of |x - decoded x| squared, divided by the sum of |x| squared.
+    pub relative_mse: f64,
+    /// Of the compressed vectors: the largest |x - decoded x| / |x|.
+    pub worst_relative_error: f64,
+    /// Of the compressed vectors: none is farther than this from what was inserted, |x - decoded x|; rounded up.
+    pub error_bound: f64,
+    /// Mean error of a file's vectors, in terms of the mean error its codebook was trained to; the largest of any file.
+    /// 1 without drift, 0 where nothing is compressed.
+    pub drift: f64,
 }
 
 /// What omen_store_verify read.

@@ -86,6 +86,10 @@ impl From<Stats> for omen_store_stats {
             generation: stats.generation,
             dim: stats.dim,
             metric: stats.metric as i32,
+            relative_mse: stats.errors.relative_mse,
+            worst_relative_error: stats.errors.worst,
+            error_bound: stats.errors.bound,
+            drift: stats.errors.drift,
         }
     }
 }

@@ -1,0 +1,241 @@
+//! What `compress` promises, on vectors of every kind: the bytes, the bound, the report; or a refusal that says what can be.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use omen::codec::Quality;
+use omen::error::Error;
+use omen::kernels::Metric;
+use omen::store::{CompressOptions, CompressReport, Options, SearchOptions, Store};
+use std::path::Path;
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to 1.
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 24) as f32
+    }
+
+    /// About a normal number: the sum of twelve.
+    fn normal(&mut self) -> f32 {
+        (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
+    }
+}
+
+/// Smooth curves with noise, so that neighbouring dims go together: `[n][dim]`.
+fn curves(n: usize, dim: usize, seed: u64) -> Vec<f32> {
+    let mut numbers = Numbers(seed);
+    let mut rows = Vec::with_capacity(n * dim);
+    for _ in 0..n {
+        let (mut value, start) = (numbers.normal(), numbers.normal());
+        for _ in 0..dim {
+            value = 0.9 * value + 0.4 * numbers.normal();
+            rows.push(start + value);
+        }
+    }
+    rows
+}
+
+fn fresh(home: &Path, dim: usize, rows: &[f32], metric: Metric) -> Store {
+    let options = Options { metric: Some(metric), ..Options::default() };
+    let store = Store::open(&home.join("store"), dim as u32, &options).unwrap();
+    store.insert(None, rows).unwrap();
+    store.commit().unwrap();
+    store
+}
+
+fn options<'a>(ratio: f64) -> CompressOptions<'a> {
+    CompressOptions { ratio, ..CompressOptions::default() }
+}
+
+/// Bytes of all files of a directory.
+fn bytes_in(directory: &Path) -> u64 {
+    std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// All rows as they are read, by ids that count up.
+fn read_all(store: &Store, n: usize) -> Vec<f32> {
+    let mut out = vec![f32::NAN; n * store.dim() as usize];
+    store.get(&(0..n as u64).collect::<Vec<_>>(), &mut out, None).unwrap();
+    out
+}
+
+fn distance(left: &[f32], right: &[f32]) -> f64 {
+    left.iter().zip(right).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Checks bytes, bound and report of a store that was just compressed.
+fn keeps_its_promises(home: &Path, store: &Store, dim: usize, rows: &[f32], ratio: f64, report: &CompressReport) {
+    let decoded = read_all(store, rows.len() / dim);
+    assert!(bytes_in(&home.join("store")) as f64 * ratio <= rows.len() as f64 * 4.0, "{report:?}");
+    let stats = store.stats().unwrap();
+    let (mut energy, mut error) = (0.0, 0.0);
+    for (row, decoded) in rows.chunks_exact(dim).zip(decoded.chunks_exact(dim)) {
+        assert!(decoded.iter().all(|value| value.is_finite()));
+        let off = distance(row, decoded);
+        assert!(off <= stats.errors.bound, "{off}, {stats:?}");
+        energy += row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        error += off * off;
+    }
+    let expected = if energy > 0.0 { error / energy } else { 0.0 };
+    assert!((report.relative_mse - expected).abs() <= 1e-9 * expected, "{report:?}, expected {expected}");
+    assert_eq!((stats.errors.relative_mse, stats.errors.drift), (report.relative_mse, 1.0));
+    store.verify().unwrap();
+}
+
+/// Compresses to `ratio`, or to what the refusal says can be reached; `None` if there are too few vectors.
+fn compressed(store: &Store, ratio: f64) -> Option<(CompressReport, f64)> {
+    match store.compress(&mut options(ratio)) {
+        Ok(report) => Some((report, ratio)),
+        Err(Error::TooFewVectors { .. }) => None,
+        Err(Error::InvalidArgument(what)) => {
+            let words: Vec<&str> = what.split_whitespace().collect();
+            let reachable: f64 = words[words.len() - 3].parse().unwrap();
+            assert!(reachable < ratio, "{what}");
+            // What is told is rounded; a store whose own files are larger than its vectors cannot be compressed at all.
+            let within = reachable - 0.001;
+            (within >= 1.0).then(|| (store.compress(&mut options(within)).unwrap(), within))
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn check(dim: usize, rows: &[f32], ratio: f64) {
+    let home = tempfile::tempdir().unwrap();
+    let store = fresh(home.path(), dim, rows, Metric::L2);
+    match compressed(&store, ratio) {
+        Some((report, ratio)) => keeps_its_promises(home.path(), &store, dim, rows, ratio, &report),
+        None => assert_eq!(read_all(&store, rows.len() / dim), rows),
+    }
+}
+
+#[test]
+fn promises_are_kept_at_every_dim() {
+    for (dim, n) in [(1, 3000), (2, 2000), (3, 1000), (7, 1000), (100, 400), (960, 64), (1536, 40), (4096, 32)] {
+        check(dim, &curves(n, dim, 1), 16.0);
+        check(dim, &curves(n, dim, 2), 3.0);
+    }
+}
+
+#[test]
+fn promises_are_kept_at_every_count() {
+    for n in [1, 10, 15, 16, 17, 255, 256, 1000] {
+        check(24, &curves(n, 24, 3), 16.0);
+        check(24, &curves(n, 24, 4), 2.0);
+    }
+}
+
+#[test]
+fn promises_are_kept_at_every_ratio() {
+    let rows = curves(6000, 32, 5);
+    for ratio in [1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0] {
+        check(32, &rows, ratio);
+    }
+}
+
+#[test]
+fn promises_are_kept_on_odd_vectors() {
+    let (dim, n) = (32, 1000);
+    let scaled = |scale: f32| -> Vec<f32> { curves(n, dim, 6).iter().map(|x| x * scale).collect() };
+    check(dim, &vec![0.0; n * dim], 16.0);
+    check(dim, &vec![-3.25; n * dim], 16.0);
+    check(dim, &curves(1, dim, 7).repeat(n), 8.0);
+    check(dim, &scaled(1e-38), 8.0);
+    check(dim, &scaled(1e-20), 8.0);
+    check(dim, &scaled(1e18), 8.0);
+    check(dim, &scaled(1e37), 8.0);
+    // One tight cluster, far from the origin.
+    check(dim, &curves(n, dim, 8).iter().map(|x| 1000.0 + 1e-3 * x).collect::<Vec<f32>>(), 8.0);
+    // Heavy tails: one value in a few hundred is a thousand times the others.
+    let mut numbers = Numbers(9);
+    check(dim, &curves(n, dim, 9).iter().map(|x| x / numbers.unit().max(1e-4).powi(2)).collect::<Vec<f32>>(), 8.0);
+    // Most vectors the same.
+    let mut rows = curves(1, dim, 10).repeat(n - 50);
+    rows.extend(curves(50, dim, 11));
+    check(dim, &rows, 8.0);
+}
+
+#[test]
+fn ratios_that_are_none_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let store = fresh(home.path(), 4, &curves(100, 4, 12), Metric::L2);
+    for ratio in [f64::NAN, f64::INFINITY, 0.0, -16.0, 0.99] {
+        let error = store.compress(&mut options(ratio)).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
+    }
+    let error = store.compress(&mut options(1000.0)).unwrap_err().to_string();
+    assert!(error.contains("1000") && error.contains("100 vectors of dim 4 reach"), "{error}");
+    assert_eq!(store.stats().unwrap().raw_vectors, 100);
+}
+
+#[test]
+fn a_second_compress_keeps_a_book_that_fits_and_leaves_one_that_does_not() {
+    let (dim, n) = (16, 4000);
+    let home = tempfile::tempdir().unwrap();
+    let rows = curves(n, dim, 13);
+    let store = fresh(home.path(), dim, &rows, Metric::L2);
+    store.compress(&mut options(6.0)).unwrap();
+    let before = read_all(&store, n);
+    // More of the same: the codes there are stay as they are, and one file holds all.
+    store.insert(None, &curves(1000, dim, 14)).unwrap();
+    store.compress(&mut options(6.0)).unwrap();
+    assert_eq!(read_all(&store, n), before);
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.segments, stats.raw_vectors), (1, 0));
+    assert!((0.8..1.3).contains(&stats.errors.drift), "{stats:?}");
+    // Vectors the book knows nothing of get one of their own.
+    let strange: Vec<f32> = curves(2000, dim, 15).iter().map(|x| 40.0 * x - 700.0).collect();
+    store.insert(None, &strange).unwrap();
+    store.compress(&mut options(6.0)).unwrap();
+    assert_eq!(read_all(&store, n), before);
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.segments, stats.raw_vectors), (2, 0));
+    assert!(stats.errors.relative_mse < 0.02, "{stats:?}");
+    store.verify().unwrap();
+}
+
+#[test]
+fn quality_pays() {
+    let (dim, rows) = (32, curves(8000, 32, 16));
+    let error = |quality| {
+        let home = tempfile::tempdir().unwrap();
+        let store = fresh(home.path(), dim, &rows, Metric::L2);
+        let report = store.compress(&mut CompressOptions { quality, ..options(8.0) }).unwrap();
+        keeps_its_promises(home.path(), &store, dim, &rows, 8.0, &report);
+        report.relative_mse
+    };
+    let errors = [Quality::Best, Quality::Normal, Quality::Fast].map(error);
+    assert!(errors.is_sorted_by(|better, worse| better < worse), "{errors:?}");
+}
+
+#[test]
+fn estimates_find_more_neighbours_than_decoded_vectors() {
+    let (dim, n, queries, k) = (48, 6000, curves(200, 48, 18), 10);
+    for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+        let home = tempfile::tempdir().unwrap();
+        let store = fresh(home.path(), dim, &curves(n, dim, 17), metric);
+        let nearest = |is_exact| {
+            let (mut ids, mut distances) = (vec![0; 200 * k], vec![f32::NAN; 200 * k]);
+            let options = SearchOptions { is_exact, ..SearchOptions::default() };
+            store.search(&queries, k, &options, &mut ids, &mut distances).unwrap();
+            assert!(distances.chunks_exact(k).all(|row| row.is_sorted() && row.iter().all(|value| value.is_finite())));
+            ids
+        };
+        let truth = nearest(true);
+        store.compress(&mut options(16.0)).unwrap();
+        let recalled = |ids: &[u64]| {
+            let pairs = ids.chunks_exact(k).zip(truth.chunks_exact(k));
+            pairs.map(|(found, truth)| truth.iter().filter(|id| found.contains(id)).count()).sum::<usize>()
+        };
+        let (estimated, decoded) = (recalled(&nearest(false)), recalled(&nearest(true)));
+        assert!(estimated + 20 >= decoded && decoded > 200, "{metric:?}: {estimated} of 2000, decoded {decoded}");
+    }
+}
