@@ -8,7 +8,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use omen::codec::{Codebook, Quality, Shape, block};
-use omen::kernels::{Level, Metric};
+use omen::kernels::{Chain, Lanes, Level, Metric, Paths};
 use omen::store::{CompressOptions, Options, Store};
 use std::hint::black_box;
 use std::path::Path;
@@ -52,21 +52,54 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
+/// Sixty-two symbols over as many runs, with codewords of no meaning: what a search costs at each level.
+fn chains(criterion: &mut Criterion) {
+    const SYMBOLS: usize = 62;
+    let rows = vectors();
+    let boundaries: Vec<usize> = (0..=SYMBOLS).map(|symbol| symbol * DIM / SYMBOLS).collect();
+    let lanes = |count: usize| -> Vec<Lanes> { rows.as_chunks::<16>().0[..count].iter().copied().map(Lanes).collect() };
+    let (heads, tails, crosses) = (lanes(DIM), lanes(2 * DIM).split_off(DIM), lanes(SYMBOLS * 16));
+    let chain = Chain { boundaries: &boundaries, heads: &heads, tails: &tails, crosses: &crosses };
+    let mut group = criterion.benchmark_group("best_chain");
+    group.throughput(Throughput::Elements(1));
+    for level in Level::all_supported() {
+        let Some(kernels) = level.kernels() else { continue };
+        let (mut paths, mut symbols, mut next) = (Paths::default(), [0; SYMBOLS], 0);
+        group.bench_function(BenchmarkId::from_parameter(format!("{level:?}")), |run| {
+            run.iter(|| {
+                next = (next + 1) % CALL;
+                kernels.best_chain(&chain, black_box(&rows[next * DIM..][..DIM]), &mut paths, &mut symbols);
+            });
+        });
+    }
+}
+
+fn trained(rows: &[f32], quality: Quality) -> Codebook {
+    let shape = Shape { dim: DIM, row_bytes: 32, window: 24, directions: 0, metric: Some(Metric::L2), quality };
+    Codebook::train(&rows[..4 * CALL * DIM], &shape, 1, &mut |_, _| false).expect("a codebook")
+}
+
 fn codec(criterion: &mut Criterion) {
     let rows = vectors();
-    let symbols = DIM / 2;
-    let shape =
-        Shape { dim: DIM, row_bytes: symbols / 2, window: 16, directions: 0, metric: None, quality: Quality::Normal };
-    let book = Codebook::train(&rows[..2 * CALL * DIM], &shape, 1, &mut |_, _| false).expect("a codebook");
-    let mut codes = vec![0; CALL * book.row_bytes()];
-    let mut decoded = vec![0.0; DIM];
     let mut group = criterion.benchmark_group("codec");
     group.throughput(Throughput::Elements(CALL as u64));
-    group.bench_function("encode", |run| run.iter(|| book.encode(black_box(&rows[..CALL * DIM]), &mut codes)));
+    for quality in [Quality::Fast, Quality::Normal, Quality::Best] {
+        let book = trained(&rows, quality);
+        let mut codes = vec![0; CALL * book.row_bytes()];
+        group.bench_function(BenchmarkId::new("encode", format!("{quality:?}")), |run| {
+            run.iter(|| book.encode(black_box(&rows[..CALL * DIM]), &mut codes));
+        });
+    }
+    let book = trained(&rows, Quality::Normal);
+    let symbols = book.symbols();
+    let mut codes = vec![0; CALL * book.row_bytes()];
+    book.encode(&rows[..CALL * DIM], &mut codes);
+    let mut decoded = vec![0.0; CALL * DIM];
+    group.bench_function("decode in thousands", |run| run.iter(|| book.decode(black_box(&codes), &mut decoded)));
 
     group.throughput(Throughput::Elements(1));
     let code = &codes[..book.row_bytes()];
-    group.bench_function("decode", |run| run.iter(|| book.decode(black_box(code), &mut decoded)));
+    group.bench_function("decode", |run| run.iter(|| book.decode(black_box(code), &mut decoded[..DIM])));
 
     let mut packed = vec![0; block::bytes(book.row_bytes())];
     block::pack(&codes[..32 * book.row_bytes()], symbols, book.side_bytes(), &mut packed);
@@ -145,5 +178,5 @@ fn reads(criterion: &mut Criterion) {
     bench("codes", &store);
 }
 
-criterion_group!(parts, checksum, kernels, codec, writes, reads);
+criterion_group!(parts, checksum, kernels, chains, codec, writes, reads);
 criterion_main!(parts);

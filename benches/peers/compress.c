@@ -13,7 +13,7 @@ struct error {
     double worst;          /* largest |x - decoded| / |x| of one vector */
 };
 
-/* When the encoding (after training) began, and how many vectors were done by then. */
+/* When the encoding began, and how many vectors were done by then: training is the first half of all progress. */
 struct clock {
     double first_seconds;
     uint64_t first_done, total;
@@ -22,7 +22,7 @@ struct clock {
 static int32_t on_progress(void *user, uint64_t done, uint64_t total)
 {
     struct clock *clock = user;
-    if (done > 0 && clock->first_seconds == 0) {
+    if (2 * done >= total && clock->first_seconds == 0) {
         clock->first_seconds = now();
         clock->first_done = done;
     }

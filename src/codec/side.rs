@@ -74,10 +74,18 @@ impl Side {
         if metric != Metric::L2 {
             return of_mix(0.0);
         }
-        let trial = Trial::new(rows, decoded, means.len());
-        let found = MIXES.map(|mix| trial.recalled(&of_mix(mix), means));
+        let sides = MIXES.map(of_mix);
+        let offsets = sides.each_ref().map(|side| side.offsets(means, rows, decoded));
+        let found = recalled(rows, decoded, means.len(), &offsets);
         let best = (1..MIXES.len()).fold(0, |best, next| if found[next] > found[best] { next } else { best });
-        of_mix(MIXES[best])
+        sides[best].clone()
+    }
+
+    /// What is added to the distance to each row.
+    fn offsets(&self, means: &[f32], rows: &[f32], decoded: &[f32]) -> Vec<f32> {
+        let pairs = rows.chunks_exact(means.len()).zip(decoded.chunks_exact(means.len()));
+        let offset = |(row, decoded)| self.correction(self.byte_of(row, decoded, means), decoded, means).offset;
+        pairs.map(offset).collect()
     }
 
     fn of_rows(metric: Metric, mix: f32, means: &[f32], rows: &[f32], decoded: &[f32]) -> Side {
@@ -161,49 +169,36 @@ impl Side {
     }
 }
 
-/// Rows that look for their neighbours among all.
-struct Trial<'a> {
+/// How many of their true neighbours among `rows: [n][dim]` some of the rows find, when each of the lists of `offsets`, `[n]`,
+/// is added to distances to `decoded: [n][dim]`.
+fn recalled<const LISTS: usize>(
+    rows: &[f32],
+    decoded: &[f32],
     dim: usize,
-    rows: &'a [f32],
-    decoded: &'a [f32],
-    /// For each query its row and the rows nearest to it, itself aside.
-    queries: Vec<(usize, Vec<u64>)>,
+    offsets: &[Vec<f32>; LISTS],
+) -> [usize; LISTS] {
+    let count = rows.len() / dim;
+    let queries = count.min(QUERIES);
+    let mut found = [0; LISTS];
+    for query in (0..queries).map(|query| query * count / queries) {
+        let asking = &rows[query * dim..][..dim];
+        let distances =
+            |among: &[f32]| -> Vec<f32> { among.chunks_exact(dim).map(|row| kernels().l2sq(asking, row)).collect() };
+        let truth = nearest(query, distances(rows).into_iter());
+        let distances = distances(decoded);
+        for (found, offsets) in found.iter_mut().zip(offsets) {
+            let nearest = nearest(query, distances.iter().zip(offsets).map(|(distance, offset)| distance + offset));
+            *found += truth.iter().filter(|row| nearest.contains(row)).count();
+        }
+    }
+    found
 }
 
-impl<'a> Trial<'a> {
-    fn new(rows: &'a [f32], decoded: &'a [f32], dim: usize) -> Trial<'a> {
-        let count = rows.len() / dim;
-        let queries = count.min(QUERIES);
-        let mut trial = Trial { dim, rows, decoded, queries: Vec::new() };
-        trial.queries = (0..queries)
-            .map(|query| query * count / queries)
-            .map(|query| (query, trial.nearest(query, rows, |_| 0.0)))
-            .collect();
-        trial
-    }
-
-    /// The rows of `among` nearest to row `query`, with something added to the distance of each.
-    fn nearest(&self, query: usize, among: &[f32], added: impl Fn(usize) -> f32) -> Vec<u64> {
-        let mut top = TopK::new(NEIGHBOURS);
-        let asking = &self.rows[query * self.dim..][..self.dim];
-        for (number, row) in among.chunks_exact(self.dim).enumerate().filter(|(number, _)| *number != query) {
-            top.offer(kernels().l2sq(asking, row) + added(number), number as u64);
-        }
-        top.into_sorted().into_iter().map(|neighbour| neighbour.id).collect()
-    }
-
-    /// How many of the true neighbours are found with corrections by `side`.
-    fn recalled(&self, side: &Side, means: &[f32]) -> usize {
-        let pairs = self.rows.chunks_exact(self.dim).zip(self.decoded.chunks_exact(self.dim));
-        let offsets: Vec<f32> = pairs
-            .map(|(row, decoded)| side.correction(side.byte_of(row, decoded, means), decoded, means).offset)
-            .collect();
-        let found = |(query, expected): &(usize, Vec<u64>)| {
-            let nearest = self.nearest(*query, self.decoded, |row| offsets[row]);
-            expected.iter().filter(|row| nearest.contains(row)).count()
-        };
-        self.queries.iter().map(found).sum()
-    }
+/// The places of the least `distances`, but for place `query`.
+fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<u64> {
+    let mut top = TopK::new(NEIGHBOURS);
+    distances.enumerate().filter(|(place, _)| *place != query).for_each(|(place, at)| top.offer(at, place as u64));
+    top.into_sorted().into_iter().map(|neighbour| neighbour.id).collect()
 }
 
 #[cfg(test)]

@@ -62,7 +62,8 @@ pub(super) fn train(
     let runs = |stage: usize| sample.runs(symbols[stage], rotation.as_ref());
     let widest = |stage: usize| sample.widest(shape.window_of(stage), runs(stage));
     let plans: Vec<Vec<Step>> = (0..symbols.len()).map(|stage| plan(widest(stage), shape)).collect();
-    let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>();
+    // One step more than rounds: what is done behind them.
+    let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>() + 1;
     let mut progress = Progress { done: 0, total: rounds as u64, callback };
     let mut left = turned(&sample.rows, rotation.as_ref());
     let mut stages = Vec::with_capacity(symbols.len());
@@ -71,7 +72,9 @@ pub(super) fn train(
         let mut random = Random::new(!seed, number as u64);
         let mut stage = grown(layout, &left, plan, &mut random, &mut progress)?.rounded();
         stage.effort.lists = lists(shape.quality, &stage);
-        stage.subtract(&stage.search_all(&left), &mut left);
+        if number + 1 < plans.len() {
+            stage.subtract(&stage.search_all(&left), &mut left);
+        }
         stages.push(stage);
     }
     drop(left);
@@ -83,6 +86,7 @@ pub(super) fn train(
         windows.decode(&codes, &mut decoded);
         Side::train(metric, &windows.means, rows, &decoded)
     });
+    progress.step()?;
     Codebook::of_windows(&windows)
 }
 
