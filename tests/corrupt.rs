@@ -8,6 +8,7 @@
 mod memory;
 
 use memory::MemoryDir;
+use omen::codec;
 use omen::error::{Error, Result};
 use omen::format::{
     FOOTER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, Kind, MANIFEST_NAMES, Manifest, checksum, seed,
@@ -163,7 +164,17 @@ fn raw_file(name: u8) -> Fixture {
     build.session(NEVER, |store| store.upsert(&[1031, 7], &vectors(300, 2, 4)).unwrap()).done()
 }
 
-/// Codes with their codebook, rows put again since, and an active log.
+/// Window codes with their codebook, side bytes and bounds.
+fn window_codes(name: u8) -> Fixture {
+    let build = Builder::new(name, 32).session(0, |store| {
+        store.insert(None, &vectors(u64::from(name), 500, 32)).unwrap();
+        let report = store.compress(&mut CompressOptions { ratio: 3.0, ..CompressOptions::default() }).unwrap();
+        assert_eq!(report.codec, codec::WINDOWS as i32);
+    });
+    build.done()
+}
+
+/// Scalar codes with their codebook, rows put again since, and an active log.
 fn coded_file(name: u8) -> Fixture {
     let build = Builder::new(name, 16).session(0, |store| {
         let ids: Vec<u64> = (0..800).map(|i| i * 7 % 800 * 3).collect();
@@ -181,6 +192,7 @@ fn fixtures(name: u8) -> Vec<(&'static str, Fixture)> {
         ("tombstones", tombstones(name)),
         ("raw file", raw_file(name)),
         ("coded file", coded_file(name)),
+        ("window codes", window_codes(name)),
     ]
 }
 
@@ -658,14 +670,21 @@ fn forged_frames_with_sound_checksums_do_no_harm() {
     assert_eq!(harm, Harm::new());
 }
 
+/// The footer of a sound sealed file.
+fn footer_of(bytes: &[u8], id: u64) -> Footer {
+    let data = data_bytes(bytes);
+    let footer_at = bytes.len() - FOOTER_BYTES;
+    let stored: [u8; FOOTER_BYTES] = bytes[footer_at..].try_into().unwrap();
+    let root = u32::from_le_bytes(stored[FOOTER_BYTES - 4..].try_into().unwrap());
+    Footer::decode("", id, &stored, &bytes[data + data.div_ceil(4096) * 4..footer_at], root).unwrap()
+}
+
 /// Makes the checksums of a sealed file right again after its data or footer changed; returns its root.
 fn reseal(bytes: &mut [u8], id: u64, data: usize, change: impl FnOnce(&mut Footer)) -> u32 {
     let blocks = data.div_ceil(4096);
     let footer_at = bytes.len() - FOOTER_BYTES;
     let (table, top) = (data..data + blocks * 4, data + blocks * 4..footer_at);
-    let old: [u8; FOOTER_BYTES] = bytes[footer_at..].try_into().unwrap();
-    let root = u32::from_le_bytes(old[FOOTER_BYTES - 4..].try_into().unwrap());
-    let mut footer = Footer::decode("", id, &old, &bytes[top.clone()], root).unwrap();
+    let mut footer = footer_of(bytes, id);
     for block in 0..blocks {
         let sum = checksum(seed(id, block as u64), &bytes[block * 4096..data.min(block * 4096 + 4096)]);
         bytes[data + block * 4..][..4].copy_from_slice(&sum.to_le_bytes());
@@ -697,7 +716,7 @@ fn put_sealed(dir: &MemoryDir, manifest: &Manifest, index: usize, bytes: Vec<u8>
 fn forged_footers_with_sound_checksums_do_no_harm() {
     let mut harm = Harm::new();
     type Field = (&'static str, fn(&mut Footer, u64));
-    let fields: [Field; 15] = [
+    let fields: [Field; 16] = [
         ("data_bytes", |f, n| f.data_bytes = n),
         ("rows", |f, n| f.rows = n),
         ("ids_offset", |f, n| f.ids_offset = n),
@@ -711,6 +730,7 @@ fn forged_footers_with_sound_checksums_do_no_harm() {
         ("codebook_offset", |f, n| f.codebook_offset = n),
         ("codebook_second", |f, n| f.codebook_second = n),
         ("codebook_bytes", |f, n| f.codebook_bytes = n),
+        ("bounds_offset", |f, n| f.bounds_offset = n),
         ("symbols", |f, n| f.symbols = n as u32),
         ("side_bytes", |f, n| f.side_bytes = n as u32),
     ];
@@ -739,6 +759,33 @@ fn forged_footers_with_sound_checksums_do_no_harm() {
         }
     }
     assert_eq!(harm, Harm::new());
+}
+
+#[test]
+fn forged_error_bounds_and_side_bytes_are_found_by_verify() {
+    let fixture = window_codes(1);
+    let manifest = Manifest::decode("A", &fixture.dir.bytes(MANIFEST_NAMES[0])).unwrap();
+    let entry = manifest.files[0];
+    let original = fixture.dir.bytes(&entry.kind.file_name(entry.id));
+    let data = data_bytes(&original);
+    let verified = |bytes: Vec<u8>, root: u32| {
+        let dir = put_sealed(&fixture.dir, &manifest, 0, bytes, root);
+        open(&dir, 0, Mode::ReadOnly, tuning(0, NEVER)).unwrap().verify()
+    };
+    let mut bytes = original.clone();
+    let root = reseal(&mut bytes, entry.id, data, |footer| footer.measured.farthest /= 2.0);
+    let error = verified(bytes, root).unwrap_err().to_string();
+    assert!(error.contains("bound") && error.contains("in the footer"), "{error}");
+    // All bounds 0: then a side byte must be exactly that of its code, and hardly any is.
+    let mut bytes = original.clone();
+    let offset = footer_of(&original, entry.id).bounds_offset as usize;
+    bytes[offset..offset + 2 * 500usize.div_ceil(32)].fill(0);
+    let root = reseal(&mut bytes, entry.id, data, |_| ());
+    let error = verified(bytes, root).unwrap_err().to_string();
+    assert!(error.contains("side byte"), "{error}");
+    let mut bytes = original;
+    let root = reseal(&mut bytes, entry.id, data, |_| ());
+    verified(bytes, root).unwrap();
 }
 
 #[test]

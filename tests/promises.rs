@@ -177,6 +177,31 @@ fn ratios_that_are_none_are_refused() {
 }
 
 #[test]
+fn cancelled_at_any_step_the_store_is_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let rows = curves(1000, 16, 19);
+    let store = fresh(home.path(), 16, &rows, Metric::L2);
+    for step in 1.. {
+        let (mut calls, mut last) = (0, 0);
+        let mut cancels = |done: u64, total: u64| {
+            assert!((last..=total).contains(&done), "{done} of {total} after {last}");
+            (calls, last) = (calls + 1, done);
+            calls == step
+        };
+        let done = store.compress(&mut CompressOptions { progress: Some(&mut cancels), ..options(2.5) });
+        if let Ok(report) = done {
+            assert!(calls < step && step > 20, "{calls} calls, {step} steps");
+            keeps_its_promises(home.path(), &store, 16, &rows, 2.5, &report);
+            return;
+        }
+        assert!(matches!(done, Err(Error::Cancelled { .. })), "{done:?}");
+        let stats = store.stats().unwrap();
+        assert_eq!((stats.raw_vectors, stats.compressed_vectors), (1000, 0));
+        assert_eq!(read_all(&store, 1000), rows);
+    }
+}
+
+#[test]
 fn a_second_compress_keeps_a_book_that_fits_and_leaves_one_that_does_not() {
     let (dim, n) = (16, 4000);
     let home = tempfile::tempdir().unwrap();
@@ -192,7 +217,7 @@ fn a_second_compress_keeps_a_book_that_fits_and_leaves_one_that_does_not() {
     assert_eq!((stats.segments, stats.raw_vectors), (1, 0));
     assert!((0.8..1.3).contains(&stats.errors.drift), "{stats:?}");
     // Vectors the book knows nothing of get one of their own.
-    let strange: Vec<f32> = curves(2000, dim, 15).iter().map(|x| 40.0 * x - 700.0).collect();
+    let strange: Vec<f32> = curves(3000, dim, 15).iter().map(|x| 40.0 * x - 700.0).collect();
     store.insert(None, &strange).unwrap();
     store.compress(&mut options(6.0)).unwrap();
     assert_eq!(read_all(&store, n), before);

@@ -99,7 +99,7 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
     }
 }
 
-/// Rows looked at to see if a book fits them.
+/// Rows looked at to see if a book fits them. Fewer new ones neither tell nor train a better book.
 const DRIFT_ROWS: u64 = 2048;
 
 /// A book fits as long as it leaves at most so many times the error of the rows it was trained for.
@@ -107,10 +107,10 @@ const DRIFT_MAX: f64 = 1.3;
 
 /// The error that `book`, which `live` is coded with, leaves of the rows of `raw`, in terms of the rows it was made for.
 fn drift(raw: &Snapshot, rows: u64, book: &Codebook, live: &Live) -> Result<f64> {
-    if rows == 0 {
+    if rows < DRIFT_ROWS {
         return Ok(1.0);
     }
-    let vectors = sample_rows(raw, rows, DRIFT_ROWS.min(rows), 0)?;
+    let vectors = sample_rows(raw, rows, DRIFT_ROWS, 0)?;
     let mut codes = vec![0; vectors.len() / raw.dim * book.row_bytes()];
     book.encode(&vectors, &mut codes);
     let mut decoded = vec![0.0; vectors.len()];
