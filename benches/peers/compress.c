@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CALL 1000
+
 struct error {
     double relative_mse;   /* sum of squared errors / sum of squared values, over every vector */
     double worst;          /* largest |x - decoded| / |x| of one vector */
@@ -54,6 +56,23 @@ static struct error measured_error(const struct run *run, const struct workload 
     return error;
 }
 
+/* Vectors a second that omen_store_get reads in calls of CALL, in the order of their ids; the best of five passes. */
+static double decoded_per_second(const struct run *run, const struct workload *load, void *store)
+{
+    float *rows = need(CALL * load->dim * sizeof *rows);
+    double best = 0;
+    for (int pass = 0; pass < 5; pass++) {
+        double start = now();
+        for (uint64_t i = 0; i + CALL <= run->n; i += CALL)
+            if (omen_store_get(store, load->ids + i, CALL, rows, NULL) != OMEN_OK)
+                die("omen_store_get", omen_last_message());
+        double rate = (double)(run->n / CALL * CALL) / (now() - start);
+        best = rate > best ? rate : best;
+    }
+    free(rows);
+    return best;
+}
+
 static omen_compress_report compress_timed(const struct run *run, void *store, double *seconds, double *encode_rate)
 {
     omen_compress_options options;
@@ -87,6 +106,7 @@ void compress(const struct run *run, const struct workload *load)
     store = run->engine->open(&opening);
     struct error error = measured_error(run, load, store);
     double get_ns = mean_get_ns(run, load, store);
+    double decoded = decoded_per_second(run, load, store);
     run->engine->close(store);
 
     double raw = (double)run->n * (double)load->dim * sizeof(float);
@@ -94,11 +114,11 @@ void compress(const struct run *run, const struct workload *load)
            "\"apparent_over_raw\": %.6f, \"allocated_over_raw\": %.6f, \"relative_mse\": %.6g, \"worst\": %.6g, "
            "\"reported_relative_mse\": %.6g, \"reported_worst\": %.6g, \"reported_ratio\": %.6f, "
            "\"reported_vectors\": %llu, \"code_bytes\": %llu, \"codebook_bytes\": %llu, \"reported_bytes\": %llu, "
-           "\"apparent\": %llu, \"codec\": %d, \"get_ns\": %.2f}\n",
+           "\"apparent\": %llu, \"codec\": %d, \"get_ns\": %.2f, \"decoded_per_second\": %.1f}\n",
            (unsigned long long)run->n, load->dim, seconds, encode_rate,
            (long long)memory_after - (long long)memory_before, (double)bytes.apparent / raw,
            (double)bytes.allocated / raw, error.relative_mse, error.worst, report.relative_mse,
            report.worst_relative_error, report.ratio, (unsigned long long)report.vectors,
            (unsigned long long)report.code_bytes, (unsigned long long)report.codebook_bytes,
-           (unsigned long long)report.bytes_after, (unsigned long long)bytes.apparent, (int)report.codec, get_ns);
+           (unsigned long long)report.bytes_after, (unsigned long long)bytes.apparent, (int)report.codec, get_ns, decoded);
 }

@@ -284,6 +284,7 @@ def print_compress(bench):
         ['bytes a code, codebook', f"{value('code_bytes'):.0f}, {value('codebook_bytes'):,.0f}", ''],
         ['seconds', '', f"{value('seconds'):.2f}"],
         ['encode, write and check, vec/s', '', figure(value('encode_per_second'))],
+        ['get in calls of 1,000, vec/s', '', figure(value('decoded_per_second'))],
         ['random get, mean ns', '', figure(value('get_ns'))],
     ])
 
@@ -327,6 +328,7 @@ def bars(bench):
         off = [abs(told / found - 1) for told, found in zip(value('reported_relative_mse'), value('relative_mse'))]
         yield 'relative MSE, report against measurement', off, 'at most', 0.01
         yield 'encode, write and check, vec/s', value('encode_per_second'), 'at least', 50_000
+        yield 'get of codes in calls of 1,000, vec/s', value('decoded_per_second'), 'at least', 1_500_000
 
 
 def verdict(values, kind, bar):
