@@ -116,7 +116,7 @@ impl Principal {
         let (dim, count) = (self.variances.len(), boundaries[boundaries.len() - 1]);
         let mut filled = vec![(0.0f64, 0usize); boundaries.len() - 1];
         let mut basis = vec![0.0; count * dim];
-        // Directions of no variance count as the smallest there is: their logarithm must not drown the others.
+        // Counted in the smallest variance there is: every direction makes a product larger, and none drowns the others.
         let least = self.variances[0] * 1e-9 + f64::MIN_POSITIVE;
         for (variance, direction) in self.variances.iter().zip(self.directions.chunks_exact(dim)).take(count) {
             let has_room = |run: &usize| filled[*run].1 < boundaries[run + 1] - boundaries[*run];
@@ -124,7 +124,7 @@ impl Principal {
             let Some(run) = smallest else { break };
             let row = boundaries[run] + filled[run].1;
             basis[row * dim..(row + 1) * dim].copy_from_slice(direction);
-            filled[run].0 += variance.max(least).ln();
+            filled[run].0 += (variance.max(least) / least).ln();
             filled[run].1 += 1;
         }
         basis
@@ -141,5 +141,28 @@ impl Principal {
             if bits_at(level) > bits { low = level } else { high = level }
         }
         kept.iter().map(|variance| variance.min(high)).sum::<f64>() + left.iter().sum::<f64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Principal;
+
+    #[test]
+    fn directions_are_dealt_out_so_that_products_of_variances_are_alike() {
+        let unit = |at: usize| (0..4).map(move |dim| f32::from(u8::from(dim == at)));
+        let principal =
+            Principal { variances: vec![1e-1, 1e-2, 1e-3, 1e-4], directions: (0..4).flat_map(unit).collect() };
+        let expected: Vec<f32> = [0, 3, 1, 2].into_iter().flat_map(unit).collect();
+        assert_eq!(principal.basis(&[0, 2, 4]), expected);
+    }
+
+    #[test]
+    fn the_error_bound_falls_with_bits_and_with_directions() {
+        let principal = Principal { variances: vec![4.0, 1.0, 0.25], directions: vec![0.0; 9] };
+        assert!((principal.error_bound(3, 0.0) - 5.25).abs() < 1e-6);
+        assert!((principal.error_bound(1, 1.0) - 2.25).abs() < 1e-6);
+        // Two bits: the level is 0.5, one and a half of them for the first direction and a half for the second.
+        assert!((principal.error_bound(3, 2.0) - 1.25).abs() < 1e-6);
     }
 }
