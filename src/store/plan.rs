@@ -171,7 +171,8 @@ fn book_within(
     progress: &mut Progress,
 ) -> Result<std::result::Result<Arc<Codebook>, u64>> {
     let rows = source.view().count();
-    let files = Files { rows, ids_bytes, room };
+    // A thousandth is left, so that the book still fits when more rows come and the last block is not full.
+    let files = Files { rows, ids_bytes, room: room - room / 1000 };
     let plain = Shape {
         dim: source.dim,
         row_bytes: 1,
