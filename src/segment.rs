@@ -66,6 +66,7 @@ impl Segment {
         let inside = |offset: u64, bytes: u64| offset.checked_add(bytes).is_some_and(|end| end <= footer.data_bytes);
         let rows_fit = match self.entry.kind {
             Kind::Raw => inside(footer.rows_offset, rows * stride),
+            Kind::Code if rows == 0 => return Err(Error::corrupt(self.file.name(), "a file of codes without a row")),
             Kind::Code => {
                 let row_bytes = u64::from(footer.symbols.div_ceil(2)) + u64::from(footer.side_bytes);
                 let blocks = rows.div_ceil(BLOCK_ROWS as u64);

@@ -6,6 +6,7 @@
 
 use crate::codec::{Codebook, Correction, block};
 use crate::error::{Error, Result};
+use crate::format::{bound_above, bound_of};
 use crate::ids::RowIds;
 use crate::kernels::{self, Metric};
 use crate::search::TopK;
@@ -226,13 +227,13 @@ impl Live {
         let Some(codebook) = &self.codebook else { return Ok(()) };
         let (rows, name) = (self.segment.rows(), self.segment.name());
         let farthest = self.segment.footer().measured.farthest;
+        let most = bound_of(bound_above(farthest)).unwrap_or(f32::INFINITY);
         let mut scratch = Scratch::default();
         let mut vector = vec![0.0; codebook.dim()];
         for row in (0..rows).step_by((rows as usize).div_ceil(CHECKED_ROWS)) {
             let block = row / BLOCK_ROWS as u32;
             let bound = self.segment.bound(block)?;
-            // Bounds are rounded up, to eight bits.
-            if f64::from(bound) > farthest * 1.01 && bound.is_finite() {
+            if bound > most {
                 return Err(Error::corrupt(
                     name,
                     format!("block {block}: bound {bound}, at most {farthest} in the footer"),
@@ -433,7 +434,9 @@ impl<'a> View<'a> {
         let mut visit = |id: u64, row: &[f32], correction: Correction| {
             let Correction { factor, offset } = if is_exact { Correction::NONE } else { correction };
             for ((query, norm), top) in queries.chunks_exact(dim).zip(&norms).zip(tops.iter_mut()) {
-                top.offer(kernels::distance(metric, query, *norm, row) * factor + offset, id);
+                // An estimate may fall below nothing.
+                let least = if metric == Metric::L2 { 0.0 } else { f32::NEG_INFINITY };
+                top.offer((kernels::distance(metric, query, *norm, row) * factor + offset).max(least), id);
             }
         };
         if let Some(allowed) = allowed {

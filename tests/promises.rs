@@ -164,6 +164,57 @@ fn promises_are_kept_on_odd_vectors() {
 }
 
 #[test]
+fn promises_are_kept_where_half_the_dims_never_vary() {
+    let dim = 64;
+    let mut rows = curves(3000, dim, 21);
+    rows.chunks_exact_mut(dim).for_each(|row| row[dim / 4..].fill(0.5));
+    for ratio in [12.0, 16.0, 24.0] {
+        check(dim, &rows, ratio);
+    }
+}
+
+#[test]
+fn promises_are_kept_where_one_dim_is_a_giant_and_the_others_are_tiny() {
+    let dim = 16;
+    let mut rows: Vec<f32> = curves(3000, dim, 22).iter().map(|x| x * 1e-30).collect();
+    rows.chunks_exact_mut(dim).for_each(|row| row[0] = 1e10);
+    check(dim, &rows, 8.0);
+    let tiny: Vec<f32> = curves(3000, dim, 23).iter().map(|x| x * 1e-37).collect();
+    check(dim, &tiny, 2.5);
+}
+
+#[test]
+fn whole_numbers_of_either_sign_have_room_on_both_sides() {
+    let (dim, n) = (8, 25_000);
+    let mut numbers = Numbers(24);
+    let mut rows: Vec<f32> = (0..n * dim).map(|_| (numbers.next() % 200) as f32 - 100.0).collect();
+    // Hardly any sample sees the farthest.
+    (rows[3 * dim], rows[7 * dim]) = (-120.0, 120.0);
+    let home = tempfile::tempdir().unwrap();
+    let store = fresh(home.path(), dim, &rows, Metric::L2);
+    store.compress(&mut options(3.5)).unwrap();
+    assert_eq!(read_all(&store, n), rows);
+}
+
+#[test]
+fn progress_goes_forward_and_ends_at_its_total() {
+    let (dim, home) = (16, tempfile::tempdir().unwrap());
+    let store = fresh(home.path(), dim, &curves(4000, dim, 25), Metric::L2);
+    let strange: Vec<f32> = curves(3000, dim, 26).iter().map(|x| 40.0 * x - 700.0).collect();
+    for more in [&[][..], &strange, &strange[..64]] {
+        store.insert(None, more).unwrap();
+        let mut calls: Vec<(u64, u64)> = Vec::new();
+        let mut told = |done, total| {
+            calls.push((done, total));
+            false
+        };
+        store.compress(&mut CompressOptions { progress: Some(&mut told), ..options(6.0) }).unwrap();
+        assert!(calls.is_sorted() && calls.iter().all(|(_, total)| *total == calls[0].1), "{calls:?}");
+        assert_eq!(calls.last().map(|(done, total)| total - done), Some(0));
+    }
+}
+
+#[test]
 fn ratios_that_are_none_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let store = fresh(home.path(), 4, &curves(100, 4, 12), Metric::L2);
@@ -224,6 +275,15 @@ fn a_second_compress_keeps_a_book_that_fits_and_leaves_one_that_does_not() {
     let stats = store.stats().unwrap();
     assert_eq!((stats.segments, stats.raw_vectors), (2, 0));
     assert!(stats.errors.relative_mse < 0.02, "{stats:?}");
+    store.verify().unwrap();
+    // Nothing new, then a few of the first kind: every code stays what it was.
+    let both = n + 1000 + 3000;
+    let settled = read_all(&store, both);
+    store.compress(&mut options(6.0)).unwrap();
+    assert_eq!(read_all(&store, both), settled);
+    store.insert(None, &curves(500, dim, 20)).unwrap();
+    store.compress(&mut options(6.0)).unwrap();
+    assert_eq!(read_all(&store, both), settled);
     store.verify().unwrap();
 }
 

@@ -116,13 +116,12 @@ impl Stage {
 }
 
 impl Windows {
-    /// The most bytes a book of this shape takes.
+    /// The most bytes a book of this shape takes, if its runs are about even.
     pub(super) fn stored_bytes(shape: &Shape) -> usize {
         let dim = shape.dim;
         let rotation = shape.directions * (4 + dim);
-        let coded = if shape.directions > 0 { shape.directions } else { dim };
         let stages = shape.stage_symbols().into_iter().enumerate().map(|(number, symbols)| {
-            Stage::stored_bytes(&Layout::within(even_runs(symbols, coded), shape.window_of(number)))
+            Stage::stored_bytes(&Layout::new(even_runs(symbols, shape.coded()), shape.charged_window(number)))
         });
         let side = if shape.side_metric().is_some() { SIDE_BYTES } else { 0 };
         HEADER_BYTES + dim * 4 + side + rotation + stages.sum::<usize>()

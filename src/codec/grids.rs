@@ -174,7 +174,8 @@ impl Values {
         let (low, high, most) = (self.at(0.0), self.at(1.0), f64::from(Grid::most(bits)));
         if self.is_whole && high - low <= most {
             // Numbers left over lie on both sides, but not below zero where no value does.
-            let first = (low - ((most - (high - low)) / 2.0).floor()).max(low.min(0.0));
+            let first = low - ((most - (high - low)) / 2.0).floor();
+            let first = if low >= 0.0 { first.max(0.0) } else { first };
             return Some(Grid { bits, low: first as f32, step: 1.0 });
         }
         let grid = sound(bits, low, (high - low) / most)?;

@@ -138,6 +138,9 @@ impl Shape {
         if directions > dim.min(rotation::DIM_MAX) {
             return Err(format!("directions: found {directions}, expected at most {}", dim.min(rotation::DIM_MAX)));
         }
+        if !self.is_scalar() && self.stage_symbols().len() > windows::STAGES_MAX {
+            return Err(format!("{row_bytes} bytes of symbols for {directions} directions: too many stages"));
+        }
         Ok(())
     }
 }
@@ -191,7 +194,8 @@ impl Codebook {
         train::train(sample, shape, seed, progress)
     }
 
-    /// The most bytes [`Codebook::to_bytes`] gives for a codebook of this shape.
+    /// The most bytes [`Codebook::to_bytes`] gives for a codebook of this shape, if dims that never vary do not make its runs
+    /// uneven: then it may be more.
     pub fn stored_bytes(shape: &Shape) -> usize {
         if shape.is_scalar() { Scalar::stored_bytes(shape.dim) } else { Windows::stored_bytes(shape) }
     }

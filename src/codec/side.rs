@@ -154,7 +154,8 @@ impl Side {
 
     /// What `byte` says of the distance to `decoded: [dim]`.
     pub(super) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
-        if !NUMBERS.contains(&byte) {
+        // Without a mix the number is that of `decoded` itself, only less exact.
+        if !NUMBERS.contains(&byte) || self.metric == Metric::L2 && self.mix == 0.0 {
             return Correction::NONE;
         }
         let number = self.numbers[usize::from(byte)];

@@ -88,7 +88,7 @@ impl Layout {
 /// How thoroughly symbols are searched; encoding a row with another effort gives another code of the same meaning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Effort {
-    /// Paths kept for each codeword: 1, 2, 4 or 8.
+    /// Paths kept for each codeword: 1, 2, 3, 4 or 8.
     pub(super) lists: usize,
     /// A path that costs so much more than the best is given up.
     pub(super) slack: f32,

@@ -60,7 +60,7 @@ pub(super) fn train(
     let symbols = shape.stage_symbols();
     let rotation = sample.rotation(shape)?;
     let runs = |stage: usize| sample.runs(symbols[stage], rotation.as_ref());
-    let widest = |stage: usize| sample.widest(shape.window_of(stage), runs(stage));
+    let widest = |stage: usize| sample.widest(shape.charged_window(stage), runs(stage));
     let plans: Vec<Vec<Step>> = (0..symbols.len()).map(|stage| plan(widest(stage), shape)).collect();
     // One step more than rounds: what is done behind them.
     let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>() + 1;

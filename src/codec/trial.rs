@@ -39,10 +39,11 @@ pub(super) fn better_shape(
     let principal = Principal::of(&sample.rows, plain.dim);
     let bound = |shape: &Shape| principal.error_bound(shape.directions, 8.0 * shape.row_bytes as f64);
     let counts = (1..=PARTS).map(|part| part * plain.dim / PARTS).filter(|count| *count > 0);
-    let shapes = counts.filter_map(of_directions).filter(|shape| !shape.is_scalar());
+    let shapes = counts.filter_map(of_directions).filter(|shape| !shape.is_scalar() && shape.check().is_ok());
     let Some(other) = shapes.min_by(|a, b| bound(a).total_cmp(&bound(b))) else { return Ok(*plain) };
     let steps: usize = STEPS.iter().map(|step| step.rounds).sum();
-    let mut progress = Progress { done: 0, total: 2 * steps as u64, callback };
+    let stages = plain.stage_symbols().len() + other.stage_symbols().len();
+    let mut progress = Progress { done: 0, total: (stages * steps) as u64, callback };
     let error = tried(&sample, plain, None, seed, &mut progress)?;
     let basis = principal.basis(&even_runs(other.stage_symbols()[0], other.directions));
     let rotation = Rotation::of_basis(&basis, plain.dim);
@@ -65,13 +66,17 @@ fn tried(
     for number in 0..count {
         if number % HELD_OUT == 0 { &mut held } else { &mut trained }.extend_from_slice(row(number));
     }
-    let runs = sample.runs(shape.stage_symbols()[0], rotation);
-    let widest = sample.widest(shape.window_of(0), runs.clone());
-    let plan: Vec<Step> = STEPS.into_iter().filter(|step| step.window <= widest).collect();
-    let stage = grown(Layout::new(runs, 1), &turned(&trained, rotation), &plan, &mut Random::new(seed, 1), progress)?;
-    let symbols = stage.search_all(&turned(&held, rotation));
-    let mut images = vec![0.0; held.len() / dim * stage.layout.dim()];
-    stage.add(&symbols, &mut images);
+    let turned_held = turned(&held, rotation);
+    let (mut left, mut held_left) = (turned(&trained, rotation), turned_held.clone());
+    for (number, symbols) in shape.stage_symbols().into_iter().enumerate() {
+        let runs = sample.runs(symbols, rotation);
+        let widest = sample.widest(shape.charged_window(number), runs.clone());
+        let plan: Vec<Step> = STEPS.into_iter().filter(|step| step.window <= widest).collect();
+        let stage = grown(Layout::new(runs, 1), &left, &plan, &mut Random::new(seed, 1), progress)?;
+        stage.subtract(&stage.search_all(&left), &mut left);
+        stage.subtract(&stage.search_all(&held_left), &mut held_left);
+    }
+    let mut images: Vec<f32> = turned_held.iter().zip(&held_left).map(|(x, left)| x - left).collect();
     if let Some(rotation) = rotation {
         let mut back = vec![0.0; held.len()];
         rotation.turn_back(&mut images, &mut back);

@@ -15,7 +15,8 @@
 
 use super::rotation::Rotation;
 use super::side::{Correction, Side};
-use super::stage::{CHAIN_WINDOW, Stage};
+use super::stage::{CHAIN_WINDOW, Layout, Stage};
+use super::train::even_runs;
 use super::{Quality, Shape};
 use crate::kernels::{Metric, Paths};
 
@@ -32,7 +33,7 @@ const SIDE_ROW_BYTES_MIN: usize = 8;
 const ROWS_AT_ONCE: usize = 64;
 
 /// No scaled value is taken further out than this: codewords, of about 1, must still tell apart.
-const FARTHEST: f32 = 1e4;
+const FARTHEST: f64 = 1e4;
 
 impl Shape {
     /// The distance that a side byte serves: one of few bytes is not spent on it.
@@ -47,8 +48,7 @@ impl Shape {
 
     /// The symbols of each stage, near-equal.
     pub(super) fn stage_symbols(&self) -> Vec<usize> {
-        let coded = if self.directions > 0 { self.directions } else { self.dim };
-        let (symbols, stages) = (self.symbols(), self.symbols().div_ceil(coded).max(1));
+        let (symbols, stages) = (self.symbols(), self.symbols().div_ceil(self.coded()).max(1));
         (0..stages).map(|stage| (stage + 1) * symbols / stages - stage * symbols / stages).collect()
     }
 
@@ -57,6 +57,16 @@ impl Shape {
         let most = if stage == 0 { usize::MAX } else { LATER_WINDOW_MAX };
         let fast = if self.quality == Quality::Fast { CHAIN_WINDOW } else { usize::MAX };
         self.window.min(most).min(fast)
+    }
+
+    /// The same as it is charged for: what the search can carry over even runs.
+    pub(super) fn charged_window(&self, stage: usize) -> usize {
+        Layout::within(even_runs(self.stage_symbols()[stage], self.coded()), self.window_of(stage)).window
+    }
+
+    /// Dims, or directions, that are coded.
+    pub(super) fn coded(&self) -> usize {
+        if self.directions > 0 { self.directions } else { self.dim }
     }
 }
 
@@ -188,11 +198,12 @@ impl Windows {
 
 /// `rows: [n][dim]` in units from the means.
 pub(super) fn scaled(rows: &[f32], means: &[f32], unit: f32) -> Vec<f32> {
-    // Each term is divided before the subtraction: a difference of giants would overflow.
+    // In f64: a difference of giants would overflow, and so would a giant in a small unit.
     let mut scaled = rows.to_vec();
     for row in scaled.chunks_exact_mut(means.len()) {
         for (value, mean) in row.iter_mut().zip(means) {
-            *value = (*value / unit - mean / unit).clamp(-FARTHEST, FARTHEST);
+            let units = (f64::from(*value) - f64::from(*mean)) / f64::from(unit);
+            *value = units.clamp(-FARTHEST, FARTHEST) as f32;
         }
     }
     scaled

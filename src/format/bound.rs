@@ -1,4 +1,4 @@
-//! Error bounds as stored: the upper half of an f32, rounded up (format.md §6.3).
+//! Error bounds as stored: the upper half of an f32, rounded up (format.md §6.1).
 
 /// The least storable bound that is not below `value`; a NaN, which no sum of squares is, counts as no bound at all.
 pub fn bound_above(value: f64) -> u16 {

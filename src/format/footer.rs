@@ -107,6 +107,11 @@ impl Footer {
         if bytes[..8] != MAGIC || u64_at(bytes, 8) != id || bytes[FIELDS_END..ROOT_AT].iter().any(|byte| *byte != 0) {
             return Err(Error::corrupt(file, format!("footer: of file {:x}, expected {id:x}", u64_at(bytes, 8))));
         }
+        let measured = [128, 136, 144, 152, 160].map(|at| f64_at(bytes, at));
+        if let Some(number) = measured.iter().find(|number| !(0.0..=f64::INFINITY).contains(*number)) {
+            return Err(Error::corrupt(file, format!("footer: a measured error of {number}")));
+        }
+        let [energy, error, worst, farthest, trained] = measured;
         let word = |index: usize| u64_at(bytes, 16 + index * 8);
         Ok(Footer {
             data_bytes: word(0),
@@ -124,13 +129,7 @@ impl Footer {
             codebook_bytes: word(12),
             symbols: u32_at(bytes, 120),
             side_bytes: u32_at(bytes, 124),
-            measured: Measured {
-                energy: f64_at(bytes, 128),
-                error: f64_at(bytes, 136),
-                worst: f64_at(bytes, 144),
-                farthest: f64_at(bytes, 152),
-                trained: f64_at(bytes, 160),
-            },
+            measured: Measured { energy, error, worst, farthest, trained },
             bounds_offset: u64_at(bytes, 168),
         })
     }

@@ -43,7 +43,7 @@ pub struct Trellis<'a> {
     pub keeps: &'a [Lanes],
     /// The ring's length in sixteens, 1, 2, 4 or 8: no window is longer, but those of own dims alone.
     pub ring: usize,
-    /// Paths kept for each codeword: 1, 2, 4 or 8.
+    /// Paths kept for each codeword: 1, 2, 3, 4 or 8.
     pub lists: usize,
     /// A path that costs so much more than the best is given up.
     pub slack: f32,

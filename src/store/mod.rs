@@ -244,9 +244,7 @@ impl Store {
             ids.fill(NO_ID);
             distances.fill(f32::NAN);
             for ((neighbour, id), distance) in top.into_sorted().iter().zip(ids).zip(distances) {
-                // An estimate may fall below nothing.
-                let least = if self.metric == Metric::L2 { 0.0 } else { f32::NEG_INFINITY };
-                (*id, *distance) = (neighbour.id, neighbour.distance.max(least));
+                (*id, *distance) = (neighbour.id, neighbour.distance);
             }
         }
         Ok(())

@@ -50,9 +50,9 @@ pub(super) struct Wish {
 
 /// Chooses between going on with the book the store has and training a new one.
 ///
-/// With more coded rows than raw ones, the raw ones join the codes under the book there is, if it fits them and meets the
-/// ratio: no vector is coded twice. Else coded segments stay if the ratio can be met so, and the raw rows get a book of
-/// their own. Otherwise everything is coded anew, the codes from their decoded vectors.
+/// With more coded rows than raw ones, the raw ones join the codes of the newest book, if it fits them and the ratio is met;
+/// segments of other books stay: no vector is coded twice. Else all coded segments stay if the ratio can be met so, and the
+/// raw rows get a book of their own. Otherwise everything is coded anew, the codes from their decoded vectors.
 pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress: &mut Progress) -> Result<Plan> {
     let (raw, coded): (Vec<_>, Vec<_>) = frozen.segments.iter().cloned().partition(|live| live.codebook.is_none());
     let rows = |group: &[Arc<Live>]| group.iter().map(|live| live.count()).sum::<u64>();
@@ -61,32 +61,31 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
     let budget = (((raw_rows + coded_rows) * row_raw) as f64 / wish.ratio) as u64;
     let manifests = 2 * manifest_bytes(manifest);
     let all_ids = ids_bytes(frozen)?;
-    let (raw_source, newest) = (subset(frozen, raw.clone()), coded.last().cloned());
-    let going_on = newest.filter(|_| coded_rows >= raw_rows).and_then(|live| {
-        let book = live.codebook.clone()?;
-        let (row, book_bytes) = (book.row_bytes() as u64, book.to_bytes().len() as u64);
-        let bytes = coded_file_bytes(raw_rows + coded_rows, row, book_bytes, all_ids) + manifests;
-        (bytes <= budget).then_some((book, live))
-    });
-    let go_on = |book: Arc<Codebook>| {
-        let segments = raw.iter().cloned().chain(by_codebook(coded.clone()).into_iter().flatten()).collect();
-        Ok(whole_plan(frozen, segments, book))
-    };
-    if let Some((book, live)) = &going_on
-        && drift(&raw_source, raw_rows, book, live)? <= DRIFT_MAX
+    let raw_source = subset(frozen, raw.clone());
+    let mut going_on = None;
+    if let Some(newest) = coded.iter().max_by_key(|live| live.segment.entry().id).filter(|_| coded_rows >= raw_rows)
+        && let Some(book) = newest.codebook.clone()
     {
-        return go_on(Arc::clone(book));
+        let (same, others): (Vec<_>, Vec<_>) =
+            coded.iter().cloned().partition(|live| live.codebook.as_ref() == Some(&book));
+        let segments: Vec<Arc<Live>> = raw.iter().cloned().chain(same).collect();
+        let joined = subset(frozen, segments.clone());
+        let (row, book_bytes) = (book.row_bytes() as u64, book.to_bytes().len() as u64);
+        let file = coded_file_bytes(joined.view().count(), row, book_bytes, ids_bytes(&joined)?);
+        let fits = file + kept_bytes(&others) + manifests <= budget;
+        if fits && drift(&raw_source, raw_rows, &book, newest)? <= DRIFT_MAX {
+            return Ok(whole_plan(frozen, segments, book));
+        }
+        going_on = fits.then_some((segments, book));
     }
-    let kept: u64 = coded.iter().map(|live| align(live.segment.entry().length, BLOCK_BYTES as u64)).sum();
     if raw_rows >= TRAINING_ROWS_MIN && coded_rows > 0 {
-        let hidden = tombstones::stored_bytes(coded.iter().map(|live| &live.hidden));
-        let room = budget.saturating_sub(kept + hidden + manifests);
+        let room = budget.saturating_sub(kept_bytes(&coded) + manifests);
         if let Ok(book) = book_within(&raw_source, ids_bytes(&raw_source)?, room, wish, progress)? {
             return Ok(whole_plan(frozen, raw, book));
         }
     }
-    if let Some((book, _)) = going_on {
-        return go_on(book);
+    if let Some((segments, book)) = going_on {
+        return Ok(whole_plan(frozen, segments, book));
     }
     match book_within(frozen, all_ids, budget.saturating_sub(manifests), wish, progress)? {
         Ok(book) => Ok(whole_plan(frozen, frozen.segments.clone(), book)),
@@ -97,6 +96,12 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
             Err(Error::InvalidArgument(format!("ratio {}: {what}", wish.ratio)))
         }
     }
+}
+
+/// Bytes of coded segments that stay as they are, and of what is hidden in them.
+fn kept_bytes(coded: &[Arc<Live>]) -> u64 {
+    let files: u64 = coded.iter().map(|live| align(live.segment.entry().length, BLOCK_BYTES as u64)).sum();
+    files + tombstones::stored_bytes(coded.iter().map(|live| &live.hidden))
 }
 
 /// Rows looked at to see if a book fits them. Fewer new ones neither tell nor train a better book.
@@ -183,23 +188,33 @@ fn book_within(
     };
     let shape = match files.shape(&plain) {
         Ok(shape) => shape,
-        Err(least) => return Ok(Err(least)),
+        Err(least) => return Ok(Err(least + least / 999 + 1)),
     };
     let in_memory = (SAMPLE_BYTES / (source.dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS);
     let wanted = if wish.sample == 0 { in_memory } else { wish.sample.max(TRAINING_ROWS_MIN) };
     let vectors = sample_rows(source, rows, wanted.min(rows), wish.seed)?;
+    let all = progress.rows;
     let mut part = |begin: u64, end: u64, done: u64, total: u64| {
-        progress.tell(rows * (begin * (total - done) + end * done) / (100 * total.max(1))).is_err()
+        progress.tell(all * (begin * (total - done) + end * done) / (100 * total.max(1))).is_err()
     };
     let mut train = || {
         let of_directions = |directions| files.shape(&Shape { directions, ..plain }).ok();
         let told = &mut |done, total| part(0, 15, done, total);
-        let shape = codec::better_shape(&vectors, &shape, &of_directions, wish.seed, told)?;
-        Codebook::train(&vectors, &shape, wish.seed, &mut |done, total| part(15, 100, done, total))
+        let mut shape = codec::better_shape(&vectors, &shape, &of_directions, wish.seed, told)?;
+        loop {
+            let told = &mut |done, total| part(15, 100, done, total);
+            let book = Codebook::train(&vectors, &shape, wish.seed, told)?;
+            let bytes = coded_file_bytes(rows, book.row_bytes() as u64, book.to_bytes().len() as u64, ids_bytes);
+            if bytes <= room || shape.window == 1 {
+                return Ok(book);
+            }
+            // Uneven runs make a book larger than it was charged for.
+            shape.window = shape.window * 3 / 4;
+        }
     };
     let trained = train().map(Arc::new);
     trained.map(Ok).map_err(|error| match error {
-        Error::Cancelled { done, total } => Error::Cancelled { done: rows * done / total.max(1), total: rows * 2 },
+        Error::Cancelled { done, total } => Error::Cancelled { done: all * done / total.max(1), total: all * 2 },
         other => other,
     })
 }

@@ -11,8 +11,9 @@ use crate::snapshot::{Live, Place, Scratch, Snapshot, View};
 use crate::tombstones::Tombstones;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Rows written at a time; whole blocks.
+/// The most rows written at a time, in whole blocks, and about how many bytes their floats take.
 const BATCH_ROWS: usize = 4096;
+const BATCH_BYTES: usize = 16 << 20;
 /// Rows read back and compared after a file is written.
 const CHECKED_ROWS: usize = 64;
 
@@ -61,9 +62,11 @@ impl Rewrite<'_> {
         let view = self.source.view();
         let mut measured = self.copied_error();
         let mut ids: Vec<u64> = Vec::new();
+        let blocks = BATCH_BYTES / (self.source.dim * size_of::<f32>() * BLOCK_ROWS);
+        let batch_rows = (blocks * BLOCK_ROWS).clamp(BLOCK_ROWS, BATCH_ROWS);
         loop {
             let from = ids.last().map_or(0, |last| last + 1);
-            let batch = view.in_order(from, BATCH_ROWS)?;
+            let batch = view.in_order(from, batch_rows)?;
             if batch.is_empty() {
                 if measured.trained == 0.0 {
                     measured.trained = measured.error / ids.len() as f64;

@@ -78,11 +78,15 @@ pub struct CompressReport {
 pub(super) struct Progress<'a, 'b> {
     report: Option<&'a mut (dyn FnMut(u64, u64) -> bool + 'b)>,
     pub(super) rows: u64,
+    told: u64,
 }
 
 impl Progress<'_, '_> {
     pub(super) fn tell(&mut self, done: u64) -> Result<()> {
         let total = self.rows * 2;
+        // What is done twice is told once.
+        self.told = self.told.max(done);
+        let done = self.told;
         let cancels = self.report.as_mut().is_some_and(|report| report(done, total));
         if cancels { Err(Error::Cancelled { done, total }) } else { Ok(()) }
     }
@@ -103,14 +107,15 @@ impl Store {
         if vectors < TRAINING_ROWS_MIN {
             return Err(Error::TooFewVectors { found: vectors, needed: TRAINING_ROWS_MIN });
         }
-        let mut progress = Progress { report: options.progress.as_deref_mut(), rows: vectors };
+        let mut progress = Progress { report: options.progress.as_deref_mut(), rows: vectors, told: 0 };
         let CompressOptions { ratio, sample, seed, quality, .. } = *options;
         let wish = Wish { ratio, sample, seed, quality, metric: self.metric };
         let plan = plan(&frozen, &base, &wish, &mut progress)?;
         let coded = Target::Coded(Arc::clone(&plan.book));
         let threads = self.thread_count(options.threads);
         let done_before = progress.rows;
-        let told = &mut |rows| progress.tell(done_before + rows);
+        let coded_rows = plan.source.view().count().max(1);
+        let told = &mut |rows: u64| progress.tell(done_before + rows.min(coded_rows) * done_before / coded_rows);
         let live = self.write_segment(&plan.source, Kind::Code, coded, threads, told)?;
         self.swap(&frozen, &plan.replaces, live)?;
         let bytes_after = self.bytes_on_disk()?;
