@@ -46,9 +46,11 @@ impl Shape {
         (self.row_bytes - usize::from(self.side_metric().is_some())) * 2
     }
 
-    /// The symbols of each stage, near-equal.
+    /// The symbols of each stage, near-equal: no more than dims. Directions vary by very different amounts; a run of two at
+    /// least lets each have its part of the bits.
     pub(super) fn stage_symbols(&self) -> Vec<usize> {
-        let (symbols, stages) = (self.symbols(), self.symbols().div_ceil(self.coded()).max(1));
+        let most = if self.directions > 1 { self.directions / 2 } else { self.coded() };
+        let (symbols, stages) = (self.symbols(), self.symbols().div_ceil(most).max(1));
         (0..stages).map(|stage| (stage + 1) * symbols / stages - stage * symbols / stages).collect()
     }
 
