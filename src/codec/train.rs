@@ -129,7 +129,7 @@ pub(super) fn grown(
         if step.window > stage.layout.window {
             stage = widened(stage, &missing, step.window, random);
         }
-        stage.effort = effort(step.lists, SLACK, &missing, &stage);
+        stage.effort = effort(step.lists, &missing, &stage);
         for _ in 0..step.rounds {
             let symbols = stage.search_all(rows);
             fit(&mut stage, rows, &symbols, FIT);
@@ -137,7 +137,7 @@ pub(super) fn grown(
         }
     }
     let left = missing(&stage, rows, &stage.search_all(rows));
-    stage.effort = effort(stage.effort.lists, SLACK, &left, &stage);
+    stage.effort = effort(stage.effort.lists, &left, &stage);
     if is_alone {
         return Ok(stage);
     }
@@ -188,11 +188,11 @@ fn missing(stage: &Stage, rows: &[f32], symbols: &[u8]) -> Vec<f32> {
     squares.into_iter().map(|square| (square / count) as f32).collect()
 }
 
-fn effort(lists: usize, slack: f32, missing: &[f32], stage: &Stage) -> Effort {
+fn effort(lists: usize, missing: &[f32], stage: &Stage) -> Effort {
     if stage.layout.window == 1 {
         return Effort { lists: 1, slack: 0.0 };
     }
-    Effort { lists, slack: slack * missing.iter().sum::<f32>() / stage.symbols() as f32 }
+    Effort { lists, slack: SLACK * missing.iter().sum::<f32>() / stage.symbols() as f32 }
 }
 
 /// The same stage with wider windows; what is new in them is noise.

@@ -1,5 +1,6 @@
 //! What a compress is to make: which segments become what, how long a code the byte budget allows, and the book for them.
 
+use super::rewrite::encode;
 use super::upkeep::{Progress, TRAINING_ROWS_MIN, subset};
 use crate::codec::{self, Codebook, Quality, Shape};
 use crate::error::{Error, Result};
@@ -21,21 +22,6 @@ pub(super) struct Plan {
     pub(super) book: Arc<Codebook>,
     /// Ids of the segments the new file replaces.
     pub(super) replaces: Vec<u64>,
-}
-
-/// Segments of the same book together; each group shares one `Arc` of it, so that codes are known to be copies.
-pub(super) fn by_codebook(coded: Vec<Arc<Live>>) -> Vec<Vec<Arc<Live>>> {
-    let mut groups: Vec<Vec<Arc<Live>>> = Vec::new();
-    for live in coded {
-        match groups.iter_mut().find(|group| group[0].codebook == live.codebook) {
-            Some(group) => {
-                let codebook = group[0].codebook.clone();
-                group.push(Arc::new(Live { codebook, ..Live::clone(&live) }));
-            }
-            None => groups.push(vec![live]),
-        }
-    }
-    groups
 }
 
 /// What a compress is asked for.
@@ -60,7 +46,6 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
     let row_raw = frozen.dim as u64 * 4;
     let budget = (((raw_rows + coded_rows) * row_raw) as f64 / wish.ratio) as u64;
     let manifests = 2 * manifest_bytes(manifest);
-    let all_ids = ids_bytes(frozen)?;
     let raw_source = subset(frozen, raw.clone());
     let mut going_on = None;
     if let Some(newest) = coded.iter().max_by_key(|live| live.segment.entry().id).filter(|_| coded_rows >= raw_rows)
@@ -87,7 +72,7 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
     if let Some((segments, book)) = going_on {
         return Ok(whole_plan(frozen, segments, book));
     }
-    match book_within(frozen, all_ids, budget.saturating_sub(manifests), wish, progress)? {
+    match book_within(frozen, ids_bytes(frozen)?, budget.saturating_sub(manifests), wish, progress)? {
         Ok(book) => Ok(whole_plan(frozen, frozen.segments.clone(), book)),
         Err(least) => {
             let count = raw_rows + coded_rows;
@@ -116,12 +101,8 @@ fn drift(raw: &Snapshot, rows: u64, book: &Codebook, live: &Live) -> Result<f64>
         return Ok(1.0);
     }
     let vectors = sample_rows(raw, rows, DRIFT_ROWS, 0)?;
-    let mut codes = vec![0; vectors.len() / raw.dim * book.row_bytes()];
-    book.encode(&vectors, &mut codes);
-    let mut decoded = vec![0.0; vectors.len()];
-    book.decode(&codes, &mut decoded);
-    let squares = vectors.iter().zip(&decoded).map(|(x, decoded)| (f64::from(*x) - f64::from(*decoded)).powi(2));
-    let error = squares.sum::<f64>() / (vectors.len() / raw.dim) as f64;
+    let (_, errors) = encode(book, &vectors, 1);
+    let error = errors.iter().map(|row| row.error).sum::<f64>() / errors.len() as f64;
     Ok(if error > 0.0 { error / live.segment.footer().measured.trained } else { 1.0 })
 }
 

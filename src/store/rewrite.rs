@@ -178,11 +178,11 @@ impl Rewrite<'_> {
 
 /// What one row became.
 #[derive(Clone, Copy, Default)]
-struct RowError {
+pub(super) struct RowError {
     /// ‖x‖².
     energy: f64,
     /// ‖x − x̂‖².
-    error: f64,
+    pub(super) error: f64,
 }
 
 impl RowError {
@@ -210,7 +210,7 @@ impl Measured {
 }
 
 /// Codes of `rows: [n][dim]` and their errors, `[n]`: the same whatever the number of threads.
-fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
+pub(super) fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
     let (dim, row_bytes) = (book.dim(), book.row_bytes());
     let count = rows.len() / dim;
     let mut codes = vec![0; count * row_bytes];

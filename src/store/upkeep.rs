@@ -4,7 +4,7 @@
 //! swap, which is one manifest: a crash anywhere leaves all-old or all-new.
 
 use super::Store;
-use super::plan::{Wish, by_codebook, plan};
+use super::plan::{Wish, plan};
 use super::report::Errors;
 use super::rewrite::{Rewrite, Target};
 use crate::codec::Quality;
@@ -234,6 +234,21 @@ fn carry_over(before: Option<&Tombstones>, live: &Live, new: &mut Live) -> Resul
         }
     }
     Ok(())
+}
+
+/// Segments of the same book together; each group shares one `Arc` of it, so that codes are known to be copies.
+fn by_codebook(coded: Vec<Arc<Live>>) -> Vec<Vec<Arc<Live>>> {
+    let mut groups: Vec<Vec<Arc<Live>>> = Vec::new();
+    for live in coded {
+        match groups.iter_mut().find(|group| group[0].codebook == live.codebook) {
+            Some(group) => {
+                let codebook = group[0].codebook.clone();
+                group.push(Arc::new(Live { codebook, ..Live::clone(&live) }));
+            }
+            None => groups.push(vec![live]),
+        }
+    }
+    groups
 }
 
 /// The state that holds these segments only.
