@@ -9,6 +9,7 @@
 //! ⟨q, x⟩ rather than ‖x̂‖ (Gao, Long: RaBitQ, SIGMOD 2024, §3.2, for unit vectors). How much of that pays for L2 depends on
 //! the data and is chosen by recall.
 
+use crate::error::Result;
 use crate::kernels::{Metric, kernels};
 use crate::search::TopK;
 
@@ -16,6 +17,9 @@ use crate::search::TopK;
 /// two nearest of a sample are as near as the ten nearest of five times as many rows.
 const QUERIES: usize = 1024;
 const NEIGHBOURS: usize = 2;
+
+/// Steps of the training, one more than are told on the way.
+pub(super) const STEPS: usize = 16;
 
 /// Mixes tried.
 const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
@@ -69,17 +73,23 @@ impl Side {
     }
 
     /// Learns the numbers from `rows: [n][dim]` and what they decode to, and the mix from how well rows find their
-    /// neighbours among the others.
-    pub(super) fn train(metric: Metric, means: &[f32], rows: &[f32], decoded: &[f32]) -> Side {
+    /// neighbours among the others. `step` is called less than [`STEPS`] times; its error ends the training.
+    pub(super) fn train(
+        metric: Metric,
+        means: &[f32],
+        rows: &[f32],
+        decoded: &[f32],
+        step: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Side> {
         let of_mix = |mix: f32| Side::of_rows(metric, mix, means, rows, decoded);
         if metric != Metric::L2 {
-            return of_mix(0.0);
+            return Ok(of_mix(0.0));
         }
         let sides = MIXES.map(of_mix);
         let offsets = sides.each_ref().map(|side| side.offsets(means, rows, decoded));
-        let found = recalled(rows, decoded, means.len(), &offsets);
+        let found = recalled(rows, decoded, means.len(), &offsets, step)?;
         let best = (1..MIXES.len()).fold(0, |best, next| if found[next] > found[best] { next } else { best });
-        sides[best].clone()
+        Ok(sides[best].clone())
     }
 
     /// What is added to the distance to each row.
@@ -178,11 +188,16 @@ fn recalled<const LISTS: usize>(
     decoded: &[f32],
     dim: usize,
     offsets: &[Vec<f32>; LISTS],
-) -> [usize; LISTS] {
+    step: &mut dyn FnMut() -> Result<()>,
+) -> Result<[usize; LISTS]> {
     let count = rows.len() / dim;
     let queries = count.min(QUERIES);
     let mut found = [0; LISTS];
-    for query in (0..queries).map(|query| query * count / queries) {
+    for number in 0..queries {
+        if number > 0 && number.is_multiple_of(QUERIES / STEPS) {
+            step()?;
+        }
+        let query = number * count / queries;
         let asking = &rows[query * dim..][..dim];
         let distances =
             |among: &[f32]| -> Vec<f32> { among.chunks_exact(dim).map(|row| kernels().l2sq(asking, row)).collect() };
@@ -193,7 +208,7 @@ fn recalled<const LISTS: usize>(
             *found += truth.iter().filter(|row| nearest.contains(row)).count();
         }
     }
-    found
+    Ok(found)
 }
 
 /// The places of the least `distances`, but for place `query`.

@@ -5,6 +5,7 @@
 
 use super::{CODEWORDS, DIM_MAX};
 use crate::kernels::{Chain, Codewords, LISTS_MAX, Lanes, Paths, RING_MAX, Trellis, Window, kernels};
+use std::sync::OnceLock;
 
 /// The most dims a window of more than its own run may span.
 const SPAN_MAX: usize = RING_MAX * CODEWORDS;
@@ -107,7 +108,8 @@ pub(super) struct Stage {
     /// `[16][width]` for each symbol.
     pub(super) values: Vec<f32>,
     pub(super) effort: Effort,
-    arranged: Arranged,
+    /// Made when a row is first encoded: who reads needs none of it, and it is many times the book.
+    arranged: OnceLock<Arranged>,
 }
 
 /// Codewords as a search reads them; fields as those of [`Chain`] and [`Trellis`].
@@ -176,13 +178,12 @@ impl Arranged {
 impl Stage {
     /// A stage with these codewords, `values: [components]`.
     pub(super) fn new(layout: Layout, values: Vec<f32>, effort: Effort) -> Stage {
-        let arranged = Arranged::new(&layout, &values);
-        Stage { layout, values, effort, arranged }
+        Stage { layout, values, effort, arranged: OnceLock::new() }
     }
 
     /// Replaces the codewords.
     pub(super) fn set_values(&mut self, values: Vec<f32>) {
-        self.arranged = Arranged::new(&self.layout, &values);
+        self.arranged = OnceLock::new();
         self.values = values;
     }
 
@@ -193,7 +194,7 @@ impl Stage {
     /// The best symbols found for `row: [dim]`.
     pub(super) fn search(&self, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
         let boundaries = &self.layout.boundaries;
-        match &self.arranged {
+        match self.arranged.get_or_init(|| Arranged::new(&self.layout, &self.values)) {
             Arranged::Chain { heads, tails, crosses } => {
                 kernels().best_chain(&Chain { boundaries, heads, tails, crosses }, row, paths, symbols);
             }

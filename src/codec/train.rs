@@ -8,7 +8,7 @@ use super::fit::{Fit, fit};
 use super::kmeans::{self, means};
 use super::random::Random;
 use super::rotation::{self, Principal, Rotation};
-use super::side::Side;
+use super::side::{self, Side};
 use super::stage::{CHAIN_WINDOW, Effort, Layout, Stage};
 use super::windows::Windows;
 use super::{CODEWORDS, Codebook, Quality, Shape};
@@ -44,6 +44,10 @@ const SLACK: f32 = 6.0;
 /// One row in so many is brought as near to the means as the others are: it would draw codewords to itself.
 const FAR: usize = 1000;
 
+/// One row in so many is not trained on and judges how wide the windows of a stage are to be, where there are so many.
+const HELD_OUT: usize = 16;
+const JUDGES_MIN: usize = 64;
+
 /// A new part of a codeword starts with this share of what is missing.
 const NOISE: f32 = 0.7;
 
@@ -62,10 +66,10 @@ pub(super) fn train(
     let runs = |stage: usize| sample.runs(symbols[stage], rotation.as_ref());
     let widest = |stage: usize| sample.widest(shape.charged_window(stage), runs(stage));
     let plans: Vec<Vec<Step>> = (0..symbols.len()).map(|stage| plan(widest(stage), shape)).collect();
-    // One step more than rounds: what is done behind them.
-    let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>() + 1;
-    let mut progress = Progress { done: 0, total: rounds as u64, callback };
-    let mut left = turned(&sample.rows, rotation.as_ref());
+    let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>();
+    let mut progress = Progress { done: 0, total: (rounds + side::STEPS) as u64, callback };
+    let every = if sample.count() >= HELD_OUT * JUDGES_MIN { HELD_OUT } else { usize::MAX };
+    let mut left = Split::new(&turned(&sample.rows, rotation.as_ref()), shape.coded(), every);
     let mut stages = Vec::with_capacity(symbols.len());
     for (number, plan) in plans.iter().enumerate() {
         let layout = Layout::new(runs(number), 1);
@@ -73,19 +77,20 @@ pub(super) fn train(
         let mut stage = grown(layout, &left, plan, &mut random, &mut progress)?.rounded();
         stage.effort.lists = lists(shape.quality, &stage);
         if number + 1 < plans.len() {
-            stage.subtract(&stage.search_all(&left), &mut left);
+            left.subtract(&stage);
         }
         stages.push(stage);
     }
     drop(left);
     let mut windows = Windows { means: sample.means, unit: sample.unit, rotation, stages, side: None };
-    windows.side = shape.side_metric().map(|metric| {
+    if let Some(metric) = shape.side_metric() {
         let mut codes = vec![0; rows.len() / shape.dim * windows.symbols().div_ceil(2)];
         windows.encode(rows, &mut codes);
         let mut decoded = vec![0.0; rows.len()];
         windows.decode(&codes, &mut decoded);
-        Side::train(metric, &windows.means, rows, &decoded)
-    });
+        windows.side = Some(Side::train(metric, &windows.means, rows, &decoded, &mut || progress.step())?);
+    }
+    progress.done = progress.total - 1;
     progress.step()?;
     Codebook::of_windows(&windows)
 }
@@ -113,38 +118,76 @@ pub(super) fn turned(rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
     rotation.map_or_else(|| rows.to_vec(), |rotation| rotation.turn(rows))
 }
 
-/// Begins a stage on `rows: [n][dim]` and takes it through `plan`.
+/// Rows of a stage, those that are fitted and those that judge.
+pub(super) struct Split {
+    /// `[n][dim]`.
+    fitted: Vec<f32>,
+    /// `[m][dim]`, none of which is fitted.
+    pub(super) held: Vec<f32>,
+}
+
+impl Split {
+    /// Of `rows: [n][dim]`, one in `every` judges.
+    pub(super) fn new(rows: &[f32], dim: usize, every: usize) -> Split {
+        let mut split = Split { fitted: Vec::with_capacity(rows.len()), held: Vec::new() };
+        for (number, row) in rows.chunks_exact(dim).enumerate() {
+            if (number + 1).is_multiple_of(every) { &mut split.held } else { &mut split.fitted }.extend_from_slice(row);
+        }
+        split
+    }
+
+    /// Leaves what `stage` misses.
+    pub(super) fn subtract(&mut self, stage: &Stage) {
+        for rows in [&mut self.fitted, &mut self.held].into_iter().filter(|rows| !rows.is_empty()) {
+            stage.subtract(&stage.search_all(rows), rows);
+        }
+    }
+
+    /// The mean squared error that `stage` leaves of the rows that judge: of all rows, where there are too few.
+    fn error(&self, stage: &Stage) -> f32 {
+        let judges = if self.held.is_empty() { &self.fitted } else { &self.held };
+        missing(stage, judges, &stage.search_all(judges)).iter().sum()
+    }
+}
+
+/// Begins a stage and takes it through `plan`, as far as rows that are held out gain by it: wide windows of few rows may
+/// learn these by heart.
 pub(super) fn grown(
     layout: Layout,
-    rows: &[f32],
+    split: &Split,
     plan: &[Step],
     random: &mut Random,
     progress: &mut Progress,
 ) -> Result<Stage> {
+    let rows = &split.fitted;
     let is_alone = plan.iter().all(|step| step.window == 1);
     let mut stage = begun(layout, rows, is_alone, random);
+    let mut best = (f32::INFINITY, stage.clone());
     for step in plan {
-        let symbols = stage.search_all(rows);
-        let missing = missing(&stage, rows, &symbols);
+        let left = missing(&stage, rows, &stage.search_all(rows));
         if step.window > stage.layout.window {
-            stage = widened(stage, &missing, step.window, random);
+            stage = widened(stage, &left, step.window, random);
         }
-        stage.effort = effort(step.lists, &missing, &stage);
+        stage.effort = effort(step.lists, &left, &stage);
         for _ in 0..step.rounds {
             let symbols = stage.search_all(rows);
             fit(&mut stage, rows, &symbols, FIT);
             progress.step()?;
         }
+        let left = missing(&stage, rows, &stage.search_all(rows));
+        stage.effort = effort(stage.effort.lists, &left, &stage);
+        let error = split.error(&stage);
+        if error < best.0 {
+            best = (error, stage.clone());
+        }
     }
-    let left = missing(&stage, rows, &stage.search_all(rows));
-    stage.effort = effort(stage.effort.lists, &left, &stage);
+    let (error, stage) = best;
     if is_alone {
         return Ok(stage);
     }
     // Where dims have nothing to do with each other, nor anything between their values, means are the better codewords.
     let alone = begun(Layout::new(stage.layout.boundaries.clone(), 1), rows, true, random);
-    let left_alone = missing(&alone, rows, &alone.search_all(rows));
-    Ok(if left_alone.iter().sum::<f32>() < left.iter().sum::<f32>() { alone } else { stage })
+    Ok(if split.error(&alone) < error { alone } else { stage })
 }
 
 /// Begins with sixteen rows' values in each run, as they come: sums are made of codewords that lie as densely as the

@@ -125,7 +125,7 @@ impl Writer {
         let (section, footer) = index_tail(tail, self.rows);
         let (length, root) = log.seal(&section, footer)?;
         let entry = SegmentEntry { kind: Kind::Log, id, length, rows, root };
-        let live = self.open_live(&entry, state.tail_hidden.clone())?;
+        let live = open_live(self.dir.as_ref(), &entry, self.manifest.dim, state.tail_hidden.clone())?;
         Ok(Some(Arc::new(live)))
     }
 
@@ -134,12 +134,7 @@ impl Writer {
         let id = self.new_file();
         let header = self.header(Kind::Raw, id);
         let work = Rewrite { dir: self.dir.as_ref(), header, source: &source, target: Target::Raw, threads: 1 };
-        let Some(entry) = work.run(&mut |_| Ok(()))? else { return Ok(None) };
-        self.open_live(&entry, Tombstones::default()).map(|live| Some(Arc::new(live)))
-    }
-
-    pub(super) fn open_live(&self, entry: &SegmentEntry, hidden: Tombstones) -> Result<Live> {
-        open_live(self.dir.as_ref(), entry, self.manifest.dim, hidden)
+        Ok(work.run(&mut |_| Ok(()))?.map(Arc::new))
     }
 
     /// A number no file of the store ever had.

@@ -37,9 +37,9 @@ pub(super) struct Rewrite<'a> {
 }
 
 impl Rewrite<'_> {
-    /// Writes, syncs and checks the file; `None` where no row is live. `progress` is told the rows done. On an error no
-    /// file is left.
-    pub(super) fn run(&self, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Option<SegmentEntry>> {
+    /// Writes, syncs, opens and checks the file; `None` where no row is live. `progress` is told the rows done. On an error
+    /// no file is left.
+    pub(super) fn run(&self, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Option<Live>> {
         if self.source.view().count() == 0 {
             return Ok(None);
         }
@@ -147,7 +147,7 @@ impl Rewrite<'_> {
     }
 
     /// Reads the file back: every checksum from the disk, and a sample of rows against their source.
-    fn check(&self, entry: SegmentEntry) -> Result<SegmentEntry> {
+    fn check(&self, entry: SegmentEntry) -> Result<Live> {
         sealed::verify(self.dir, &entry)?;
         let live = open_live(self.dir, &entry, self.header.dim, Tombstones::default())?;
         live.segment.check_header(self.header.store, self.header.metric)?;
@@ -172,7 +172,7 @@ impl Rewrite<'_> {
                 return Err(Error::corrupt(live.segment.name(), format!("row {row} (id {id}) reads back otherwise")));
             }
         }
-        Ok(entry)
+        Ok(live)
     }
 }
 

@@ -181,18 +181,18 @@ impl Store {
         if rows > ROWS_MAX {
             return Err(Error::TooBig(format!("{rows} vectors in one file, at most {ROWS_MAX}")));
         }
-        let row_bytes = match &target {
-            Target::Raw => u64::from(self.dim) * 4,
-            Target::Coded(book) => book.row_bytes() as u64,
+        let (row_bytes, book_bytes) = match &target {
+            Target::Raw => (u64::from(self.dim) * 4, 0),
+            Target::Coded(book) => (book.row_bytes() as u64, 2 * book.to_bytes().len() as u64),
         };
         let header = self.write(|writer| {
-            writer.expect_space(rows * row_bytes + ids::packed_bytes_max(rows) + 64 * BLOCK_BYTES as u64)?;
+            let bytes = rows * row_bytes + book_bytes + ids::packed_bytes_max(rows);
+            writer.expect_space(bytes + 64 * BLOCK_BYTES as u64)?;
             let id = writer.new_file();
             Ok(writer.header(kind, id))
         })?;
         let work = Rewrite { dir: self.dir.as_ref(), header, source, target, threads };
-        let Some(entry) = work.run(progress)? else { return Ok(None) };
-        super::open::open_live(self.dir.as_ref(), &entry, self.dim, Tombstones::default()).map(Some)
+        work.run(progress)
     }
 
     /// Puts `new` in the place of the segments `replaced`, with what was hidden in them since `frozen`.
