@@ -8,12 +8,11 @@ use crate::format::{
     to_usize, u64_at,
 };
 use crate::ids::{self, SealedIds};
+use crate::kernels::BLOCK_ROWS;
 use crate::os::{Access, Dir};
 use crate::sealed::{Sealed, SealedWriter};
+use std::ops::Range;
 use std::sync::OnceLock;
-
-/// Rows of one block of codes.
-pub const BLOCK_ROWS: usize = 32;
 
 /// Bytes of the error bound of a block.
 const BOUND_BYTES: u64 = 2;
@@ -192,8 +191,14 @@ impl Segment {
 
     /// The block of codes that holds rows `[32 block, 32 block + 32)`.
     pub fn block(&self, block: u32) -> Result<&[u8]> {
+        self.blocks(block..block + 1)
+    }
+
+    /// The blocks of codes with these numbers, one behind the other.
+    pub fn blocks(&self, blocks: Range<u32>) -> Result<&[u8]> {
         let bytes = BLOCK_ROWS * self.row_bytes();
-        self.file.bytes(self.footer().rows_offset + u64::from(block) * bytes as u64, bytes)
+        let offset = self.footer().rows_offset + u64::from(blocks.start) * bytes as u64;
+        self.file.bytes(offset, blocks.len() * bytes)
     }
 
     /// The distance that no row of a block of codes is farther than from what it was: max ‖x − x̂‖, rounded up.

@@ -1,7 +1,9 @@
 //! Every level of the kernels equals the scalar one to the bit, and the scalar one equals arithmetic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use omen::kernels::{self, Chain, Codewords, Kernels, Lanes, Level, Metric, Paths, Trellis, Window};
+use omen::kernels::{
+    self, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, Paths, SLOPE_MAX, Scan, Sides, Steps, Trellis, Window,
+};
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
 const MISALIGNMENTS: std::ops::Range<usize> = 0..16;
@@ -317,4 +319,78 @@ fn products_equal_scalar_to_the_bit() {
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Blocks, tables and side bytes of no meaning, and what the scan makes of them.
+fn scanned(kernels: &Kernels, pairs: usize, sides: Sides, start: usize, limit: u16) -> (usize, Vec<Hit>) {
+    const BLOCKS: usize = 5;
+    let bytes = |count: usize, seed: u64| -> Vec<u8> { noise(count, seed).iter().map(|x| x.to_bits() as u8).collect() };
+    let side_bytes = if matches!(sides, Sides::None) { 0 } else { 32 };
+    let block_bytes = pairs * 32 + side_bytes;
+    // Tables small enough for their sums, as who makes them sees to.
+    let most = (65_535 / (2 * pairs.max(1))).min(255) as u8;
+    let tables: Vec<[u8; 32]> =
+        bytes(pairs * 32, 5).as_chunks::<32>().0.iter().map(|table| table.map(|entry| entry.min(most))).collect();
+    let blocks = bytes(start + BLOCKS * block_bytes, 6);
+    let mut hits = Vec::with_capacity(BLOCKS * 32);
+    let scan = Scan { tables: &tables, sides, block_bytes };
+    (kernels.scan(&scan, &blocks[start..], 100, limit, &mut hits), hits)
+}
+
+#[test]
+fn scans_score_alike_for_every_number_of_symbols_kind_of_side_byte_and_misalignment() {
+    let base = std::array::from_fn(|at| at as u16 * 3000);
+    let slope = std::array::from_fn(|at| (at as u16 * 271).min(SLOPE_MAX));
+    let steps = Steps::new(&base, &slope);
+    let kinds = [Sides::None, Sides::Add(steps), Sides::Scale { from: 9000, steps }];
+    for kernels in levels() {
+        for pairs in [0, 1, 2, 3, 31, 32, 87, 300] {
+            for sides in kinds.into_iter().filter(|sides| pairs > 0 || !matches!(sides, Sides::None)) {
+                for (start, limit) in [(0, u16::MAX), (1, 4000), (7, 30_000), (16, 0), (31, 60_000)] {
+                    let found = scanned(kernels, pairs, sides, start, limit);
+                    let expected = scanned(scalar(), pairs, sides, start, limit);
+                    assert_eq!(found, expected, "{:?}, {pairs} pairs, {sides:?}, from {start}", kernels.level());
+                    assert_eq!(found.0, 5);
+                    assert!(found.1.iter().all(|hit| hit.score <= limit));
+                    assert!(limit < u16::MAX || found.1.len() == 5 * 32);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scan_stops_where_a_block_might_not_fit() {
+    let tables = [[1; 32]; 2];
+    let scan = Scan { tables: &tables, sides: Sides::None, block_bytes: 64 };
+    for kernels in levels() {
+        let mut hits = Vec::with_capacity(70);
+        let room = hits.capacity();
+        assert_eq!(kernels.scan(&scan, &[0; 64 * 5], 0, 4, &mut hits), room / 32);
+        assert_eq!((hits.len(), hits[33]), (room / 32 * 32, Hit { score: 4, row: 33 }));
+        assert_eq!(kernels.scan(&scan, &[0; 64 * 5], 0, 3, &mut Vec::with_capacity(32)), 5);
+    }
+}
+
+#[test]
+fn inner_products_equal_scalar_to_the_bit_and_a_plain_sum() {
+    let windows = [Window { first: 1, width: 3, place: 0 }, Window { first: 2, width: 9, place: 48 }];
+    let columns: Vec<Lanes> = noise(12 * 16, 7).as_chunks::<16>().0.iter().copied().map(Lanes).collect();
+    let query = noise(11, 8);
+    let of = |kernels: &Kernels| {
+        let mut products = [Lanes::of(0.0); 2];
+        kernels.inner_products(&windows, &columns, &query, &mut products);
+        products.map(|lanes| lanes.0.map(f32::to_bits))
+    };
+    for kernels in levels() {
+        assert_eq!(of(kernels), of(scalar()), "{:?}", kernels.level());
+    }
+    for (window, products) in windows.iter().zip(of(scalar())) {
+        for (lane, product) in products.into_iter().enumerate() {
+            let terms = (0..window.width)
+                .map(|dim| f64::from(query[window.first + dim]) * f64::from(columns[window.place / 16 + dim].0[lane]));
+            let expected: f64 = terms.sum();
+            assert!((f64::from(f32::from_bits(product)) - expected).abs() < 1e-3 * expected.abs().max(1.0));
+        }
+    }
 }

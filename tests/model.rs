@@ -242,7 +242,7 @@ impl Pair {
         let (dim, queries) = (self.shape.dim, 2);
         let query_rows = vectors(seed, queries, dim);
         let (mut ids, mut distances) = (vec![7; queries * k], vec![7.0; queries * k]);
-        let options = SearchOptions { allow_ids: allowed, is_exact: true };
+        let options = SearchOptions { allow_ids: allowed, is_exact: true, ..SearchOptions::default() };
         self.store.search(&query_rows, k, &options, &mut ids, &mut distances).unwrap();
         for (number, query) in query_rows.chunks(dim).enumerate() {
             let mut expected: Vec<(f32, u64)> = self
@@ -273,7 +273,8 @@ impl Pair {
             Metric::Cosine => 1.0 - dot(query, row) / norms,
         };
         assert!((f64::from(distance) - defined).abs() <= 1e-5 * (1.0 + defined.abs()), "{distance}, defined {defined}");
-        distance
+        // Minus zero is as far as zero.
+        distance + 0.0
     }
 
     fn reopen(&mut self) {

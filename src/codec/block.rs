@@ -7,8 +7,7 @@
 //! ```
 //! An odd number of symbols is padded with a zero symbol, a block that is not full with zero rows.
 
-/// Rows of a block.
-pub const ROWS: usize = 32;
+pub use crate::kernels::BLOCK_ROWS as ROWS;
 
 const HALF: usize = ROWS / 2;
 

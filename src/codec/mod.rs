@@ -23,6 +23,7 @@ mod rotation;
 mod scalar;
 mod side;
 mod stage;
+mod table;
 mod train;
 mod trial;
 mod windows;
@@ -32,6 +33,7 @@ use crate::kernels::{Metric, kernels};
 use reader::Reader;
 use scalar::Scalar;
 pub use side::Correction;
+pub use table::Table;
 use windows::Windows;
 
 /// Codewords of a symbol: what 4 bits tell apart.

@@ -10,7 +10,7 @@
 //! the data and is chosen by recall.
 
 use crate::error::Result;
-use crate::kernels::{Metric, kernels};
+use crate::kernels::{Metric, SILENT, SLOPE_MAX, Steps, kernels};
 use crate::search::TopK;
 
 /// Rows that ask when the mix is chosen, and how many answers count. The denser rows lie, the smaller is the best mix; the
@@ -24,8 +24,8 @@ pub(super) const STEPS: usize = 16;
 /// Mixes tried.
 const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
 
-/// Bytes with a number: 0 and 255 say that it is too small or too large for the others.
-const NUMBERS: std::ops::RangeInclusive<u8> = 1..=254;
+/// Bytes with a number: those before and behind them say that it is too small or too large for the others.
+const NUMBERS: std::ops::RangeInclusive<u8> = SILENT[0] + 1..=SILENT[1] - 1;
 
 /// One row in so many may be beyond the numbers at either end.
 const BEYOND: usize = 1000;
@@ -126,6 +126,44 @@ impl Side {
         let Some(high) = self.numbers.get(above) else { return u8::MAX };
         let low = self.numbers[above - 1];
         (if number - low < high - number { above - 1 } else { above }) as u8
+    }
+
+    /// What `byte` says.
+    pub(super) fn number(&self, byte: u8) -> f64 {
+        f64::from(self.numbers[usize::from(byte)])
+    }
+
+    /// Between the least and the largest number.
+    pub(super) fn spread(&self) -> f64 {
+        self.number(u8::MAX) - self.number(0)
+    }
+
+    /// Between the numbers sixteen bytes apart, at most.
+    pub(super) fn steepest(&self) -> f64 {
+        (self.number(u8::MAX) - self.number(239)).max(self.number(1) - self.number(0))
+    }
+
+    /// The share of a number that what it was rounded from may be off.
+    pub(super) fn coarseness(&self) -> f64 {
+        (f64::from(self.ratio) - 1.0) / 2.0
+    }
+
+    /// The steps that come near `count` of each number, from 0 to 65,535 and rising; and by how much the real count is below
+    /// them at most, as a negative number, and above.
+    pub(super) fn steps(&self, count: impl Fn(f64) -> f64) -> (Steps, f64, f64) {
+        let at = |byte: usize| count(f64::from(self.numbers[byte]));
+        let base: [f64; 16] = std::array::from_fn(|segment| at(segment * 16).round());
+        let slope = std::array::from_fn(|segment| {
+            let (rise, bytes) = match base.get(segment + 1) {
+                Some(next) => (next - base[segment], 16.0),
+                None => (at(255) - base[segment], 15.0),
+            };
+            ((rise * 16.0 / bytes).round() as u16).min(SLOPE_MAX)
+        });
+        let steps = Steps::new(&base.map(|count| count as u16), &slope);
+        let off = NUMBERS.map(|byte| at(usize::from(byte)) - f64::from(steps.of(byte)));
+        let (below, above) = off.fold((0.0f64, 0.0f64), |(below, above), off| (below.min(off), above.max(off)));
+        (steps, below, above)
     }
 
     fn number_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> f32 {

@@ -110,6 +110,8 @@ pub(super) struct Stage {
     pub(super) effort: Effort,
     /// Made when a row is first encoded: who reads needs none of it, and it is many times the book.
     arranged: OnceLock<Arranged>,
+    /// Made when codes are first scored: `[width][16]` for each symbol.
+    columns: OnceLock<Vec<Lanes>>,
 }
 
 /// Codewords as a search reads them; fields as those of [`Chain`] and [`Trellis`].
@@ -178,17 +180,29 @@ impl Arranged {
 impl Stage {
     /// A stage with these codewords, `values: [components]`.
     pub(super) fn new(layout: Layout, values: Vec<f32>, effort: Effort) -> Stage {
-        Stage { layout, values, effort, arranged: OnceLock::new() }
+        Stage { layout, values, effort, arranged: OnceLock::new(), columns: OnceLock::new() }
     }
 
     /// Replaces the codewords.
     pub(super) fn set_values(&mut self, values: Vec<f32>) {
-        self.arranged = OnceLock::new();
-        self.values = values;
+        *self = Stage::new(self.layout.clone(), values, self.effort);
     }
 
     pub(super) fn symbols(&self) -> usize {
         self.layout.symbols()
+    }
+
+    /// Codewords side by side, `[width][16]` for each symbol.
+    pub(super) fn columns(&self) -> &[Lanes] {
+        self.columns.get_or_init(|| {
+            let symbols = self.layout.windows.iter().map(|window| (window, &self.values[window.place..]));
+            let column = |values: &[f32], width: usize, at: usize| {
+                Lanes(std::array::from_fn(|codeword| values[codeword * width + at]))
+            };
+            symbols
+                .flat_map(|(window, values)| (0..window.width).map(move |at| column(values, window.width, at)))
+                .collect()
+        })
     }
 
     /// The best symbols found for `row: [dim]`.

@@ -67,5 +67,9 @@ unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<Sear
     let allow_n = usize::try_from(given.allow_n).unwrap_or(usize::MAX);
     // SAFETY: the promise of this function.
     let allowed = unsafe { input("allow_ids", given.allow_ids, allow_n, 1)? };
-    Ok(SearchOptions { allow_ids: (allow_n > 0).then_some(allowed), is_exact: given.exact == 1 })
+    Ok(SearchOptions {
+        allow_ids: (allow_n > 0).then_some(allowed),
+        is_exact: given.exact == 1,
+        threads: given.threads,
+    })
 }

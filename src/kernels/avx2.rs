@@ -1,3 +1,121 @@
-//! The kernels compiled for AVX2: the bodies of `scalar` and `nearest` in 8-lane registers.
+//! The kernels compiled for AVX2: the bodies of `scalar` and its neighbours in 8-lane registers, and the scan by shuffles.
+
+use super::scan::{BLOCK_ROWS, SILENT, Scan, Sides, Steps};
+use std::arch::x86_64::*;
 
 super::instantiate!(Level::Avx2, "avx2");
+
+/// 32 rows of 16 bits: rows 0 to 7 and 16 to 23 in the first, 8 to 15 and 24 to 31 in the second, as bytes unpack.
+type Rows = (__m256i, __m256i);
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: 32 bytes are read, which is what `bytes` has; any alignment will do.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(rows: __m256i, to: &mut [u16; 16]) {
+    // SAFETY: 32 bytes are written, which is what `to` has; any alignment will do.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), rows) }
+}
+
+/// See `scan::score`, its definition.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn score(scan: &Scan<'_>, block: &[u8], limit: u16, scores: &mut [u16; BLOCK_ROWS]) -> u32 {
+    let (pairs, sides) = block.split_at(scan.tables.len() * BLOCK_ROWS);
+    let sums = sums(scan.tables, pairs.as_chunks::<32>().0);
+    let (a, b) = match (&scan.sides, sides.first_chunk::<32>()) {
+        (Sides::None, _) | (_, None) => sums,
+        (Sides::Add(steps), Some(sides)) => {
+            let (sides, counts) = (load(sides), counts(steps, load(sides)));
+            spoken(sides, (_mm256_adds_epu16(sums.0, counts.0), _mm256_adds_epu16(sums.1, counts.1)))
+        }
+        (Sides::Scale { from, steps }, Some(sides)) => {
+            let (sides, counts) = (load(sides), counts(steps, load(sides)));
+            let (from, ones) = (_mm256_set1_epi16(*from as i16), _mm256_set1_epi8(-1));
+            let scaled = |sum, count| _mm256_xor_si256(_mm256_mulhi_epu16(_mm256_subs_epu16(from, sum), count), ones);
+            spoken(sides, (scaled(sums.0, counts.0), scaled(sums.1, counts.1)))
+        }
+    };
+    let limit = _mm256_set1_epi16(limit as i16);
+    let within = |rows| _mm256_cmpeq_epi16(_mm256_min_epu16(rows, limit), rows);
+    let within = _mm256_movemask_epi8(_mm256_packs_epi16(within(a), within(b))) as u32;
+    if within != 0
+        && let ([low, high], _) = scores.as_chunks_mut::<16>()
+    {
+        store(_mm256_permute2x128_si256::<0x20>(a, b), low);
+        store(_mm256_permute2x128_si256::<0x31>(a, b), high);
+    }
+    within
+}
+
+/// What the symbols of 32 rows count together.
+///
+/// Bytes are summed as they lie, two rows in 16 bits, and the odd rows once more by themselves, to be taken off in the end.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sums(tables: &[[u8; 32]], pairs: &[[u8; 32]]) -> Rows {
+    let nibble = _mm256_set1_epi8(15);
+    let mut both = [_mm256_setzero_si256(); 2];
+    let mut odd = both;
+    let mut add = |pair: &[u8; 32], table: &[u8; 32]| {
+        let (codes, table) = (load(pair), load(table));
+        let halves = [_mm256_and_si256(codes, nibble), _mm256_and_si256(_mm256_srli_epi16::<4>(codes), nibble)];
+        for half in 0..2 {
+            let counts = _mm256_shuffle_epi8(table, halves[half]);
+            both[half] = _mm256_add_epi16(both[half], counts);
+            odd[half] = _mm256_add_epi16(odd[half], _mm256_srli_epi16::<8>(counts));
+        }
+    };
+    // Four at a time, or counting them would be a fifth of the work.
+    let ((fours, rest), (four_tables, tables)) = (pairs.as_chunks::<4>(), tables.as_chunks::<4>());
+    for (pairs, tables) in fours.iter().zip(four_tables) {
+        for at in 0..4 {
+            add(&pairs[at], &tables[at]);
+        }
+    }
+    for (pair, table) in rest.iter().zip(tables) {
+        add(pair, table);
+    }
+    let even = |half: usize| _mm256_sub_epi16(both[half], _mm256_slli_epi16::<8>(odd[half]));
+    // The even symbols of rows 0 to 15 lie in the first half of a register, the odd ones in the second.
+    let joined = |low, high| {
+        _mm256_add_epi16(_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high))
+    };
+    let (even, odd) = (joined(even(0), even(1)), joined(odd[0], odd[1]));
+    (_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd))
+}
+
+/// [`Steps::of`] each of 32 bytes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn counts(steps: &Steps, sides: __m256i) -> Rows {
+    let nibble = _mm256_set1_epi8(15);
+    let segments = _mm256_and_si256(_mm256_srli_epi16::<4>(sides), nibble);
+    let places = _mm256_and_si256(sides, nibble);
+    let look_up = |low: &[u8; 32], high: &[u8; 32]| -> Rows {
+        let (low, high) = (_mm256_shuffle_epi8(load(low), segments), _mm256_shuffle_epi8(load(high), segments));
+        (_mm256_unpacklo_epi8(low, high), _mm256_unpackhi_epi8(low, high))
+    };
+    let [base_low, base_high, slope_low, slope_high] = &steps.tables;
+    let (base, slope, zero) = (look_up(base_low, base_high), look_up(slope_low, slope_high), _mm256_setzero_si256());
+    let places = (_mm256_unpacklo_epi8(places, zero), _mm256_unpackhi_epi8(places, zero));
+    let count = |base, slope, place| _mm256_add_epi16(base, _mm256_srli_epi16::<4>(_mm256_mullo_epi16(slope, place)));
+    (count(base.0, slope.0, places.0), count(base.1, slope.1, places.1))
+}
+
+/// `scores`, but 0 where the side byte is silent.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn spoken(sides: __m256i, scores: Rows) -> Rows {
+    let [none, all] = SILENT.map(|byte| _mm256_cmpeq_epi8(sides, _mm256_set1_epi8(byte as i8)));
+    let silent = _mm256_or_si256(none, all);
+    (
+        _mm256_andnot_si256(_mm256_unpacklo_epi8(silent, silent), scores.0),
+        _mm256_andnot_si256(_mm256_unpackhi_epi8(silent, silent), scores.1),
+    )
+}

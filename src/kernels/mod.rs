@@ -15,9 +15,11 @@ mod avx512;
 mod chain;
 mod nearest;
 mod scalar;
+mod scan;
 mod windows;
 
 pub use chain::Chain;
+pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps};
 pub use windows::{Codewords, LISTS_MAX, Lanes, Paths, RING_MAX, Trellis, Window};
 
 /// How far two vectors are from each other; smaller is nearer.
@@ -115,10 +117,15 @@ pub struct Kernels {
     add_to_codewords: AddToCodewords,
     combine: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
     combine_numbers: unsafe fn(&[f32], &[i8], usize, &mut [f32]),
+    scan: unsafe fn(&Scan<'_>, &[u8], u32, u16, &mut Vec<Hit>) -> usize,
+    inner_products: InnerProducts,
 }
 
 /// Windows, symbols, a row; sums.
 type AddToCodewords = unsafe fn(&[Window], &[u8], &[f32], &mut [f32]);
+
+/// Windows, columns, a query; products.
+type InnerProducts = unsafe fn(&[Window], &[Lanes], &[f32], &mut [Lanes]);
 
 /// Columns, codewords; symbols, distances.
 type NearestInColumns = unsafe fn(&[f32], &[f32], &mut [u8], &mut [f32]);
@@ -136,13 +143,21 @@ static SCALAR: Kernels = Kernels {
     add_to_codewords: windows::add_to_codewords,
     combine: windows::combine,
     combine_numbers: windows::combine_numbers,
+    scan: scan_scalar,
+    inner_products: scan::inner_products,
 };
+
+fn scan_scalar(codes: &Scan<'_>, blocks: &[u8], first_row: u32, limit: u16, hits: &mut Vec<Hit>) -> usize {
+    scan::scan(codes, blocks, first_row, limit, hits, scan::score)
+}
 
 /// Compiles the bodies for `$features` into a table named `KERNELS`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! instantiate {
     ($level:expr, $features:literal) => {
-        use super::{Chain, Codewords, Kernels, Level, Paths, Trellis, Window, chain, nearest, scalar, windows};
+        use super::{
+            Chain, Codewords, Hit, Kernels, Lanes, Level, Paths, Trellis, Window, chain, nearest, scalar, scan, windows,
+        };
 
         #[target_feature(enable = $features)]
         fn first_not_finite(values: &[f32]) -> Option<usize> {
@@ -199,6 +214,18 @@ macro_rules! instantiate {
             windows::combine_numbers(factors, matrix, width, out);
         }
 
+        #[target_feature(enable = $features)]
+        fn scan_blocks(codes: &scan::Scan<'_>, blocks: &[u8], row: u32, limit: u16, hits: &mut Vec<Hit>) -> usize {
+            scan::scan(codes, blocks, row, limit, hits, |codes, block, limit, scores| {
+                score(codes, block, limit, scores)
+            })
+        }
+
+        #[target_feature(enable = $features)]
+        fn inner_products(places: &[Window], columns: &[Lanes], query: &[f32], products: &mut [Lanes]) {
+            scan::inner_products(places, columns, query, products);
+        }
+
         pub(super) static KERNELS: Kernels = Kernels {
             level: $level,
             first_not_finite,
@@ -212,6 +239,8 @@ macro_rules! instantiate {
             add_to_codewords,
             combine,
             combine_numbers,
+            scan: scan_blocks,
+            inner_products,
         };
     };
 }
@@ -311,6 +340,20 @@ impl Kernels {
     pub fn combine_numbers(&self, factors: &[f32], matrix: &[i8], width: usize, out: &mut [f32]) {
         // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
         unsafe { (self.combine_numbers)(factors, matrix, width, out) }
+    }
+
+    /// Scores the codes of `blocks: [n][block_bytes]`, whose rows begin with `first_row`, and appends to `hits` those whose
+    /// score is at most `limit`, as long as its capacity has room for all of a block; returns how many blocks were done.
+    pub fn scan(&self, codes: &Scan<'_>, blocks: &[u8], first_row: u32, limit: u16, hits: &mut Vec<Hit>) -> usize {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.scan)(codes, blocks, first_row, limit, hits) }
+    }
+
+    /// The inner products of `query: [dim]` and the 16 codewords of each of `windows`, into `products: [windows]`; of
+    /// codewords laid out as `columns`: for each window `[width][16]`.
+    pub fn inner_products(&self, windows: &[Window], columns: &[Lanes], query: &[f32], products: &mut [Lanes]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.inner_products)(windows, columns, query, products) }
     }
 }
 

@@ -1,4 +1,9 @@
-//! The k nearest of what is offered, in one order for every path: by distance, then by id.
+//! The k nearest of what is offered, in one order for every path: by distance, then by id. Where codes are scored first,
+//! `reservoir` keeps those that may be among them.
+
+mod reservoir;
+
+pub use reservoir::Reservoir;
 
 use std::collections::BinaryHeap;
 
@@ -45,15 +50,35 @@ impl TopK {
         TopK { k, kept: BinaryHeap::new() }
     }
 
+    /// How many are kept.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
     /// Offers one neighbour.
     pub fn offer(&mut self, distance: f32, id: u64) {
-        let offered = Neighbour { distance, id };
+        // A zero has one sign: else equal distances were not equal.
+        let offered = Neighbour { distance: distance + 0.0, id };
         if self.kept.len() < self.k {
             self.kept.push(offered);
         } else if let Some(mut farthest) = self.kept.peek_mut()
             && offered < *farthest
         {
             *farthest = offered;
+        }
+    }
+
+    /// Offers all that another kept.
+    pub fn join(&mut self, other: TopK) {
+        other.kept.into_iter().for_each(|neighbour| self.offer(neighbour.distance, neighbour.id));
+    }
+
+    /// The farthest distance that may still be kept.
+    pub fn bound(&self) -> f32 {
+        match self.kept.peek() {
+            Some(farthest) if self.kept.len() == self.k => farthest.distance,
+            _ if self.k == 0 => f32::NEG_INFINITY,
+            _ => f32::INFINITY,
         }
     }
 
@@ -70,7 +95,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_smaller_id_whatever_the_order_of_arrival() {
         let mut top = TopK::new(2);
-        for (distance, id) in [(1.0, 9), (1.0, 3), (1.0, 5), (2.0, 1)] {
+        for (distance, id) in [(0.0, 9), (0.0, 3), (-0.0, 5), (2.0, 1)] {
             top.offer(distance, id);
         }
         assert_eq!(top.into_sorted().iter().map(|n| n.id).collect::<Vec<_>>(), [3, 5]);

@@ -1,25 +1,26 @@
 //! The store: the life of a directory from open to close.
 //!
 //! One writer at a time holds the [`Writer`]; readers load the published [`Snapshot`] and never wait. `open` recovers,
-//! `writer` takes calls, `durable` brings them to the disk, `upkeep` compresses and compacts with `rewrite`, `report`
-//! measures.
+//! `writer` takes calls, `durable` brings them to the disk, `upkeep` compresses and compacts with `rewrite`, `search`
+//! finds, `report` measures.
 
 mod durable;
 mod open;
 mod plan;
 mod report;
 mod rewrite;
+mod search;
+mod threads;
 mod upkeep;
 mod writer;
 
 pub use report::{Stats, VerifyReport};
+pub use search::SearchOptions;
 pub use upkeep::{CompressOptions, CompressReport};
 
 use crate::error::{Error, Result};
-use crate::format::NO_ID;
 use crate::kernels::{self, Metric};
 use crate::os::{Dir, Pinned, Shared, open_or_create_dir};
-use crate::search::TopK;
 use crate::snapshot::Snapshot;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,15 +83,6 @@ impl Default for Tuning {
     fn default() -> Tuning {
         Tuning { seal_bytes: 64 << 20, close_seal_bytes: 256 << 10, buffer_bytes: 1 << 20, store: None }
     }
-}
-
-/// What `search` is told beyond the queries.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SearchOptions<'a> {
-    /// Only these ids count; `None`: all.
-    pub allow_ids: Option<&'a [u64]>,
-    /// Distances to codes are those to what they decode to, not estimates of those to the vectors inserted.
-    pub is_exact: bool,
 }
 
 /// An open store. Any thread may call anything.
@@ -221,33 +213,6 @@ impl Store {
             *position = last + 1;
         }
         Ok(found.len())
-    }
-
-    /// The k nearest vectors of each of `queries: [nq][dim]`, by a scan of raw and decoded rows, into `ids: [nq][k]` and `distances: [nq][k]`, nearest first; places left over hold `NO_ID` and NaN.
-    pub fn search(
-        &self,
-        queries: &[f32],
-        k: usize,
-        options: &SearchOptions,
-        ids: &mut [u64],
-        distances: &mut [f32],
-    ) -> Result<()> {
-        check_finite(queries, self.dim as usize)?;
-        let state = self.shared_state()?;
-        let mut tops = vec![TopK::new(k); queries.len() / self.dim as usize];
-        state.view().nearest(queries, self.metric, options.allow_ids, options.is_exact, &mut tops)?;
-        if k == 0 {
-            return Ok(());
-        }
-        for ((top, ids), distances) in tops.into_iter().zip(ids.chunks_exact_mut(k)).zip(distances.chunks_exact_mut(k))
-        {
-            ids.fill(NO_ID);
-            distances.fill(f32::NAN);
-            for ((neighbour, id), distance) in top.into_sorted().iter().zip(ids).zip(distances) {
-                (*id, *distance) = (neighbour.id, neighbour.distance);
-            }
-        }
-        Ok(())
     }
 
     fn check_vectors(&self, ids: Option<&[u64]>, vectors: &[f32]) -> Result<()> {

@@ -1,15 +1,17 @@
 //! Writing live rows anew, in order of id, as one sealed file: synced, read back and checked before anyone relies on it.
 
 use super::open::open_live;
+use super::threads::in_parallel;
 use crate::codec::{Codebook, block};
 use crate::error::{Error, Result};
 use crate::format::{FileHeader, Measured, SegmentEntry};
+use crate::kernels::BLOCK_ROWS;
 use crate::os::Dir;
 use crate::sealed;
-use crate::segment::{BLOCK_ROWS, SegmentWriter};
+use crate::segment::SegmentWriter;
 use crate::snapshot::{Live, Place, Scratch, Snapshot, View};
 use crate::tombstones::Tombstones;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The most rows written at a time, in whole blocks, and about how many bytes their floats take.
 const BATCH_ROWS: usize = 4096;
@@ -217,20 +219,7 @@ pub(super) fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>,
     let mut errors = vec![RowError::default(); count];
     let share = count.div_ceil(threads.max(1)).max(1);
     let parts = rows.chunks(share * dim).zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
-    let parts = Mutex::new(parts);
-    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
-        while let Some(((rows, codes), errors)) = next() {
-            encode_part(book, rows, codes, errors);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(count) {
-            // A thread the system refuses is one pair of hands less; this one does what is left.
-            let _ = std::thread::Builder::new().name("omen-encode".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
+    in_parallel(threads, parts, |((rows, codes), errors)| encode_part(book, rows, codes, errors));
     (codes, errors)
 }
 

@@ -219,7 +219,8 @@ impl Store {
         })
     }
 
-    fn thread_count(&self, asked: u32) -> usize {
+    /// Threads to use where `asked` for so many; 0: what the store was opened with, or one a core.
+    pub(super) fn thread_count(&self, asked: u32) -> usize {
         let asked = if asked == 0 { self.threads } else { asked };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         if asked == 0 { cores } else { (asked as usize).min(64) }

@@ -4,13 +4,16 @@
 //! so they raise it in place. Anything that hides a row, or moves the tail, publishes a new snapshot and leaves the old
 //! one's count where it was. So a reader that loads a snapshot and then its count sees whole calls only.
 
-use crate::codec::{Codebook, Correction, block};
+mod nearest;
+
+pub use nearest::{QUERIES_AT_ONCE, Question, Share};
+
+use crate::codec::{Codebook, block};
 use crate::error::{Error, Result};
 use crate::format::{bound_above, bound_of};
 use crate::ids::RowIds;
-use crate::kernels::{self, Metric};
-use crate::search::TopK;
-use crate::segment::{BLOCK_ROWS, Segment};
+use crate::kernels::{self, BLOCK_ROWS};
+use crate::segment::Segment;
 use crate::tail::{Tail, TailIds};
 use crate::tombstones::Tombstones;
 use std::sync::Arc;
@@ -69,9 +72,6 @@ pub struct Scratch {
 
 /// Rows of a segment that are decoded when it is verified.
 const CHECKED_ROWS: usize = 256;
-
-/// Rows of a segment read together.
-const ROWS_AT_ONCE: usize = 64;
 
 impl Snapshot {
     /// A state without a tail.
@@ -182,39 +182,6 @@ impl Live {
         Ok(())
     }
 
-    /// Shows `visit` the id and the vector of every live row, and what its code says of distances to it.
-    fn each_row(
-        &self,
-        dim: usize,
-        scratch: &mut Scratch,
-        visit: &mut impl FnMut(u64, &[f32], Correction),
-    ) -> Result<()> {
-        let mut vectors = vec![0.0; ROWS_AT_ONCE * dim];
-        let mut numbers = (0..self.segment.rows()).filter(|row| !self.hidden.hides(*row));
-        loop {
-            scratch.rows.clear();
-            scratch.rows.extend(numbers.by_ref().take(ROWS_AT_ONCE));
-            if scratch.rows.is_empty() {
-                return Ok(());
-            }
-            let vectors = &mut vectors[..scratch.rows.len() * dim];
-            self.read_rows(&scratch.rows, &mut scratch.codes, vectors)?;
-            for (index, (row, vector)) in scratch.rows.iter().zip(vectors.chunks_exact(dim)).enumerate() {
-                visit(self.segment.id_of(*row)?, vector, self.correction(&scratch.codes, index, vector));
-            }
-        }
-    }
-
-    /// What code number `index` of `codes`, which decodes to `vector: [dim]`, says of distances to it.
-    fn correction(&self, codes: &[u8], index: usize, vector: &[f32]) -> Correction {
-        match &self.codebook {
-            Some(codebook) => {
-                codebook.correction(&codes[index * codebook.row_bytes()..][..codebook.row_bytes()], vector)
-            }
-            None => Correction::NONE,
-        }
-    }
-
     /// Takes the code of `row` out of its block, into `code: [row_bytes]`.
     pub fn code(&self, codebook: &Codebook, row: u32, code: &mut [u8]) -> Result<()> {
         let bytes = self.segment.block(row / BLOCK_ROWS as u32)?;
@@ -258,6 +225,12 @@ impl<'a> View<'a> {
     pub fn count(&self) -> u64 {
         let sealed: u64 = self.snapshot.segments.iter().map(|live| live.count()).sum();
         sealed + u64::from(self.visible) - self.snapshot.tail_hidden.count()
+    }
+
+    /// Bytes of the rows and codes of all this.
+    pub fn bytes(&self) -> u64 {
+        let sealed: u64 = self.snapshot.segments.iter().map(|live| live.segment.entry().length).sum();
+        sealed + u64::from(self.visible) * self.snapshot.dim as u64 * 4
     }
 
     /// Where the vector with `id` is, if it is live.
@@ -414,58 +387,5 @@ impl<'a> View<'a> {
             rows.truncate(capacity);
         }
         rows
-    }
-
-    /// The k nearest live vectors of each query by a scan of all; `queries: [nq][dim]`, `tops: [nq]`. With `allowed` only
-    /// those ids count. Distances to codes are estimates of those to the vectors that were inserted; with `is_exact`, they
-    /// are those to what is decoded.
-    pub fn nearest(
-        &self,
-        queries: &[f32],
-        metric: Metric,
-        allowed: Option<&[u64]>,
-        is_exact: bool,
-        tops: &mut [TopK],
-    ) -> Result<()> {
-        let dim = self.snapshot.dim;
-        let norms: Vec<f32> = queries.chunks_exact(dim).map(|query| kernels::dot(query, query)).collect();
-        let mut row = vec![0.0; dim];
-        let mut scratch = Scratch::default();
-        let mut visit = |id: u64, row: &[f32], correction: Correction| {
-            let Correction { factor, offset } = if is_exact { Correction::NONE } else { correction };
-            for ((query, norm), top) in queries.chunks_exact(dim).zip(&norms).zip(tops.iter_mut()) {
-                // An estimate may fall below nothing.
-                let least = if metric == Metric::L2 { 0.0 } else { f32::NEG_INFINITY };
-                top.offer((kernels::distance(metric, query, *norm, row) * factor + offset).max(least), id);
-            }
-        };
-        if let Some(allowed) = allowed {
-            let mut ids = allowed.to_vec();
-            ids.sort_unstable();
-            ids.dedup();
-            for id in ids {
-                if let Some(place) = self.locate(id)? {
-                    self.read(place, &mut scratch, &mut row)?;
-                    let correction = match place {
-                        Place::Sealed(segment, _) => {
-                            self.snapshot.segments[segment].correction(&scratch.codes, 0, &row)
-                        }
-                        Place::Tail(_) => Correction::NONE,
-                    };
-                    visit(id, &row, correction);
-                }
-            }
-            return Ok(());
-        }
-        for live in &self.snapshot.segments {
-            live.each_row(dim, &mut scratch, &mut visit)?;
-        }
-        if let Some(tail) = &self.snapshot.tail {
-            for number in (0..self.visible).filter(|number| !self.snapshot.tail_hidden.hides(*number)) {
-                kernels::floats(tail.row(number), &mut row);
-                visit(tail.ids.id_of(number), &row, Correction::NONE);
-            }
-        }
-        Ok(())
     }
 }

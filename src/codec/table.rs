@@ -1,0 +1,212 @@
+//! What a query knows of a codebook: by it codes are scored as they lie, without being decoded.
+//!
+//! ```text
+//! products   ⟨q, codeword⟩ for each codeword of each symbol, q turned as the codewords are
+//! L2         distance = ‖q − means‖² + n − 2 Σ products                n, f: the number of the side byte (`side`)
+//! others     distance = b − f · (⟨q, means⟩ + Σ products) ÷ ‖q‖        b = 1 for cosine; else 0, and ‖q‖ left out
+//! score      the same in whole numbers, products as bytes below the largest of their symbol (`kernels::Scan`)
+//! ```
+//! How far the score of a distance may be off is known: [`Table::slack`]. So the nearest codes by their distance are found
+//! among the nearest by their score, whatever was rounded.
+
+use super::side::Side;
+use super::windows::Windows;
+use super::{CODEWORDS, Codebook, Kind};
+use crate::kernels::{Lanes, Metric, SILENT, SLOPE_MAX, Scan, Sides, kernels};
+
+/// Scores are kept below this, for what is rounded up to fit 16 bits.
+const SCORES: f64 = 65_000.0;
+/// So many symbols round up too much.
+const SYMBOLS_MAX: usize = 32_000;
+
+/// The share of what is added up that a sum of floats may be off.
+const FLOAT_ERROR: f64 = 4e-6;
+
+/// The worst score, in steps of what it is a difference to.
+const WORST: f64 = 65_535.0;
+/// A factor of one, where side bytes scale.
+const WHOLE: f64 = 65_536.0;
+
+/// The distances of one query to the codes of one codebook.
+pub struct Table<'a> {
+    side: Option<&'a Side>,
+    metric: Metric,
+    /// `[symbols]`.
+    products: Vec<Lanes>,
+    /// `[pairs]`: as whole numbers.
+    counts: Vec<[u8; 32]>,
+    sides: Sides,
+    /// ‖q − means‖² for L2, else ⟨q, means⟩.
+    fixed: f32,
+    /// A distance is `zero + unit · score`, score being a real number at most `below` under and `above` over the one found.
+    zero: f64,
+    unit: f64,
+    below: f64,
+    above: f64,
+}
+
+impl Codebook {
+    /// The table of `query: [dim]`; `None` if codes of this book, or distances so large, have none: they must be decoded.
+    pub fn table(&self, metric: Metric, query: &[f32]) -> Option<Table<'_>> {
+        match &self.kind {
+            Kind::Windows(windows) => Table::new(windows, metric, query),
+            Kind::Scalar(_) => None,
+        }
+    }
+}
+
+impl<'a> Table<'a> {
+    fn new(windows: &'a Windows, metric: Metric, query: &[f32]) -> Option<Table<'a>> {
+        let side = windows.side.as_ref();
+        // Without side bytes only inner products are sums over symbols.
+        if side.map_or(metric != Metric::InnerProduct, |side| side.metric != metric) || windows.symbols() > SYMBOLS_MAX
+        {
+            return None;
+        }
+        let (fixed, products) = windows.products(metric, query);
+        let largest: Vec<f32> = products.iter().map(|lanes| lanes.0.iter().copied().fold(f32::MIN, f32::max)).collect();
+        let least = products.iter().map(|lanes| lanes.0.iter().copied().fold(f32::MAX, f32::min));
+        let ranges: Vec<f64> =
+            largest.iter().zip(least).map(|(most, least)| f64::from(*most) - f64::from(least)).collect();
+        let most: f64 = largest.iter().map(|largest| f64::from(*largest)).sum();
+        let (widest, total) = (ranges.iter().copied().fold(0.0, f64::max), ranges.iter().sum::<f64>());
+        let best = f64::from(fixed) + most;
+        let (reach, steepest) = match (metric, side) {
+            (Metric::L2, Some(side)) => (total + side.spread() / 2.0, side.steepest() / 2.0),
+            _ => (total.max(best), 0.0),
+        };
+        let steps = [widest / 255.0, reach / SCORES, steepest / f64::from(SLOPE_MAX), f64::from(f32::MIN_POSITIVE)];
+        let step = steps.into_iter().fold(0.0, f64::max);
+        let size = f64::from(fixed).abs() + 2.0 * (most.abs() + total);
+        if !(step.is_finite() && size.is_finite()) {
+            return None;
+        }
+        let off = products.len() as f64 / 2.0 + FLOAT_ERROR * size / step;
+        let counts = counts(&products, &largest, step as f32);
+        let (sides, zero, unit) = (Sides::None, -best, step);
+        let table = Table { side, metric, products, counts, sides, fixed, zero, unit, below: -off, above: off };
+        match (metric, side) {
+            (Metric::L2, Some(side)) => Some(table.with_added(side, f64::from(fixed) - 2.0 * most)),
+            (_, Some(side)) => table.with_scaled(side, best, f64::from(kernels().dot(query, query)).sqrt()),
+            (_, None) => Some(table),
+        }
+    }
+
+    /// For L2 the number of a side byte is added; `at_best` is the distance without it where all products are the largest.
+    fn with_added(mut self, side: &Side, at_best: f64) -> Table<'a> {
+        let (unit, least, most) = (2.0 * self.unit, side.number(0), side.number(254));
+        let (steps, below, above) = side.steps(|number| (number - least) / unit);
+        let off = (if self.is_estimated() { 0.0 } else { side.coarseness() * most } + FLOAT_ERROR * most) / unit;
+        (self.sides, self.unit, self.zero) = (Sides::Add(steps), unit, at_best + least);
+        (self.below, self.above) = (self.below + below - off, self.above + above + off);
+        self
+    }
+
+    /// For the others the inner product, `best` at most, is scaled by the number of a side byte. `None` if none is positive:
+    /// such scores begin at a product of zero.
+    fn with_scaled(mut self, side: &Side, best: f64, query_norm: f64) -> Option<Table<'a>> {
+        let from = best / self.unit;
+        let whole = side.number(255) * 1.01;
+        if from < 1.0 || self.metric == Metric::Cosine && !(query_norm.is_normal() && query_norm.is_finite()) {
+            return None;
+        }
+        let (steps, below, above) = side.steps(|number| number / whole * WHOLE);
+        let inexact = if self.is_estimated() { 0.0 } else { side.coarseness() };
+        // The factor is off by so much of one; two steps are lost where fractions are dropped.
+        (self.below, self.above) =
+            (self.below - from * (above / WHOLE + inexact) - 2.0, self.above - from * (below / WHOLE - inexact));
+        let (nearest, norm) = if self.metric == Metric::Cosine { (1.0, query_norm) } else { (0.0, 1.0) };
+        self.sides = Sides::Scale { from: from as u16, steps };
+        self.unit *= whole / norm;
+        self.zero = nearest - WORST * self.unit;
+        Some(self)
+    }
+
+    /// True if distances are what side bytes estimate, and not those to what is decoded.
+    fn is_estimated(&self) -> bool {
+        match self.metric {
+            Metric::L2 => self.side.is_some_and(|side| side.mix > 0.0),
+            Metric::InnerProduct => true,
+            Metric::Cosine => false,
+        }
+    }
+
+    /// How to score blocks of codes.
+    pub fn scan(&self) -> Scan<'_> {
+        let side_bytes = usize::from(self.side.is_some());
+        let block_bytes = super::block::bytes(self.counts.len() + side_bytes);
+        Scan { tables: &self.counts, sides: self.sides, block_bytes }
+    }
+
+    /// If a code is as near as another, its score is at most so much higher.
+    pub fn slack(&self) -> u16 {
+        (self.above - self.below).ceil().clamp(0.0, WORST) as u16
+    }
+
+    /// The highest score of codes that may be as near as `distance`.
+    pub fn limit(&self, distance: f32) -> u16 {
+        let score = (f64::from(distance) - self.zero) / self.unit - self.below;
+        // Not a number, for an infinite distance of an infinite unit: no limit.
+        if score < WORST { score.max(0.0) as u16 } else { u16::MAX }
+    }
+
+    /// The distance to the vector that was inserted, as its `code: [row_bytes]` estimates it; `None` if it must be decoded.
+    pub fn estimate(&self, code: &[u8]) -> Option<f32> {
+        let number = match self.side {
+            None => 1.0,
+            Some(side) => {
+                let byte = *code.last()?;
+                (!SILENT.contains(&byte)).then(|| side.number(byte) as f32)?
+            }
+        };
+        if !self.is_estimated() {
+            return None;
+        }
+        let pairs = self.products.chunks(2).zip(code);
+        let products = pairs.map(|(pair, byte)| {
+            let second = pair.get(1).map_or(0.0, |lanes| lanes.0[usize::from(byte >> 4)]);
+            pair[0].0[usize::from(byte & 15)] + second
+        });
+        let sum: f32 = products.sum();
+        Some(match self.metric {
+            // An estimate may fall below nothing.
+            Metric::L2 => (self.fixed - 2.0 * sum + number).max(0.0),
+            _ => -(self.fixed + sum) * number,
+        })
+    }
+}
+
+impl Windows {
+    /// ‖q − means‖² for L2, else ⟨q, means⟩; and the inner product of the query, from the means on for L2, with each codeword.
+    fn products(&self, metric: Metric, query: &[f32]) -> (f32, Vec<Lanes>) {
+        let (mut from, mut fixed) = (query.to_vec(), 0.0);
+        if metric == Metric::L2 {
+            from.iter_mut().zip(&self.means).for_each(|(value, mean)| *value -= mean);
+            fixed += kernels().dot(&from, &from);
+        } else {
+            fixed += kernels().dot(query, &self.means);
+        }
+        let mut turned = self.rotation.as_ref().map_or_else(|| from.clone(), |rotation| rotation.turn(&from));
+        turned.iter_mut().for_each(|value| *value *= self.unit);
+        let mut products = vec![Lanes::of(0.0); self.symbols()];
+        let mut rest = products.as_mut_slice();
+        for stage in &self.stages {
+            let (own, behind) = rest.split_at_mut(stage.symbols());
+            kernels().inner_products(&stage.layout.windows, stage.columns(), &turned, own);
+            rest = behind;
+        }
+        (fixed, products)
+    }
+}
+
+/// How many steps each product is below the `largest` of its symbol, two symbols side by side.
+fn counts(products: &[Lanes], largest: &[f32], step: f32) -> Vec<[u8; 32]> {
+    let mut counts = vec![[0; 32]; products.len().div_ceil(2)];
+    let symbols = counts.iter_mut().flat_map(|pair| pair.as_chunks_mut::<CODEWORDS>().0);
+    for ((symbol, products), largest) in symbols.zip(products).zip(largest) {
+        for (count, product) in symbol.iter_mut().zip(&products.0) {
+            *count = ((largest - product) / step + 0.5) as u8;
+        }
+    }
+    counts
+}

@@ -1,0 +1,305 @@
+//! The nearest rows of a view: codes are scored as they lie, raw rows are measured.
+//!
+//! Queries are taken some at a time, and for these every part of a segment is read once. Where codes have tables
+//! (`codec::Table`) a scan keeps the rows whose scores may be among the k best, and those are measured in the end; other codes
+//! are decoded. Each row has the same distance whatever way it was found, so the answer does not depend on the way.
+
+use super::{Live, Place, Scratch, View};
+use crate::codec::{Codebook, Correction, Table};
+use crate::error::Result;
+use crate::kernels::{self, BLOCK_ROWS, Metric, kernels};
+use crate::search::{Reservoir, TopK};
+use std::ops::Range;
+
+/// Queries that share one pass over the rows: their tables stay in the cache.
+pub const QUERIES_AT_ONCE: usize = 16;
+
+/// About how many bytes of codes are scored for one query before the next has its turn.
+const BYTES_AT_ONCE: usize = 128 << 10;
+
+/// Rows decoded or copied together.
+const ROWS_AT_ONCE: usize = 64;
+
+/// What a search asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// `[nq][dim]`.
+    pub queries: &'a [f32],
+    /// How far is far.
+    pub metric: Metric,
+    /// Distances to codes are those to what is decoded, not estimates of those to what was inserted.
+    pub is_exact: bool,
+}
+
+/// One of equal shares of the rows, for one of several threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Which, from 0.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Share {
+    /// The part of `count` things that is this share's.
+    fn part(self, count: usize) -> Range<usize> {
+        count * self.number / self.of..count * (self.number + 1) / self.of
+    }
+}
+
+/// Some queries of a question.
+struct Tile<'a> {
+    queries: Vec<&'a [f32]>,
+    /// ‖q‖².
+    norms: Vec<f32>,
+    metric: Metric,
+    is_exact: bool,
+}
+
+/// Rows of a segment or a tail that are looked at.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    /// These, ascending.
+    Chosen(&'a [u32]),
+    /// All from the first on and before the second, both whole blocks or the end.
+    Range(u32, u32),
+}
+
+impl<'a> Rows<'a> {
+    /// This share of `count` rows, or of those `chosen`.
+    fn of(share: Share, count: u32, chosen: Option<&'a Vec<u32>>) -> Rows<'a> {
+        if let Some(rows) = chosen {
+            return Rows::Chosen(&rows[share.part(rows.len())]);
+        }
+        let blocks = share.part(count.div_ceil(BLOCK_ROWS as u32) as usize);
+        let row = |block: usize| (block as u32).saturating_mul(BLOCK_ROWS as u32).min(count);
+        Rows::Range(row(blocks.start), row(blocks.end))
+    }
+
+    fn count(self) -> usize {
+        match self {
+            Rows::Chosen(rows) => rows.len(),
+            Rows::Range(begin, end) => (end - begin) as usize,
+        }
+    }
+
+    /// The row at `place` of `count`.
+    fn at(self, place: usize) -> u32 {
+        match self {
+            Rows::Chosen(rows) => rows[place],
+            Rows::Range(begin, _) => begin + place as u32,
+        }
+    }
+
+    fn contains(self, row: u32) -> bool {
+        match self {
+            Rows::Chosen(rows) => rows.binary_search(&row).is_ok(),
+            Rows::Range(begin, end) => (begin..end).contains(&row),
+        }
+    }
+
+    /// The blocks that have any of these rows.
+    fn blocks(self) -> Vec<Range<u32>> {
+        let block = |row: u32| row / BLOCK_ROWS as u32;
+        match self {
+            Rows::Range(begin, end) => Vec::from([block(begin)..end.div_ceil(BLOCK_ROWS as u32)]),
+            Rows::Chosen(rows) => {
+                let mut ranges: Vec<Range<u32>> = Vec::new();
+                for block in rows.iter().map(|row| block(*row)) {
+                    match ranges.last_mut() {
+                        Some(last) if block < last.end => {}
+                        Some(last) if block == last.end => last.end += 1,
+                        _ => ranges.push(block..block + 1),
+                    }
+                }
+                ranges
+            }
+        }
+    }
+}
+
+/// Rows that are allowed, ascending.
+pub struct Chosen {
+    /// `[segments]`.
+    segments: Vec<Vec<u32>>,
+    tail: Vec<u32>,
+}
+
+/// One query while codes of one book are scanned.
+struct Scanner<'a> {
+    query: usize,
+    table: Table<'a>,
+    reservoir: Reservoir,
+}
+
+impl View<'_> {
+    /// Offers to `tops: [nq]` the live vectors of a `share` that may be nearest to each query: of all, or of those `chosen`.
+    pub fn nearest(&self, question: &Question, chosen: Option<&Chosen>, share: Share, tops: &mut [TopK]) -> Result<()> {
+        let Question { queries, metric, is_exact } = *question;
+        let dim = self.snapshot.dim;
+        for (queries, tops) in queries.chunks(QUERIES_AT_ONCE * dim).zip(tops.chunks_mut(QUERIES_AT_ONCE)) {
+            let queries: Vec<&[f32]> = queries.chunks_exact(dim).collect();
+            let norms = queries.iter().map(|query| kernels::dot(query, query)).collect();
+            let tile = Tile { queries, norms, metric, is_exact };
+            for (index, live) in self.snapshot.segments.iter().enumerate() {
+                let chosen = chosen.map(|chosen| &chosen.segments[index]);
+                live.nearest(&tile, Rows::of(share, live.segment.rows(), chosen), tops)?;
+            }
+            self.nearest_in_tail(&tile, Rows::of(share, self.visible, chosen.map(|chosen| &chosen.tail)), tops);
+        }
+        Ok(())
+    }
+
+    /// Where the vectors of `ids` are, as far as they are stored.
+    pub fn choose(&self, ids: &[u64]) -> Result<Chosen> {
+        let mut chosen = Chosen { segments: vec![Vec::new(); self.snapshot.segments.len()], tail: Vec::new() };
+        for id in ids {
+            match self.locate(*id)? {
+                Some(Place::Sealed(segment, row)) => chosen.segments[segment].push(row),
+                Some(Place::Tail(row)) => chosen.tail.push(row),
+                None => {}
+            }
+        }
+        for rows in chosen.segments.iter_mut().chain([&mut chosen.tail]) {
+            rows.sort_unstable();
+            rows.dedup();
+        }
+        Ok(chosen)
+    }
+
+    fn nearest_in_tail(&self, tile: &Tile, rows: Rows, tops: &mut [TopK]) {
+        let Some(tail) = &self.snapshot.tail else { return };
+        let mut vector = vec![0.0; self.snapshot.dim];
+        let rows = (0..rows.count()).map(|place| rows.at(place));
+        for row in rows.filter(|row| !self.snapshot.tail_hidden.hides(*row)) {
+            kernels::floats(tail.row(row), &mut vector);
+            for (query, top) in tops.iter_mut().enumerate() {
+                let distance = tile.distance(query, &vector);
+                if distance <= top.bound() {
+                    top.offer(distance, tail.ids.id_of(row));
+                }
+            }
+        }
+    }
+}
+
+impl Tile<'_> {
+    fn distance(&self, query: usize, vector: &[f32]) -> f32 {
+        kernels::distance(self.metric, self.queries[query], self.norms[query], vector)
+    }
+}
+
+impl Live {
+    /// Offers `rows` of this segment to `tops`.
+    fn nearest(&self, tile: &Tile, rows: Rows, tops: &mut [TopK]) -> Result<()> {
+        let (mut scanners, mut others) = (Vec::new(), Vec::new());
+        for (query, top) in tops.iter().enumerate().filter(|(_, top)| top.bound() > f32::NEG_INFINITY) {
+            let book = self.codebook.as_ref().filter(|_| !tile.is_exact);
+            match book.and_then(|book| book.table(tile.metric, tile.queries[query])) {
+                Some(table) => {
+                    let limit = table.limit(top.bound());
+                    let reservoir = Reservoir::new(top.k(), table.slack(), limit);
+                    scanners.push(Scanner { query, table, reservoir });
+                }
+                None => others.push(query),
+            }
+        }
+        if let Some(book) = self.codebook.as_ref().filter(|_| !scanners.is_empty()) {
+            self.scan(&mut scanners, rows)?;
+            for scanner in scanners {
+                self.measure_hits(book, tile, &scanner, &mut tops[scanner.query])?;
+            }
+        }
+        if others.is_empty() { Ok(()) } else { self.measure(tile, &others, rows, tops) }
+    }
+
+    /// Scores the blocks that have any of `rows`, and keeps in each reservoir what may count.
+    fn scan(&self, scanners: &mut [Scanner], rows: Rows) -> Result<()> {
+        let wanted = |row: u32| rows.contains(row) && !self.hidden.hides(row);
+        let at_once = (BYTES_AT_ONCE / (BLOCK_ROWS * self.segment.row_bytes())).max(1);
+        for blocks in rows.blocks() {
+            for first in blocks.clone().step_by(at_once) {
+                let bytes = self.segment.blocks(first..blocks.end.min(first + at_once as u32))?;
+                for scanner in scanners.iter_mut() {
+                    scanner.scan(bytes, first, wanted);
+                }
+            }
+        }
+        scanners.iter_mut().for_each(|scanner| scanner.reservoir.tighten(wanted));
+        Ok(())
+    }
+
+    /// Measures what a scan has left.
+    fn measure_hits(&self, book: &Codebook, tile: &Tile, scanner: &Scanner, top: &mut TopK) -> Result<()> {
+        let (mut code, mut vector) = (vec![0; book.row_bytes()], vec![0.0; book.dim()]);
+        for hit in &scanner.reservoir.hits {
+            self.code(book, hit.row, &mut code)?;
+            let distance = scanner.table.estimate(&code).unwrap_or_else(|| {
+                book.decode(&code, &mut vector);
+                tile.distance(scanner.query, &vector)
+            });
+            self.offer(distance, hit.row, top)?;
+        }
+        Ok(())
+    }
+
+    fn offer(&self, distance: f32, row: u32, top: &mut TopK) -> Result<()> {
+        if distance <= top.bound() {
+            top.offer(distance, self.segment.id_of(row)?);
+        }
+        Ok(())
+    }
+
+    /// Decodes or copies `rows` and measures them for the queries `asked`.
+    fn measure(&self, tile: &Tile, asked: &[usize], rows: Rows, tops: &mut [TopK]) -> Result<()> {
+        let dim = tile.queries[0].len();
+        let (mut scratch, mut vectors) = (Scratch::default(), vec![0.0; ROWS_AT_ONCE * dim]);
+        let mut rows = (0..rows.count()).map(|place| rows.at(place)).filter(|row| !self.hidden.hides(*row));
+        loop {
+            scratch.rows.clear();
+            scratch.rows.extend(rows.by_ref().take(ROWS_AT_ONCE));
+            if scratch.rows.is_empty() {
+                return Ok(());
+            }
+            let vectors = &mut vectors[..scratch.rows.len() * dim];
+            self.read_rows(&scratch.rows, &mut scratch.codes, vectors)?;
+            for (index, (row, vector)) in scratch.rows.iter().zip(vectors.chunks_exact(dim)).enumerate() {
+                let Correction { factor, offset } = self.correction(tile, &scratch.codes, index, vector);
+                for query in asked {
+                    let mut distance = tile.distance(*query, vector) * factor + offset;
+                    if tile.metric == Metric::L2 {
+                        // An estimate may fall below nothing.
+                        distance = distance.max(0.0);
+                    }
+                    self.offer(distance, *row, &mut tops[*query])?;
+                }
+            }
+        }
+    }
+
+    /// What code number `index` of `codes`, which decodes to `vector: [dim]`, says of distances to it.
+    fn correction(&self, tile: &Tile, codes: &[u8], index: usize, vector: &[f32]) -> Correction {
+        match self.codebook.as_ref().filter(|_| !tile.is_exact) {
+            Some(book) => book.correction(&codes[index * book.row_bytes()..][..book.row_bytes()], vector),
+            None => Correction::NONE,
+        }
+    }
+}
+
+impl Scanner<'_> {
+    /// Scores `blocks`, the first of which is number `first` of the segment.
+    fn scan(&mut self, blocks: &[u8], first: u32, wanted: impl Fn(u32) -> bool) {
+        let scan = self.table.scan();
+        let (mut rest, mut first) = (blocks, first);
+        loop {
+            let limit = self.reservoir.limit();
+            let done = kernels().scan(&scan, rest, first * BLOCK_ROWS as u32, limit, &mut self.reservoir.hits);
+            rest = &rest[done * scan.block_bytes..];
+            first += done as u32;
+            if rest.is_empty() {
+                return;
+            }
+            self.reservoir.tighten(&wanted);
+        }
+    }
+}

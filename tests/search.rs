@@ -1,0 +1,231 @@
+//! Every way to search gives one answer: that of measuring all rows and sorting them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use omen::error::Error;
+use omen::format::NO_ID;
+use omen::kernels::{self, Metric};
+use omen::store::{CompressOptions, Options, SearchOptions, Store};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tempfile::TempDir;
+
+const DIM: usize = 128;
+const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
+
+/// `count` real SIFT vectors from number `first` on.
+fn sift(first: usize, count: usize) -> Vec<f32> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sift10k/base.bvecs");
+    let bytes = std::fs::read(path).unwrap();
+    let rows = bytes.chunks_exact(4 + DIM).skip(first).take(count);
+    rows.flat_map(|row| &row[4..]).map(|value| f32::from(*value)).collect()
+}
+
+fn opened(home: &TempDir, metric: Metric) -> Store {
+    Store::open(home.path(), DIM as u32, &Options { metric: Some(metric), ..Options::default() }).unwrap()
+}
+
+/// A store of all there is: codes, a sealed log, a tail, rows deleted and put again in each; ids that skip.
+fn filled(home: &TempDir, metric: Metric, ratio: Option<f64>) -> Store {
+    let store = opened(home, metric);
+    let ids = |range: std::ops::Range<u64>| range.map(|number| number * 3 + number % 2).collect::<Vec<u64>>();
+    store.insert(Some(&ids(0..2500)), &sift(0, 2500)).unwrap();
+    if let Some(ratio) = ratio {
+        store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() }).unwrap();
+    }
+    store.insert(Some(&ids(2500..2900)), &sift(2500, 400)).unwrap();
+    store.close().unwrap();
+    let store = opened(home, metric);
+    store.insert(Some(&ids(2900..3000)), &sift(2900, 100)).unwrap();
+    store.upsert(&ids(2400..2950)[..70], &sift(5000, 70)).unwrap();
+    store.delete(&ids(50..3000).into_iter().step_by(9).collect::<Vec<u64>>()).unwrap();
+    store
+}
+
+/// Ids and bits of distances.
+type Answer = Vec<(u64, u32)>;
+
+fn answers(store: &Store, queries: &[f32], k: usize, options: &SearchOptions) -> Vec<Answer> {
+    let count = queries.len() / DIM;
+    let (mut ids, mut distances) = (vec![7; count * k], vec![7.0; count * k]);
+    store.search(queries, k, options, &mut ids, &mut distances).unwrap();
+    let pairs: Answer = ids.into_iter().zip(distances.into_iter().map(f32::to_bits)).collect();
+    pairs.chunks(k).map(<[_]>::to_vec).collect()
+}
+
+/// All live vectors as they read.
+fn contents(store: &Store) -> BTreeMap<u64, Vec<f32>> {
+    let (mut ids, mut rows) = (vec![0; 4000], vec![0.0; 4000 * DIM]);
+    let count = store.scan(&mut 0, &mut ids, Some(&mut rows)).unwrap();
+    ids[..count].iter().copied().zip(rows.chunks(DIM).map(<[f32]>::to_vec)).collect()
+}
+
+/// For each query all live rows in order, by measuring what they read as.
+fn oracle(store: &Store, metric: Metric, queries: &[f32]) -> Vec<Answer> {
+    let contents = contents(store);
+    let of = |query: &[f32]| {
+        let norm = kernels::dot(query, query);
+        let measured = contents.iter().map(|(id, row)| (kernels::distance(metric, query, norm, row) + 0.0, *id));
+        let mut measured: Vec<(f32, u64)> = measured.collect();
+        measured.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        measured.into_iter().map(|(distance, id)| (id, distance.to_bits())).collect()
+    };
+    queries.chunks(DIM).map(of).collect()
+}
+
+/// The first k of all, and padding.
+fn first(all: &[Answer], k: usize, allowed: Option<&[u64]>) -> Vec<Answer> {
+    let of = |all: &Answer| {
+        let mut found: Answer =
+            all.iter().filter(|(id, _)| allowed.is_none_or(|allowed| allowed.contains(id))).take(k).copied().collect();
+        found.resize(k, (NO_ID, f32::NAN.to_bits()));
+        found
+    };
+    all.iter().map(of).collect()
+}
+
+/// Checks every way to ask against `all`: each number of neighbours, call and thread, and each filter.
+fn assert_all_ways_agree(store: &Store, queries: &[f32], all: &[Answer], is_exact: bool) {
+    let plain = SearchOptions { is_exact, ..SearchOptions::default() };
+    let live = all[0].len();
+    for k in [1, 2, 10, 100, live - 1, live, live + 5] {
+        assert_eq!(answers(store, queries, k, &plain), first(all, k, None), "k {k}");
+    }
+    let expected = first(all, 10, None);
+    let one_by_one: Vec<Answer> = queries.chunks(DIM).flat_map(|query| answers(store, query, 10, &plain)).collect();
+    assert_eq!(one_by_one, expected);
+    for threads in [1, 2, 5] {
+        let options = SearchOptions { threads, ..plain };
+        assert_eq!(answers(store, queries, 10, &options), expected, "{threads} threads");
+        let many = queries.repeat(5);
+        assert_eq!(answers(store, &many, 10, &options), vec![expected.clone(); 5].concat(), "{threads} threads");
+    }
+    let ids: Vec<u64> = all[0].iter().map(|(id, _)| *id).collect();
+    for step in [1, 2, 19, 97, ids.len()] {
+        // In an order of no meaning, some twice, and some that are not stored or no longer.
+        let mut allowed: Vec<u64> = ids.iter().copied().step_by(step).chain([1, NO_ID - 1, 2, 150 + 150 % 2]).collect();
+        allowed.extend_from_within(..2);
+        for threads in [1, 2] {
+            let options = SearchOptions { allow_ids: Some(&allowed), threads, ..plain };
+            let found = answers(store, queries, 10, &options);
+            assert_eq!(found, first(all, 10, Some(&allowed)), "every {step}th id, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn every_way_to_search_finds_what_measuring_and_sorting_all_finds() {
+    let queries = sift(9000, 40);
+    for metric in METRICS {
+        for ratio in [None, Some(4.0), Some(8.0), Some(16.0), Some(40.0)] {
+            let home = tempfile::tempdir().unwrap();
+            let store = filled(&home, metric, ratio);
+            let exact = oracle(&store, metric, &queries);
+            assert_all_ways_agree(&store, &queries, &exact, true);
+            // Asked for all rows a search has nothing to leave out: the others must agree with that.
+            let all = answers(&store, &queries, exact[0].len(), &SearchOptions::default());
+            assert_all_ways_agree(&store, &queries, &all, false);
+            for (all, exact) in all.iter().zip(&exact) {
+                assert!(all.windows(2).all(|pair| {
+                    let [left, right] = [pair[0], pair[1]].map(|(id, bits)| (f32::from_bits(bits), id));
+                    left.0 < right.0 || left.0 == right.0 && left.1 < right.1
+                }));
+                let sorted = |answer: &Answer| {
+                    let mut ids: Vec<u64> = answer.iter().map(|(id, _)| *id).collect();
+                    ids.sort_unstable();
+                    ids
+                };
+                assert_eq!(sorted(all), sorted(exact));
+                if ratio.is_none() {
+                    assert_eq!(all, exact);
+                }
+            }
+            store.close().unwrap();
+            let store = opened(&home, metric);
+            assert_eq!(answers(&store, &queries, 10, &SearchOptions::default()), first(&all, 10, None), "reopened");
+        }
+    }
+}
+
+#[test]
+fn estimates_are_near_the_vectors_that_were_inserted() {
+    let (rows, queries) = (sift(0, 4000), sift(9000, 100));
+    for metric in METRICS {
+        let home = tempfile::tempdir().unwrap();
+        let store = opened(&home, metric);
+        store.insert(None, &rows).unwrap();
+        let truth = answers(&store, &queries, 10, &SearchOptions::default());
+        store.compress(&mut CompressOptions { ratio: 12.0, ..CompressOptions::default() }).unwrap();
+        let found = answers(&store, &queries, 10, &SearchOptions::default());
+        let hits = truth
+            .iter()
+            .zip(&found)
+            .map(|(truth, found)| truth.iter().filter(|(id, _)| found.iter().any(|(other, _)| other == id)).count());
+        let recall = hits.sum::<usize>() as f64 / 1000.0;
+        assert!(recall > 0.75, "{metric:?}: recall@10 {recall}");
+    }
+}
+
+/// Rows far from the means and close to each other, all alike, or zero: scores have little to tell apart there.
+#[test]
+fn rows_that_scores_hardly_tell_apart_are_found_all_the_same() {
+    let spread = |centre: f32, width: f32| -> Vec<f32> {
+        sift(0, 1000).iter().map(|value| centre + width * (value - 30.0)).collect()
+    };
+    let far: Vec<f32> = [spread(1e6, 1.0), spread(-1e6, 1.0)].concat();
+    let kinds = [far, spread(0.0, 0.0), spread(5.0, 1e-20), spread(0.0, 1e15), spread(-3e4, 1e-3)];
+    for metric in METRICS {
+        for rows in &kinds {
+            let home = tempfile::tempdir().unwrap();
+            let store = opened(&home, metric);
+            store.insert(None, rows).unwrap();
+            store.compress(&mut CompressOptions { ratio: 5.0, ..CompressOptions::default() }).unwrap();
+            let queries = [&rows[..5 * DIM], &[0.0; DIM], &sift(9000, 2)].concat();
+            let all = answers(&store, &queries, rows.len() / DIM, &SearchOptions::default());
+            assert_all_ways_agree(&store, &queries, &all, false);
+        }
+    }
+}
+
+#[test]
+fn a_store_without_vectors_finds_none() {
+    let home = tempfile::tempdir().unwrap();
+    let store = opened(&home, Metric::L2);
+    let none = vec![vec![(NO_ID, f32::NAN.to_bits()); 3]];
+    assert_eq!(answers(&store, &[1.0; DIM], 3, &SearchOptions::default()), none);
+    store.insert(None, &sift(0, 1000)).unwrap();
+    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).unwrap();
+    store.delete(&(0..1000).collect::<Vec<u64>>()).unwrap();
+    for is_exact in [false, true] {
+        assert_eq!(answers(&store, &[1.0; DIM], 3, &SearchOptions { is_exact, ..SearchOptions::default() }), none);
+    }
+    let options = SearchOptions { allow_ids: Some(&[3, 4]), ..SearchOptions::default() };
+    assert_eq!(answers(&store, &[1.0; DIM], 3, &options), none);
+}
+
+#[test]
+fn trap_17_damage_under_a_scan_is_an_error_and_no_answer() {
+    let home = tempfile::tempdir().unwrap();
+    let store = opened(&home, Metric::L2);
+    store.insert(None, &sift(0, 3000)).unwrap();
+    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).unwrap();
+    store.close().unwrap();
+    let name = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path());
+    let path = name.into_iter().find(|path| path.extension().is_some_and(|end| end == "code")).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let expected = answers(&opened(&home, Metric::L2), &sift(9000, 3), 10, &SearchOptions::default());
+    let mut refused = 0;
+    for at in (4096..whole.len() - 4096).step_by(4096 * 3 + 511) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 16;
+        std::fs::write(&path, &bytes).unwrap();
+        let Ok(store) = Store::open(home.path(), DIM as u32, &Options::default()) else { continue };
+        let (mut ids, mut distances) = ([7; 30], [7.0; 30]);
+        match store.search(&sift(9000, 3), 10, &SearchOptions::default(), &mut ids, &mut distances) {
+            Err(Error::Corrupt { .. }) => refused += usize::from((ids, distances) == ([7; 30], [7.0; 30])),
+            Err(other) => panic!("{other}"),
+            // A part that no search reads: the second codebook, an error bound.
+            Ok(()) => assert_eq!(ids.to_vec(), expected.concat().iter().map(|(id, _)| *id).collect::<Vec<_>>()),
+        }
+    }
+    assert!(refused > 5, "{refused}");
+}
