@@ -102,7 +102,7 @@ impl<'a> Rows<'a> {
     fn blocks(self) -> Vec<Range<u32>> {
         let block = |row: u32| row / BLOCK_ROWS as u32;
         match self {
-            Rows::Range(begin, end) => Vec::from([block(begin)..end.div_ceil(BLOCK_ROWS as u32)]),
+            Rows::Range(begin, end) => std::iter::once(block(begin)..end.div_ceil(BLOCK_ROWS as u32)).collect(),
             Rows::Chosen(rows) => {
                 let mut ranges: Vec<Range<u32>> = Vec::new();
                 for block in rows.iter().map(|row| block(*row)) {
