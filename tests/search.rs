@@ -186,6 +186,25 @@ fn rows_that_scores_hardly_tell_apart_are_found_all_the_same() {
     }
 }
 
+/// Rows beyond all numbers of the side bytes, in codes of a book that had seen none such: their scores say nothing.
+#[test]
+fn rows_that_scores_say_nothing_of_are_measured() {
+    for metric in METRICS {
+        let home = tempfile::tempdir().unwrap();
+        let store = opened(&home, metric);
+        store.insert(None, &sift(0, 3000)).unwrap();
+        let options = || CompressOptions { ratio: 12.0, ..CompressOptions::default() };
+        store.compress(&mut options()).unwrap();
+        let mut far: Vec<f32> = sift(3000, 50).iter().map(|value| value * 20.0).collect();
+        far.extend(sift(3050, 50).iter().map(|value| 30.0 + value * 1e-3));
+        store.insert(None, &far).unwrap();
+        store.compress(&mut options()).unwrap();
+        let queries = [&sift(9000, 5), &far[..3 * DIM], &far[60 * DIM..62 * DIM]].concat();
+        let all = answers(&store, &queries, 3100, &SearchOptions::default());
+        assert_all_ways_agree(&store, &queries, &all, false);
+    }
+}
+
 #[test]
 fn a_store_without_vectors_finds_none() {
     let home = tempfile::tempdir().unwrap();

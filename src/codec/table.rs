@@ -6,8 +6,9 @@
 //! others     distance = b − f · (⟨q, means⟩ + Σ products) ÷ ‖q‖        b = 1 for cosine; else 0, and ‖q‖ left out
 //! score      the same in whole numbers, products as bytes below the largest of their symbol (`kernels::Scan`)
 //! ```
-//! How far the score of a distance may be off is known: [`Table::slack`]. So the nearest codes by their distance are found
-//! among the nearest by their score, whatever was rounded.
+//! How far the score of a distance may be off is known: at most by what each product was rounded, all one way; and since they
+//! are not all rounded one way, hardly ever by more than [`Table::slack`]. So the nearest codes by their distance are found
+//! among the nearest by their score.
 
 use super::side::Side;
 use super::windows::Windows;
@@ -21,6 +22,9 @@ const SYMBOLS_MAX: usize = 32_000;
 
 /// The share of what is added up that a sum of floats may be off.
 const FLOAT_ERROR: f64 = 4e-6;
+
+/// What a score may be off, in standard deviations of what was rounded: twice a thousand million rows have none farther.
+const DEVIATIONS: f64 = 8.0;
 
 /// The worst score, in steps of what it is a difference to.
 const WORST: f64 = 65_535.0;
@@ -43,6 +47,8 @@ pub struct Table<'a> {
     unit: f64,
     below: f64,
     above: f64,
+    /// The standard deviation of what the symbols of a code are rounded by.
+    deviation: f64,
 }
 
 impl Codebook {
@@ -82,9 +88,11 @@ impl<'a> Table<'a> {
             return None;
         }
         let off = products.len() as f64 / 2.0 + FLOAT_ERROR * size / step;
-        let counts = counts(&products, &largest, step as f32);
+        let (counts, variance) = counts(&products, &largest, step as f32);
+        let deviation = f64::from(variance).sqrt();
         let (sides, zero, unit) = (Sides::None, -best, step);
-        let table = Table { side, metric, products, counts, sides, fixed, zero, unit, below: -off, above: off };
+        let table =
+            Table { side, metric, products, counts, sides, fixed, zero, unit, below: -off, above: off, deviation };
         match (metric, side) {
             (Metric::L2, Some(side)) => Some(table.with_added(side, f64::from(fixed) - 2.0 * most)),
             (_, Some(side)) => table.with_scaled(side, best, f64::from(kernels().dot(query, query)).sqrt()),
@@ -138,9 +146,12 @@ impl<'a> Table<'a> {
         Scan { tables: &self.counts, sides: self.sides, block_bytes }
     }
 
-    /// If a code is as near as another, its score is at most so much higher.
+    /// If a code is as near as k others, its score is at most so much higher than the highest of theirs. (By symbols alone
+    /// it might be higher in theory. The k are chosen by their scores and rounded down for that, so little is left for them.)
     pub fn slack(&self) -> u16 {
-        (self.above - self.below).ceil().clamp(0.0, WORST) as u16
+        let symbols = self.products.len() as f64;
+        let rounded = symbols.min(DEVIATIONS * self.deviation);
+        (self.above - self.below - symbols + rounded).ceil().clamp(0.0, WORST) as u16
     }
 
     /// The highest score of codes that may be as near as `distance`.
@@ -199,14 +210,23 @@ impl Windows {
     }
 }
 
-/// How many steps each product is below the `largest` of its symbol, two symbols side by side.
-fn counts(products: &[Lanes], largest: &[f32], step: f32) -> Vec<[u8; 32]> {
+/// How many steps each product is below the `largest` of its symbol, two symbols side by side; and the variance of what is
+/// rounded, all symbols together.
+fn counts(products: &[Lanes], largest: &[f32], step: f32) -> (Vec<[u8; 32]>, f32) {
     let mut counts = vec![[0; 32]; products.len().div_ceil(2)];
     let symbols = counts.iter_mut().flat_map(|pair| pair.as_chunks_mut::<CODEWORDS>().0);
+    let mut variance = 0.0;
     for ((symbol, products), largest) in symbols.zip(products).zip(largest) {
+        let (mut sum, mut squares) = (0.0, 0.0);
         for (count, product) in symbol.iter_mut().zip(&products.0) {
-            *count = ((largest - product) / step + 0.5) as u8;
+            let steps = (largest - product) / step;
+            *count = (steps + 0.5) as u8;
+            let off = steps - f32::from(*count);
+            sum += off;
+            squares += off * off;
         }
+        let count = CODEWORDS as f32;
+        variance += (squares - sum * sum / count) / count;
     }
-    counts
+    (counts, variance.max(0.0))
 }

@@ -45,7 +45,7 @@ pub struct TopK {
 }
 
 impl TopK {
-    /// Keeps at most `k`.
+    /// Keeps at most `k`, at least 1.
     pub fn new(k: usize) -> TopK {
         TopK { k, kept: BinaryHeap::new() }
     }
@@ -77,7 +77,6 @@ impl TopK {
     pub fn bound(&self) -> f32 {
         match self.kept.peek() {
             Some(farthest) if self.kept.len() == self.k => farthest.distance,
-            _ if self.k == 0 => f32::NEG_INFINITY,
             _ => f32::INFINITY,
         }
     }

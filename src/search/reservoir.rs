@@ -7,8 +7,9 @@ const HITS_MIN: usize = 256;
 
 /// The hits of one query so far.
 ///
-/// A code is among the k nearest only if its score is at most `slack` above that of k others. What is kept in the end
-/// depends on the scores alone, not on their order.
+/// A code is among the k nearest only if its score is at most `slack` above that of k others. A score of 0 says nothing of a
+/// code (`kernels::SILENT`): it is kept, and is none of the k. What is kept in the end depends on the scores alone, not on
+/// their order.
 #[derive(Debug)]
 pub struct Reservoir {
     k: usize,
@@ -18,12 +19,14 @@ pub struct Reservoir {
     pub hits: Vec<Hit>,
     /// Hits that were looked at.
     seen: usize,
+    /// Rows of score 0.
+    silent: Vec<u32>,
 }
 
 impl Reservoir {
     /// For the `k` nearest, at least 1, of codes with scores up to `limit`.
     pub fn new(k: usize, slack: u16, limit: u16) -> Reservoir {
-        Reservoir { k, slack, limit, hits: Vec::with_capacity(HITS_MIN), seen: 0 }
+        Reservoir { k, slack, limit, hits: Vec::with_capacity(HITS_MIN), seen: 0, silent: Vec::new() }
     }
 
     /// Scores above this are of no use.
@@ -35,8 +38,13 @@ impl Reservoir {
     pub fn tighten(&mut self, wanted: impl Fn(u32) -> bool) {
         let mut kept = self.seen;
         for at in self.seen..self.hits.len() {
-            self.hits[kept] = self.hits[at];
-            kept += usize::from(wanted(self.hits[at].row));
+            let hit = self.hits[at];
+            let is_wanted = wanted(hit.row);
+            if is_wanted && hit.score == 0 {
+                self.silent.push(hit.row);
+            }
+            self.hits[kept] = hit;
+            kept += usize::from(is_wanted && hit.score > 0);
         }
         self.hits.truncate(kept);
         if kept >= self.k {
@@ -48,6 +56,11 @@ impl Reservoir {
         // At least as many again as stay, so that this is done seldom.
         self.hits.reserve(self.seen.max(BLOCK_ROWS));
     }
+
+    /// The rows that are kept, once all hits were looked at.
+    pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
+        self.hits.iter().map(|hit| hit.row).chain(self.silent.iter().copied())
+    }
 }
 
 #[cfg(test)]
@@ -55,23 +68,29 @@ mod tests {
     use super::{Hit, Reservoir};
 
     #[test]
-    fn what_is_kept_does_not_depend_on_the_order() {
-        let hits: Vec<Hit> = (0..5000u32).map(|row| Hit { score: (row * 7919 % 4001) as u16, row }).collect();
+    fn what_is_kept_depends_on_scores_and_not_on_their_order() {
+        let hits: Vec<Hit> = (0..5000u32).map(|row| Hit { score: (row * 7919 % 401) as u16, row }).collect();
+        let is_wanted = |row: u32| !row.is_multiple_of(3);
         let kept = |hits: &[Hit], chunk: usize| {
             let mut reservoir = Reservoir::new(7, 20, u16::MAX);
             for hits in hits.chunks(chunk) {
                 let limit = reservoir.limit();
                 reservoir.hits.extend(hits.iter().filter(|hit| hit.score <= limit));
-                reservoir.tighten(|row| row % 3 != 0);
+                reservoir.tighten(is_wanted);
             }
-            reservoir.hits.sort_unstable();
-            reservoir.hits
+            let mut rows: Vec<u32> = reservoir.rows().collect();
+            rows.sort_unstable();
+            rows
         };
-        let expected = kept(&hits, 5000);
-        assert!(
-            expected.len() >= 7 && expected.iter().all(|hit| hit.row % 3 != 0 && hit.score <= expected[6].score + 20)
-        );
+        let mut scores: Vec<u16> = hits.iter().filter(|hit| is_wanted(hit.row)).map(|hit| hit.score).collect();
+        scores.sort_unstable();
+        let silent = scores.iter().filter(|score| **score == 0).count();
+        assert!(silent > 7);
+        let within = |hit: &&Hit| is_wanted(hit.row) && hit.score <= scores[silent + 6] + 20;
+        let expected: Vec<u32> = hits.iter().filter(within).map(|hit| hit.row).collect();
         let reversed: Vec<Hit> = hits.iter().rev().copied().collect();
-        assert_eq!((kept(&hits, 32), kept(&reversed, 100)), (expected.clone(), expected));
+        for kept in [kept(&hits, 5000), kept(&hits, 32), kept(&reversed, 100)] {
+            assert_eq!(kept, expected);
+        }
     }
 }

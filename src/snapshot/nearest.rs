@@ -17,6 +17,9 @@ pub const QUERIES_AT_ONCE: usize = 16;
 /// About how many bytes of codes are scored for one query before the next has its turn.
 const BYTES_AT_ONCE: usize = 128 << 10;
 
+/// Rows whose scores are compared with each other: the same for any number of threads, or their answers might differ.
+const ROWS_TOGETHER: usize = 1 << 17;
+
 /// Rows decoded or copied together.
 const ROWS_AT_ONCE: usize = 64;
 
@@ -66,14 +69,16 @@ enum Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// This share of `count` rows, or of those `chosen`.
-    fn of(share: Share, count: u32, chosen: Option<&'a Vec<u32>>) -> Rows<'a> {
-        if let Some(rows) = chosen {
-            return Rows::Chosen(&rows[share.part(rows.len())]);
-        }
-        let blocks = share.part(count.div_ceil(BLOCK_ROWS as u32) as usize);
-        let row = |block: usize| (block as u32).saturating_mul(BLOCK_ROWS as u32).min(count);
-        Rows::Range(row(blocks.start), row(blocks.end))
+    /// The parts of `count` rows, or of those `chosen`, that fall to `share`.
+    fn of(share: Share, count: u32, chosen: Option<&'a Vec<u32>>) -> impl Iterator<Item = Rows<'a>> {
+        let total = chosen.map_or(count as usize, Vec::len);
+        share.part(total.div_ceil(ROWS_TOGETHER)).map(move |part| {
+            let rows = part * ROWS_TOGETHER..((part + 1) * ROWS_TOGETHER).min(total);
+            match chosen {
+                Some(chosen) => Rows::Chosen(&chosen[rows]),
+                None => Rows::Range(rows.start as u32, rows.end as u32),
+            }
+        })
     }
 
     fn count(self) -> usize {
@@ -128,7 +133,7 @@ pub struct Chosen {
 /// One query while codes of one book are scanned.
 struct Scanner<'a> {
     query: usize,
-    table: Table<'a>,
+    table: &'a Table<'a>,
     reservoir: Reservoir,
 }
 
@@ -145,7 +150,9 @@ impl View<'_> {
                 let chosen = chosen.map(|chosen| &chosen.segments[index]);
                 live.nearest(&tile, Rows::of(share, live.segment.rows(), chosen), tops)?;
             }
-            self.nearest_in_tail(&tile, Rows::of(share, self.visible, chosen.map(|chosen| &chosen.tail)), tops);
+            for rows in Rows::of(share, self.visible, chosen.map(|chosen| &chosen.tail)) {
+                self.nearest_in_tail(&tile, rows, tops);
+            }
         }
         Ok(())
     }
@@ -190,27 +197,27 @@ impl Tile<'_> {
 }
 
 impl Live {
-    /// Offers `rows` of this segment to `tops`.
-    fn nearest(&self, tile: &Tile, rows: Rows, tops: &mut [TopK]) -> Result<()> {
-        let (mut scanners, mut others) = (Vec::new(), Vec::new());
-        for (query, top) in tops.iter().enumerate().filter(|(_, top)| top.bound() > f32::NEG_INFINITY) {
-            let book = self.codebook.as_ref().filter(|_| !tile.is_exact);
-            match book.and_then(|book| book.table(tile.metric, tile.queries[query])) {
-                Some(table) => {
-                    let limit = table.limit(top.bound());
-                    let reservoir = Reservoir::new(top.k(), table.slack(), limit);
-                    scanners.push(Scanner { query, table, reservoir });
+    /// Offers `parts` of the rows of this segment to `tops`.
+    fn nearest<'r>(&self, tile: &Tile, parts: impl Iterator<Item = Rows<'r>>, tops: &mut [TopK]) -> Result<()> {
+        let book = self.codebook.as_deref().filter(|_| !tile.is_exact);
+        let table = |query: &&[f32]| book.and_then(|book| book.table(tile.metric, query));
+        let tables: Vec<Option<Table>> = tile.queries.iter().map(table).collect();
+        let others: Vec<usize> = (0..tables.len()).filter(|query| tables[*query].is_none()).collect();
+        for rows in parts {
+            if !others.is_empty() {
+                self.measure(tile, &others, rows, tops)?;
+            }
+            let scanner = |(query, table): (usize, _)| Scanner::new(query, table, &tops[query]);
+            let with_table = tables.iter().enumerate().filter_map(|(query, table)| Some((query, table.as_ref()?)));
+            let mut scanners: Vec<Scanner> = with_table.map(scanner).collect();
+            if let Some(book) = book.filter(|_| !scanners.is_empty()) {
+                self.scan(&mut scanners, rows)?;
+                for scanner in &scanners {
+                    self.measure_hits(book, tile, scanner, &mut tops[scanner.query])?;
                 }
-                None => others.push(query),
             }
         }
-        if let Some(book) = self.codebook.as_ref().filter(|_| !scanners.is_empty()) {
-            self.scan(&mut scanners, rows)?;
-            for scanner in scanners {
-                self.measure_hits(book, tile, &scanner, &mut tops[scanner.query])?;
-            }
-        }
-        if others.is_empty() { Ok(()) } else { self.measure(tile, &others, rows, tops) }
+        Ok(())
     }
 
     /// Scores the blocks that have any of `rows`, and keeps in each reservoir what may count.
@@ -232,13 +239,13 @@ impl Live {
     /// Measures what a scan has left.
     fn measure_hits(&self, book: &Codebook, tile: &Tile, scanner: &Scanner, top: &mut TopK) -> Result<()> {
         let (mut code, mut vector) = (vec![0; book.row_bytes()], vec![0.0; book.dim()]);
-        for hit in &scanner.reservoir.hits {
-            self.code(book, hit.row, &mut code)?;
+        for row in scanner.reservoir.rows() {
+            self.code(book, row, &mut code)?;
             let distance = scanner.table.estimate(&code).unwrap_or_else(|| {
                 book.decode(&code, &mut vector);
                 tile.distance(scanner.query, &vector)
             });
-            self.offer(distance, hit.row, top)?;
+            self.offer(distance, row, top)?;
         }
         Ok(())
     }
@@ -286,7 +293,12 @@ impl Live {
     }
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    /// What is farther than all that `top` keeps need not be looked at.
+    fn new(query: usize, table: &'a Table<'a>, top: &TopK) -> Scanner<'a> {
+        Scanner { query, table, reservoir: Reservoir::new(top.k(), table.slack(), table.limit(top.bound())) }
+    }
+
     /// Scores `blocks`, the first of which is number `first` of the segment.
     fn scan(&mut self, blocks: &[u8], first: u32, wanted: impl Fn(u32) -> bool) {
         let scan = self.table.scan();
