@@ -100,7 +100,7 @@ fn lists(quality: Quality, stage: &Stage) -> usize {
     match quality {
         _ if stage.layout.window <= CHAIN_WINDOW => 1,
         Quality::Fast => 1,
-        Quality::Normal => 3,
+        Quality::Normal => 2,
         Quality::Best => 8,
     }
 }

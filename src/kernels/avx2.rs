@@ -1,6 +1,7 @@
 //! The kernels compiled for AVX2: the bodies of `scalar` and its neighbours in 8-lane registers, and the scan by shuffles.
 
 use super::scan::{BLOCK_ROWS, SILENT, Scan, Sides, Steps};
+use super::windows::{Entered, NUMBER_BITS, Ways};
 use std::arch::x86_64::*;
 
 super::instantiate!(Level::Avx2, "avx2");
@@ -118,4 +119,59 @@ fn spoken(sides: __m256i, scores: Rows) -> Rows {
         _mm256_andnot_si256(_mm256_unpacklo_epi8(silent, silent), scores.0),
         _mm256_andnot_si256(_mm256_unpackhi_epi8(silent, silent), scores.1),
     )
+}
+
+/// Sixteen lanes of floats.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn floats(lanes: &Lanes) -> [__m256; 2] {
+    // SAFETY: twice 32 bytes are read, which is what the lanes have; any alignment will do.
+    unsafe { [_mm256_loadu_ps(lanes.0.as_ptr()), _mm256_loadu_ps(lanes.0.as_ptr().add(8))] }
+}
+
+/// See `windows::extended`, its definition.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn extended(entered: &Entered<'_>, lists: usize, ways: &mut Ways) {
+    match lists {
+        1 => extended_lists::<1>(entered, ways),
+        2 => extended_lists::<2>(entered, ways),
+        3 => extended_lists::<3>(entered, ways),
+        4 => extended_lists::<4>(entered, ways),
+        _ => extended_lists::<8>(entered, ways),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn extended_lists<const LISTS: usize>(entered: &Entered<'_>, ways: &mut Ways) {
+    let mut best = [[_mm256_set1_epi32(-1); 2]; LISTS];
+    let (number_bits, one) = (_mm256_set1_epi32(NUMBER_BITS as i32), _mm256_set1_epi32(1));
+    let mut path = _mm256_setzero_si256();
+    for (cost, sums) in entered.paths() {
+        let mut totals = [_mm256_set1_ps(*cost); 2];
+        for (left, head) in entered.left(sums) {
+            let (left, head) = (_mm256_set1_ps(left), floats(head));
+            for half in 0..2 {
+                let difference = _mm256_sub_ps(left, head[half]);
+                totals[half] = _mm256_add_ps(totals[half], _mm256_mul_ps(difference, difference));
+            }
+        }
+        for half in 0..2 {
+            let total = _mm256_castps_si256(totals[half]);
+            let mut entering = _mm256_or_si256(_mm256_andnot_si256(number_bits, total), path);
+            for list in &mut best {
+                let kept = list[half];
+                list[half] = _mm256_min_epu32(kept, entering);
+                entering = _mm256_max_epu32(kept, entering);
+            }
+        }
+        path = _mm256_add_epi32(path, one);
+    }
+    for (to, list) in ways.iter_mut().zip(best) {
+        for (to, half) in to.as_chunks_mut::<8>().0.iter_mut().zip(list) {
+            // SAFETY: 32 bytes are written, which is what `to` has; any alignment will do.
+            unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), half) }
+        }
+    }
 }

@@ -2,5 +2,6 @@
 //! which shuffles as many bytes a cycle as wider registers do on the CPUs at hand.
 
 use super::avx2::score;
+use super::windows::extended;
 
 super::instantiate!(Level::Avx512, "avx512f,avx512bw,avx512dq,avx512vl");

@@ -137,7 +137,7 @@ static SCALAR: Kernels = Kernels {
     dot: scalar::dot,
     dot_and_norm: scalar::dot_and_norm,
     nearest_in_columns: nearest::nearest_in_columns,
-    best_symbols: windows::best_symbols,
+    best_symbols: best_symbols_scalar,
     best_chain: chain::best_chain,
     add_codewords: windows::add_codewords,
     add_to_codewords: windows::add_to_codewords,
@@ -146,6 +146,10 @@ static SCALAR: Kernels = Kernels {
     scan: scan_scalar,
     inner_products: scan::inner_products,
 };
+
+fn best_symbols_scalar(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
+    windows::best_symbols(trellis, row, paths, symbols, windows::extended);
+}
 
 fn scan_scalar(codes: &Scan<'_>, blocks: &[u8], first_row: u32, limit: u16, hits: &mut Vec<Hit>) -> usize {
     scan::scan(codes, blocks, first_row, limit, hits, scan::score)
@@ -186,7 +190,7 @@ macro_rules! instantiate {
 
         #[target_feature(enable = $features)]
         fn best_symbols(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
-            windows::best_symbols(trellis, row, paths, symbols);
+            windows::best_symbols(trellis, row, paths, symbols, |entered, lists, ways| extended(entered, lists, ways));
         }
 
         #[target_feature(enable = $features)]

@@ -16,7 +16,7 @@ pub const LISTS_MAX: usize = 8;
 const PATHS_MAX: usize = CODEWORDS * LISTS_MAX;
 
 /// The low bits of a cost, which give way to the number of a path.
-const NUMBER_BITS: u32 = PATHS_MAX as u32 - 1;
+pub(super) const NUMBER_BITS: u32 = PATHS_MAX as u32 - 1;
 
 /// A value for each codeword, or sixteen dims of a ring; on one cache line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,34 +77,67 @@ impl Default for Generation {
 /// The longest ring, in sixteens.
 pub const RING_MAX: usize = 8;
 
-/// See `Kernels::best_symbols`.
-#[inline(always)]
-pub(super) fn best_symbols(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
-    match trellis.ring {
-        1 => searched::<1>(trellis, row, paths, symbols),
-        2 => searched::<2>(trellis, row, paths, symbols),
-        4 => searched::<4>(trellis, row, paths, symbols),
-        _ => searched::<8>(trellis, row, paths, symbols),
+/// The paths that a symbol's codewords are put behind.
+pub(super) struct Entered<'a> {
+    /// `[own dims][16]`: what each codeword adds to the symbol's own dims.
+    pub(super) heads: &'a [Lanes],
+    /// `[own dims]`: of the row.
+    pub(super) values: &'a [f32],
+    /// The first own dim.
+    pub(super) first: usize,
+    /// `[paths]`.
+    pub(super) costs: &'a [f32],
+    /// `[paths][ring]`.
+    pub(super) sums: &'a [Lanes],
+    pub(super) ring: usize,
+}
+
+impl Entered<'_> {
+    /// The paths: their costs and sums.
+    #[inline(always)]
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&f32, &[Lanes])> {
+        self.costs.iter().zip(self.sums.chunks_exact(self.ring))
+    }
+
+    /// What the path of `sums: [ring]` leaves in each of the symbol's own dims, with the codewords for it.
+    #[inline(always)]
+    pub(super) fn left<'s>(&'s self, sums: &'s [Lanes]) -> impl Iterator<Item = (f32, &'s Lanes)> {
+        (self.first..).zip(self.values).zip(self.heads).map(|((dim, value), head)| {
+            // The ring is a power of two long.
+            let lane = dim & (self.ring * CODEWORDS - 1);
+            (value - sums[lane / CODEWORDS].0[lane % CODEWORDS], head)
+        })
     }
 }
 
-#[inline(always)]
-fn searched<const RING: usize>(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
-    match trellis.lists {
-        1 => search::<RING, 1>(trellis, row, paths, symbols),
-        2 => search::<RING, 2>(trellis, row, paths, symbols),
-        3 => search::<RING, 3>(trellis, row, paths, symbols),
-        4 => search::<RING, 4>(trellis, row, paths, symbols),
-        _ => search::<RING, 8>(trellis, row, paths, symbols),
-    }
-}
+/// For each list of paths the ways to the 16 codewords, cheapest list first: the bits of the cost, the lowest of them
+/// replaced by the path's number.
+pub(super) type Ways = [[u32; CODEWORDS]; LISTS_MAX];
 
+/// See `Kernels::best_symbols`; `extended` is what is called so below, or equals it.
 #[inline(always)]
-fn search<const RING: usize, const LISTS: usize>(
+pub(super) fn best_symbols(
     trellis: &Trellis<'_>,
     row: &[f32],
     paths: &mut Paths,
     symbols: &mut [u8],
+    extended: impl Fn(&Entered<'_>, usize, &mut Ways),
+) {
+    match trellis.ring {
+        1 => search::<1>(trellis, row, paths, symbols, extended),
+        2 => search::<2>(trellis, row, paths, symbols, extended),
+        4 => search::<4>(trellis, row, paths, symbols, extended),
+        _ => search::<8>(trellis, row, paths, symbols, extended),
+    }
+}
+
+#[inline(always)]
+fn search<const RING: usize>(
+    trellis: &Trellis<'_>,
+    row: &[f32],
+    paths: &mut Paths,
+    symbols: &mut [u8],
+    extended: impl Fn(&Entered<'_>, usize, &mut Ways),
 ) {
     let Paths { now, next, steps, .. } = paths;
     steps.resize(symbols.len().max(steps.len()), [(0, 0); PATHS_MAX]);
@@ -112,11 +145,12 @@ fn search<const RING: usize, const LISTS: usize>(
     now.sums[..RING].fill(Lanes::of(0.0));
     let (tails, keeps) = (trellis.tails.as_chunks::<RING>().0, trellis.keeps.as_chunks::<RING>().0);
     let runs = trellis.boundaries.windows(2).zip(tails.as_chunks::<CODEWORDS>().0).zip(keeps);
-    let mut count = 1;
+    let (mut count, mut ways) = (1, [[0; CODEWORDS]; LISTS_MAX]);
     for (((ends, tails), keeps), steps) in runs.zip(steps.iter_mut()) {
         let (heads, values) = (&trellis.heads[ends[0]..ends[1]], &row[ends[0]..ends[1]]);
-        let best = extended::<RING, LISTS>(heads, values, ends[0], &now.costs[..count], &now.sums);
-        count = keep(&best, trellis.slack, tails, keeps, now, next, steps);
+        let (costs, sums) = (&now.costs[..count], &now.sums[..count * RING]);
+        extended(&Entered { heads, values, first: ends[0], costs, sums, ring: RING }, trellis.lists, &mut ways);
+        count = keep(&ways[..trellis.lists], trellis.slack, tails, keeps, now, next, steps);
         std::mem::swap(now, next);
     }
     let costs = &now.costs[..count];
@@ -127,57 +161,26 @@ fn search<const RING: usize, const LISTS: usize>(
     }
 }
 
-/// The cheapest ways to each codeword of a symbol with dims from `first` on: the bits of the cost, the lowest of them
-/// replaced by the path's number.
+/// The cheapest `lists` ways to each codeword of a symbol.
 #[inline(always)]
-fn extended<const RING: usize, const LISTS: usize>(
-    heads: &[Lanes],
-    values: &[f32],
-    first: usize,
-    costs: &[f32],
-    sums: &[Lanes],
-) -> [[u32; CODEWORDS]; LISTS] {
-    let mut best = [[u32::MAX; CODEWORDS]; LISTS];
-    for ((path, cost), sums) in costs.iter().enumerate().zip(sums.as_chunks::<RING>().0) {
+pub(super) fn extended(entered: &Entered<'_>, lists: usize, ways: &mut Ways) {
+    ways[..lists].fill([u32::MAX; CODEWORDS]);
+    for (path, (cost, sums)) in entered.paths().enumerate() {
         let mut totals = [*cost; CODEWORDS];
-        for ((dim, value), head) in (first..).zip(values).zip(heads) {
-            // The ring is a power of two long.
-            let lane = dim % (RING * CODEWORDS);
-            let left = value - sums[lane / CODEWORDS].0[lane % CODEWORDS];
+        for (left, head) in entered.left(sums) {
             for (total, component) in totals.iter_mut().zip(&head.0) {
                 let difference = left - component;
                 *total += difference * difference;
             }
         }
-        let mut entering = [0; CODEWORDS];
-        for lane in 0..CODEWORDS {
-            entering[lane] = totals[lane].to_bits() & !NUMBER_BITS | path as u32;
-        }
-        insert(&mut best, entering);
-    }
-    best
-}
-
-/// Puts each lane of `entering` where it belongs in the ascending list of that lane; the last ones fall out.
-#[inline(always)]
-fn insert<const LISTS: usize>(best: &mut [[u32; CODEWORDS]; LISTS], mut entering: [u32; CODEWORDS]) {
-    // Written out, for the lists to stay in registers.
-    macro_rules! into_list {
-        ($($list:literal)*) => { $(
-            if $list < LISTS {
-                let list = best[$list % LISTS];
-                let (mut low, mut high) = (list, list);
-                for lane in 0..CODEWORDS {
-                    low[lane] = low[lane].min(entering[lane]);
-                    high[lane] = high[lane].max(entering[lane]);
-                }
-                best[$list % LISTS] = low;
-                entering = high;
+        let mut entering = totals.map(|total| total.to_bits() & !NUMBER_BITS | path as u32);
+        // Each lane goes where it belongs in the ascending list of that lane; the last ones fall out.
+        for list in &mut ways[..lists] {
+            for (kept, entering) in list.iter_mut().zip(&mut entering) {
+                (*kept, *entering) = ((*kept).min(*entering), (*kept).max(*entering));
             }
-        )* };
+        }
     }
-    into_list!(0 1 2 3 4 5 6 7);
-    let _ = entering;
 }
 
 /// Makes the ways in `best` that are near enough to the cheapest the next paths; returns how many there are.
@@ -194,15 +197,18 @@ fn keep<const RING: usize>(
     let cheapest = best[0].iter().fold(u32::MAX, |least, way| least.min(*way));
     let least = f32::from_bits(cheapest & !NUMBER_BITS);
     let limit = (least + slack).to_bits() | NUMBER_BITS;
-    let mut count = 0;
+    let (mut count, mut kept) = (0, [0; PATHS_MAX]);
     for list in best {
         for (codeword, way) in list.iter().enumerate() {
             // Written always and counted if kept: which ways are near enough is beyond what a CPU can foresee.
             steps[count % PATHS_MAX] = ((way & NUMBER_BITS) as u8, codeword as u8);
-            // From the cheapest on: small differences count however much has been missed so far.
-            next.costs[count % PATHS_MAX] = f32::from_bits(way & !NUMBER_BITS) - least;
+            kept[count % PATHS_MAX] = *way;
             count += usize::from(*way <= limit);
         }
+    }
+    for (cost, way) in next.costs[..count].iter_mut().zip(&kept) {
+        // From the cheapest on: small differences count however much has been missed so far.
+        *cost = f32::from_bits(way & !NUMBER_BITS) - least;
     }
     let (now_sums, next_sums) = (now.sums.as_chunks::<RING>().0, next.sums.as_chunks_mut::<RING>().0);
     for ((before, codeword), into) in steps[..count].iter().zip(next_sums) {
