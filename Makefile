@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
-.PHONY: demo test bench bench-compression soak setup header
+.PHONY: demo test bench bench-compression bench-search soak setup header
 
 # A C and a C++ compiler and nm, for the tests of the C ABI. Rust comes from rustup (https://rustup.rs).
 setup:
@@ -34,6 +34,12 @@ bench: setup
 bench-compression: setup
 	cargo build --release
 	benches/compression/run.sh $(COMPRESSION)
+
+# libomen beside FAISS, hnswlib, usearch, turbovec and zvec: recall, queries a second, memory, bytes, and which bars hold.
+# Needs PyPI the first time. `make bench-search SEARCH="--record"` adds the figures to benches/record/.
+bench-search: setup
+	cargo build --release
+	benches/search/run.sh $(SEARCH)
 
 # Writes include/omen.h anew from src/ffi.
 header:

@@ -6,19 +6,17 @@ round for libomen, whose rounds are whole: a new store, insert, compress. Errors
 """
 import argparse
 import json
-import os
 import pathlib
 import shutil
 import statistics
 import time
 
-THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'RAYON_NUM_THREADS')
-os.environ.update({name: '1' for name in THREADS})  # before numpy and faiss are loaded
-
-import faiss  # noqa: E402
-from data import K, Data, recall, relative_mse  # noqa: E402
-from omen import Library, Store  # noqa: E402
-from peers import peer  # noqa: E402
+import faiss
+from data import Data
+from distortion import relative_mse
+from omen import Library, Store
+from peers import peer
+from recall import K, recall
 
 ROUNDS_SECONDS = 30
 

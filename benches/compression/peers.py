@@ -11,7 +11,8 @@ A peer is named `family size`: `pq 32x8` is 32 subspaces of 8 bits, `sq 8` is 8 
 """
 import faiss
 import numpy as np
-from data import K
+from data import unit_length
+from recall import K
 from subspaces import Rotated, Subspaces, book_bytes, code_bytes
 
 FLOAT = 4
@@ -105,9 +106,8 @@ class Turbovec:
         """It knows inner products only: data of another metric is brought to length one, with neighbours of its own."""
         if data.is_ip:
             return index.search(data.queries, K)[1], data.neighbours
-        unit = lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
-        base, queries = unit(data.base), unit(data.queries)
-        index = self.encode(base, unit(self.sample))
+        base, queries = unit_length(data.base), unit_length(data.queries)
+        index = self.encode(base, unit_length(self.sample))
         return index.search(queries, K)[1], data.scan(base, queries, is_ip=True)
 
 
@@ -159,11 +159,11 @@ def names(dim, n, ratios):
     """Every peer to be measured beside libomen at these ratios, cheap ones first.
 
     At a ratio r codes and side bytes together get dim x 4 / r bytes, which is what libomen means by a ratio. At 16 the
-    codes alone get them too: the sizes papers name. FAISS takes minutes to train subspaces of two dims, so there is no
-    OPQ below ratio 16.
+    codes alone get them too: the sizes papers name. Subspaces of one or two dims take FAISS more than ten times as long
+    as those of three, and OPQ trains all of them several times, so there is no OPQ below ratio 16.
     """
     found = ['sq 8', 'sq 4', 'turbovec 4', 'turbovec 2']
-    for ratio in (r for r in ratios if r >= 8):
+    for ratio in ratios:
         room = dim * FLOAT / ratio
         families = [('pq', 8)]
         if ratio >= 16:

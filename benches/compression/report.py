@@ -1,8 +1,7 @@
 """From the records of a day to markdown tables and one plot."""
-import json
-
 import matplotlib
 import numpy as np
+from records import columns
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -27,16 +26,6 @@ COLOURS = {'omen': 'black', 'pq': 'tab:blue', 'pq4': 'tab:cyan', 'opq-default': 
            'sq': 'tab:purple', 'turbovec': 'tab:pink'}
 
 
-def newest(path):
-    """Rows by (data, n) and method: the last one recorded of each."""
-    rows = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            row = json.loads(line)
-            rows.setdefault((row['data'], row['n']), {})[row['method']] = row
-    return rows
-
-
 def family(row):
     name, size = row['method'].split()
     return 'pq4' if name == 'pq' and size.endswith('x4') else name
@@ -55,13 +44,6 @@ def cells(row):
     return [name, f'{row["total_bytes"]:.2f}', code, count(row['train_seconds']), count(row['encode_per_second']),
             count(row['decode_per_second']), f'{row["relative_mse"]:.5f}', f'{row["relative_mse_held_out"]:.5f}',
             f'{row["recall_decoded"]:.4f}', f'{row["recall_own"]:.4f}', str(row['rounds'])]
-
-
-def columns(rows):
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    line = lambda row: '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
-    rule = '|' + '|'.join('-' * (width + 2) for width in widths) + '|'
-    return '\n'.join([line(rows[0]), rule, *map(line, rows[1:])])
 
 
 def heading(rows, date):

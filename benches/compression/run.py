@@ -10,16 +10,17 @@ import datetime
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
 import report
-from data import Data, shannon
+from data import Data
+from distortion import shannon
+from machine import LIBRARY, ROOT, data_folders, machine, started
 from peers import names
+from records import append, newest, records_folder, told
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+MEASURE = pathlib.Path(__file__).resolve().parent / 'measure.py'
 LIMITED = ('rq', 'lsq')
 
 
@@ -37,42 +38,12 @@ def arguments():
     parser.add_argument('--time-limit', type=int, default=300, help='seconds for a whole RQ or LSQ method')
     parser.add_argument('--core', default='1', help='the core everything is pinned to')
     parser.add_argument('--work', default=ROOT / 'target/compression', type=pathlib.Path)
-    parser.add_argument('--library', default=ROOT / 'target/release/libomen.so', type=pathlib.Path)
+    parser.add_argument('--library', default=LIBRARY, type=pathlib.Path)
     parser.add_argument('--record', action='store_true',
                         help='records and plot in benches/record/<machine>, not in --work')
     parser.add_argument('--table', action='store_true', help='measure nothing: print and draw what is recorded')
     parser.add_argument('--date', default=str(datetime.date.today()), help='the day of the records')
     return parser.parse_args()
-
-
-def folders(options):
-    if options.data:
-        return options.data
-    if 'OMEN_BENCH_DATA' in os.environ:
-        return [pathlib.Path(folder) for folder in os.environ['OMEN_BENCH_DATA'].split(':')]
-    given = [ROOT.parent / 'shared/data' / name for name in ('sift100k', 'minilm50k')]
-    return [folder for folder in given if folder.exists()] or [ROOT / 'tests/data/sift10k']
-
-
-def machine():
-    """The model of the processor, the number of cores, the release of the kernel."""
-    with open('/proc/cpuinfo') as file:
-        models = [line.split(':', 1)[1].strip() for line in file if line.startswith('model name')]
-    return models[0] if models else os.uname().machine, len(models), os.uname().release
-
-
-def records_folder(options):
-    model, cores, _ = machine()
-    if not options.record:
-        return options.work
-    name = ''.join(c if c.isalnum() else '-' for c in f'{model} x{cores}'.lower())
-    return ROOT / 'benches/record' / name
-
-
-def append(path, row):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'a') as file:
-        file.write(json.dumps(row) + '\n')
 
 
 def short(number):
@@ -89,20 +60,21 @@ def methods(options, data):
 
 def measured(options, folder, method):
     """The figures of one method; {'failed': why} where there are none."""
-    pin = ['taskset', '-c', options.core] if shutil.which('taskset') else []
-    call = [*pin, sys.executable, HERE / 'measure.py', method, '--data', folder, '--library', options.library,
-            '--work', options.work / 'store', '--limit', options.limit, '--train', options.train,
-            '--rounds', options.rounds]
     limit = options.time_limit if method.split()[0] in LIMITED else None
+    process = started(MEASURE, method, '--data', folder, '--library', options.library, '--work', options.work / 'store',
+                      '--limit', options.limit, '--train', options.train, '--rounds', options.rounds, core=options.core,
+                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        done = subprocess.run([str(word) for word in call], capture_output=True, text=True, timeout=limit)
+        found, errors = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
         return {'failed': f'not finished in {limit} s'}
-    if done.returncode != 0:
-        print(done.stderr, file=sys.stderr)
-        last = (done.stderr.strip().splitlines() or [''])[-1]
-        return {'failed': f'exit {done.returncode}: {last[:120]}'}
-    return json.loads(done.stdout.splitlines()[-1])
+    if process.returncode != 0:
+        print(errors, file=sys.stderr)
+        last = (errors.strip().splitlines() or [''])[-1]
+        return {'failed': f'exit {process.returncode}: {last[:120]}'}
+    return json.loads(found.splitlines()[-1])
 
 
 def run(options, folder, path):
@@ -122,16 +94,16 @@ def run(options, folder, path):
 
 def main():
     options = arguments()
-    folder = records_folder(options)
+    folder = records_folder(options.record, options.work)
     path = folder / f'compression-{options.date}.jsonl'
     if not options.table:
-        for data in folders(options):
+        for data in data_folders(options.data):
             run(options, data, path)
-    rows = report.newest(path)
+    rows = newest(path, 'method')
     print(report.tables(rows, options.date))
     plot = folder / 'compression.png'
     report.draw(rows, options.date, plot)
-    print(f'records: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}, plot beside it: {plot.name}')
+    print(f'records: {told(path)}, plot beside it: {plot.name}')
 
 
 if __name__ == '__main__':

@@ -20,5 +20,5 @@ else echo "SKIP sqlite: no sqlite3.h (libsqlite3-dev)"; fi
 
 cd benches/peers
 # shellcheck disable=SC2086
-$cc -std=c99 -O2 -Wall -Wextra -Wpedantic -Werror ${CFLAGS:-} $defines -I../../include $sources \
+$cc -std=c99 -pthread -O2 -Wall -Wextra -Wpedantic -Werror ${CFLAGS:-} $defines -I../../include $sources \
     -L../../target/release $libraries -Wl,-rpath,'$ORIGIN/release' -o ../../target/peers

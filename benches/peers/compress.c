@@ -81,6 +81,7 @@ static omen_compress_report compress_timed(const struct run *run, void *store, d
     omen_compress_options_init(&options);
     options.ratio = run->ratio;
     options.sample = run->sample;
+    options.threads = (uint32_t)run->threads;
     options.progress = on_progress;
     options.user = &clock;
     double start = now();
@@ -98,8 +99,10 @@ void compress(const struct run *run, const struct workload *load)
     double seconds, encode_rate;
     uint64_t memory_before = private_bytes();
     void *store = run->engine->open(&opening);
+    if (run->memory)
+        watch_private_bytes();
     omen_compress_report report = compress_timed(run, store, &seconds, &encode_rate);
-    uint64_t memory_after = private_bytes();
+    uint64_t peak = run->memory ? most_private_bytes() : 0;
     run->engine->close(store);
     struct directory_bytes bytes = directory_bytes(run->dir);
 
@@ -113,12 +116,13 @@ void compress(const struct run *run, const struct workload *load)
     printf("{\"n\": %llu, \"dim\": %zu, \"seconds\": %.6f, \"encode_per_second\": %.1f, \"private_growth\": %lld, "
            "\"apparent_over_raw\": %.6f, \"allocated_over_raw\": %.6f, \"relative_mse\": %.6g, \"worst\": %.6g, "
            "\"reported_relative_mse\": %.6g, \"reported_worst\": %.6g, \"reported_ratio\": %.6f, "
-           "\"reported_vectors\": %llu, \"code_bytes\": %llu, \"codebook_bytes\": %llu, \"reported_bytes\": %llu, "
-           "\"apparent\": %llu, \"codec\": %d, \"get_ns\": %.2f, \"decoded_per_second\": %.1f}\n",
+           "\"reported_seconds\": %.6f, \"reported_vectors\": %llu, \"code_bytes\": %llu, \"codebook_bytes\": %llu, "
+           "\"reported_bytes\": %llu, \"apparent\": %llu, \"codec\": %d, \"get_ns\": %.2f, "
+           "\"decoded_per_second\": %.1f}\n",
            (unsigned long long)run->n, load->dim, seconds, encode_rate,
-           (long long)memory_after - (long long)memory_before, (double)bytes.apparent / raw,
+           peak ? (long long)peak - (long long)memory_before : 0, (double)bytes.apparent / raw,
            (double)bytes.allocated / raw, error.relative_mse, error.worst, report.relative_mse,
-           report.worst_relative_error, report.ratio, (unsigned long long)report.vectors,
+           report.worst_relative_error, report.ratio, report.seconds, (unsigned long long)report.vectors,
            (unsigned long long)report.code_bytes, (unsigned long long)report.codebook_bytes,
            (unsigned long long)report.bytes_after, (unsigned long long)bytes.apparent, (int)report.codec, get_ns, decoded);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,41 @@ uint64_t private_bytes(void)
             break;
     fclose(status);
     return (uint64_t)kib * 1024;
+}
+
+static struct watch {
+    pthread_t thread;
+    int is_over;
+    uint64_t most;   /* of the thread alone until it is joined */
+} watch;
+
+static void *watching(void *unused)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    (void)unused;
+    while (!__atomic_load_n(&watch.is_over, __ATOMIC_RELAXED)) {
+        uint64_t bytes = private_bytes();
+        watch.most = bytes > watch.most ? bytes : watch.most;
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+void watch_private_bytes(void)
+{
+    watch = (struct watch){0};
+    int status = pthread_create(&watch.thread, NULL, watching, NULL);
+    if (status != 0)
+        die("pthread_create", strerror(status));
+}
+
+uint64_t most_private_bytes(void)
+{
+    __atomic_store_n(&watch.is_over, 1, __ATOMIC_RELAXED);
+    int status = pthread_join(watch.thread, NULL);
+    if (status != 0)
+        die("pthread_join", strerror(status));
+    return watch.most;
 }
 
 /* nftw hands its callback no argument, so the sum lives here. */

@@ -17,6 +17,12 @@ double now(void);
 /* RssAnon of this process in bytes: private memory, without the pages of mapped files. */
 uint64_t private_bytes(void);
 
+/* Begins to read private_bytes each 10 ms in a thread of its own: what a call frees before it returns is seen, too. */
+void watch_private_bytes(void);
+
+/* Ends that; the most that was seen. */
+uint64_t most_private_bytes(void);
+
 struct directory_bytes {
     uint64_t apparent;    /* sum of st_size over the regular files */
     uint64_t allocated;   /* sum of st_blocks * 512 over the same */

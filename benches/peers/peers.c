@@ -1,8 +1,11 @@
 /* Times one store on one workload and prints what it measured as one line of JSON.
  *
- *     peers ENGINE insert   dir=D base=B.bvecs n=N [call=1000] [commit_every=N] [random_ids=0|1] [memory=0|1]
- *     peers ENGINE get      dir=D base=B.bvecs n=N [gets=0] [random_ids=0|1] [cold=0|1] [verify=0|1]
- *     peers omen   compress dir=D base=B.bvecs n=N [gets=0] [random_ids=0|1] [ratio=16] [sample=0]
+ *     peers ENGINE insert   dir=D base=B.bvecs n=N [call=1000] [commit_every=N] [memory=0|1]
+ *     peers ENGINE get      dir=D base=B.bvecs n=N [gets=0] [cold=0|1] [verify=0|1]
+ *     peers omen   compress dir=D base=B.bvecs n=N [gets=0] [ratio=16] [sample=0] [threads=0] [memory=0|1]
+ *
+ * and with each [random_ids=0|1] [distinct=0|1] [seed=20240601]. Where n is larger than the file its rows are repeated,
+ * with `distinct` each time moved a little, so that no two are the same.
  *
  * `insert` fills an empty directory with n vectors, in calls of `call`, with a commit each `commit_every`; it times
  * open to last commit, and close apart. `get` opens what an earlier process left, times open to first get, reads every
@@ -186,9 +189,11 @@ static void set_option(struct run *run, char *option)
     struct { const char *key; uint64_t *number; } numbers[] = {
         {"n", &run->n}, {"call", &run->call}, {"commit_every", &run->commit_every},
         {"gets", &run->gets}, {"seed", &run->seed}, {"sample", &run->sample},
+        {"threads", &run->threads},
     };
     struct { const char *key; int *flag; } flags[] = {
-        {"random_ids", &run->random_ids}, {"memory", &run->memory}, {"cold", &run->cold}, {"verify", &run->verify},
+        {"random_ids", &run->random_ids}, {"distinct", &run->distinct}, {"memory", &run->memory}, {"cold", &run->cold},
+        {"verify", &run->verify},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(option, numbers[i].key) == 0) {

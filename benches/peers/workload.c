@@ -38,6 +38,20 @@ static void load_rows(struct workload *load, FILE *file, const char *path)
     free(row);
 }
 
+/* Makes n rows of the base_n there are: the later ones are those of the file again, each number moved by one at
+   most, the step of the numbers in the file. */
+static void add_moved_rows(struct workload *load, uint64_t n, uint64_t seed)
+{
+    uint64_t numbers = n * load->dim, given = load->base_n * load->dim;
+    float *rows = realloc(load->rows, numbers * sizeof *rows);
+    if (rows == NULL)
+        die("realloc", strerror(errno));
+    for (uint64_t i = given; i < numbers; i++)
+        rows[i] = rows[i % given] + (float)((double)mixed(seed + i) * 0x1p-63 - 1);
+    load->rows = rows;
+    load->base_n = n;
+}
+
 struct workload workload_load(const struct run *run)
 {
     struct workload load;
@@ -46,6 +60,8 @@ struct workload workload_load(const struct run *run)
         die(run->base, strerror(errno));
     load_rows(&load, file, run->base);
     fclose(file);
+    if (run->distinct && run->n > load.base_n)
+        add_moved_rows(&load, run->n, run->seed);
     load.ids = need(run->n * sizeof *load.ids);
     for (uint64_t i = 0; i < run->n; i++)
         load.ids[i] = run->random_ids ? mixed(run->seed + i) : i;

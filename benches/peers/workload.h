@@ -9,9 +9,9 @@ struct run {
     const struct engine *engine;
     const char *dir, *base;
     uint64_t n, call, commit_every, gets, seed;
-    int random_ids, memory, cold, verify;
+    int random_ids, distinct, memory, cold, verify;
     double ratio;
-    uint64_t sample;
+    uint64_t sample, threads;
 };
 
 struct workload {

@@ -1,4 +1,4 @@
-"""A data set, and what is measured against it: relative MSE, recall, and the Shannon bound.
+"""A data set, and its exact neighbours.
 
 A data set is a directory with base and query as .npy or .bvecs, and a README that says `metric ip` where neighbours are
 those of the largest inner product; else they are those of the smallest squared distance.
@@ -8,8 +8,8 @@ import pathlib
 
 import faiss
 import numpy as np
+from recall import K
 
-K = 10
 QUERIES_MAX = 1000
 
 
@@ -21,6 +21,11 @@ def vectors(folder, name):
     flat = np.fromfile(folder / f'{name}.bvecs', dtype=np.uint8)
     dim = int.from_bytes(flat[:4].tobytes(), 'little')
     return np.ascontiguousarray(flat.reshape(-1, 4 + dim)[:, 4:], dtype=np.float32)
+
+
+def unit_length(rows):
+    """The rows brought to length one: what an engine that knows inner products only is given for L2."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
 
 
 class Data:
@@ -51,31 +56,3 @@ class Data:
     @functools.cached_property
     def neighbours(self):
         return self.scan(self.base)
-
-
-def recall(found, wanted):
-    """The part of wanted, [nq][K] ids, that is in found."""
-    return float(np.mean([len(np.intersect1d(a, b)) / wanted.shape[1] for a, b in zip(found, wanted)]))
-
-
-def relative_mse(rows, decoded):
-    """Sum of |x - decoded x| squared over sum of |x| squared."""
-    lost = np.sum((rows - decoded) ** 2, dtype=np.float64)
-    return float(lost / np.sum(rows ** 2, dtype=np.float64))
-
-
-def shannon(rows, bytes_a_vector):
-    """The least relative MSE that 8 x bytes bits a vector can have if rows were Gaussian with their covariance.
-
-    Reverse water-filling (Cover and Thomas, Elements of Information Theory, section 10.3.3): with water level t a
-    component of variance v costs max(0, log2(v / t) / 2) bits and keeps an error of min(v, t). The mean is free. Data
-    that is not Gaussian may lie below.
-    """
-    energy = np.mean(np.sum(rows ** 2, axis=1, dtype=np.float64))
-    variances = np.linalg.eigvalsh(np.cov(rows.T.astype(np.float64)))[::-1]
-    variances = np.maximum(variances, variances[0] * 1e-12)
-    wet = np.arange(1, len(variances) + 1)
-    levels = 2 ** ((np.cumsum(np.log2(variances)) - 16 * bytes_a_vector) / wet)
-    # The level of the components in use is the one that leaves the last of them above water.
-    level = levels[np.flatnonzero(levels <= variances)[-1]]
-    return float(np.minimum(variances, level).sum() / energy)

@@ -1,0 +1,25 @@
+"""The error of decoded vectors, and the least there can be."""
+import numpy as np
+
+
+def relative_mse(rows, decoded):
+    """Sum of |x - decoded x| squared over sum of |x| squared."""
+    lost = np.sum((rows - decoded) ** 2, dtype=np.float64)
+    return float(lost / np.sum(rows ** 2, dtype=np.float64))
+
+
+def shannon(rows, bytes_a_vector):
+    """The least relative MSE that 8 x bytes bits a vector can have if rows were Gaussian with their covariance.
+
+    Reverse water-filling (Cover and Thomas, Elements of Information Theory, section 10.3.3): with water level t a
+    component of variance v costs max(0, log2(v / t) / 2) bits and keeps an error of min(v, t). The mean is free. Data
+    that is not Gaussian may lie below.
+    """
+    energy = np.mean(np.sum(rows ** 2, axis=1, dtype=np.float64))
+    variances = np.linalg.eigvalsh(np.cov(rows.T.astype(np.float64)))[::-1]
+    variances = np.maximum(variances, variances[0] * 1e-12)
+    wet = np.arange(1, len(variances) + 1)
+    levels = 2 ** ((np.cumsum(np.log2(variances)) - 16 * bytes_a_vector) / wet)
+    # The level of the components in use is the one that leaves the last of them above water.
+    level = levels[np.flatnonzero(levels <= variances)[-1]]
+    return float(np.minimum(variances, level).sum() / energy)

@@ -1,0 +1,43 @@
+"""The machine a benchmark runs on: what it is, how a process is started on it, and where the data lie."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'RAYON_NUM_THREADS')
+LIBRARY = ROOT / 'target/release/libomen.so'
+
+
+def machine():
+    """The model of the processor, the number of cores, the release of the kernel."""
+    with open('/proc/cpuinfo') as file:
+        models = [line.split(':', 1)[1].strip() for line in file if line.startswith('model name')]
+    return models[0] if models else os.uname().machine, len(models), os.uname().release
+
+
+def vector_unit():
+    """The widest there is of those that peers are written for: machines of one model differ in it."""
+    with open('/proc/cpuinfo') as file:
+        flags = {flag for line in file if line.startswith('flags') for flag in line.split()}
+    return next((name for flag, name in (('avx512f', 'AVX-512'), ('avx2', 'AVX2')) if flag in flags), 'neither AVX')
+
+
+def data_folders(given):
+    """Those of the command line, else of OMEN_BENCH_DATA (parted by colons), else the large ones, else that of the tests."""
+    if given:
+        return given
+    if 'OMEN_BENCH_DATA' in os.environ:
+        return [pathlib.Path(folder) for folder in os.environ['OMEN_BENCH_DATA'].split(':')]
+    large = [ROOT.parent / 'shared/data' / name for name in ('sift100k', 'minilm50k')]
+    return [folder for folder in large if folder.exists()] or [ROOT / 'tests/data/sift10k']
+
+
+def started(script, *words, core=None, threads=1, **pipes):
+    """A process of a Python script, pinned to a core if one is given; libraries read their threads as they are loaded."""
+    pin = ['taskset', '-c', str(core)] if core is not None and shutil.which('taskset') else []
+    # Threads that wait for each other spinning are thirty times as slow on a machine that others use too.
+    environment = {**os.environ, **{name: str(threads) for name in THREADS}, 'OMP_WAIT_POLICY': 'PASSIVE'}
+    call = [*pin, sys.executable, *map(str, (script, *words))]
+    return subprocess.Popen(call, env=environment, text=True, **pipes)

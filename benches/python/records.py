@@ -1,0 +1,42 @@
+"""Records: a file of JSON lines a day, to which each result is added at once; and the tables made of them."""
+import json
+
+from machine import ROOT, machine
+
+
+def records_folder(is_recorded, work):
+    """benches/record/<machine> for what is kept, work for what is not."""
+    if not is_recorded:
+        return work
+    model, cores, _ = machine()
+    return ROOT / 'benches/record' / ''.join(c if c.isalnum() else '-' for c in f'{model} x{cores}'.lower())
+
+
+def append(path, row):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'a') as file:
+        file.write(json.dumps(row) + '\n')
+
+
+def newest(path, *keys):
+    """{(data, n): {the row's other keys: row}}: the last row recorded of each, in the order of the first."""
+    rows = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            name = tuple(row[key] for key in keys)
+            rows.setdefault((row['data'], row['n']), {})[name if len(keys) > 1 else name[0]] = row
+    return rows
+
+
+def columns(rows):
+    """A Markdown table whose source lines up; the first row is the head."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    line = lambda row: '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
+    rule = '|' + '|'.join('-' * (width + 2) for width in widths) + '|'
+    return '\n'.join([line(rows[0]), rule, *map(line, rows[1:])])
+
+
+def told(path):
+    """The path as the reader of a report knows it."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

@@ -1,0 +1,50 @@
+"""What is promised of searching: the bars that are measured turn by turn with peers, and the numbers of the others."""
+from typing import NamedTuple
+
+from truth import ALLOWED
+
+ONE, BATCH = 'one', 'batch'
+MILLION = 'synthetic1m'
+MIB = 1 << 20
+
+PRIVATE_BYTES = 16 * MIB  # and one more a vector
+OPEN_MS = 5
+COMPRESS_SECONDS = 60
+FILTERED_LEAST = 5
+FILTERED_RECALL_LOST = 0.002
+FILTERED = f'allow {ALLOWED:g}'
+FILTERED_ORACLE = f'{FILTERED} exact 1'
+
+
+class Paired(NamedTuple):
+    """With at least this recall, at least `least` times the queries a second of the fastest of the peers."""
+    data: str
+    method: str
+    mode: str
+    recall: float
+    peers: tuple[tuple[str, str], ...]  # (method, setting)
+    least: float = 1.0
+    of: str | None = None  # a setting of the method: recall is a part of what that one finds
+
+
+def beside(data, ratio, mode, recall, *peers, setting=''):
+    return Paired(data, f'omen {ratio}', mode, recall, tuple((peer, setting) for peer in peers))
+
+
+# Batches are compared with every peer of about the same bytes; at ratio 4 there is none.
+PAIRED = [
+    beside('sift100k', 16, ONE, 0.80, 'fastscan 64x4'),
+    beside('sift100k', 8, ONE, 0.92, 'turbovec 4'),
+    beside('sift100k', 4, ONE, 0.95, 'hnswlib 16', setting='ef 32'),
+    beside('sift100k', 4, ONE, 0.985, 'hnswlib 16', setting='ef 64'),
+    beside('sift100k', 16, BATCH, 0.80, 'fastscan 64x4', 'turbovec 2'),
+    beside('sift100k', 8, BATCH, 0.92, 'fastscan 128x4', 'turbovec 4'),
+    beside('sift100k', 'raw', ONE, 0.999, 'flat'),
+    beside('minilm50k', 16, ONE, 0.88, 'fastscan 192x4', 'turbovec 2'),
+    beside('minilm50k', 8, ONE, 0.96, 'turbovec 4'),
+    beside('minilm50k', 4, ONE, 0.965, 'hnswlib 16', setting='ef 32'),
+    beside('minilm50k', 16, BATCH, 0.88, 'fastscan 192x4', 'turbovec 2'),
+    beside('minilm50k', 8, BATCH, 0.96, 'fastscan 384x4', 'turbovec 4'),
+    beside('minilm50k', 'raw', ONE, 0.999, 'flat'),
+    Paired(MILLION, 'omen 16', ONE, 0.99, (('fastscan 64x4', ''),), 3.0, of='effort 1'),
+]

@@ -1,0 +1,333 @@
+"""The engines, all with one face.
+
+    build(data, threads)  makes the index of data.base; save() leaves it in self.path, a folder of its own
+    open()                reads what save left
+    set(setting)          {'ef': 32.0}: what the next ready() searches with
+    ready(queries, each)  (calls, ids): functions without arguments, each searching for `each` queries with all it needs
+                          prepared, by the cheapest call the engine has; ids(results) is int64 [nq][K]
+
+An engine is named `family size`: `fastscan 64x4` is 64 subspaces of 4 bits, `hnswlib 16` 16 edges, `omen 16` ratio 16.
+"""
+import functools
+import hashlib
+import importlib.metadata
+
+import numpy as np
+from omen import READ_ONLY, Library, Search, Store
+from recall import K
+
+TRAINED_ON = 50_000
+LISTS_TRAINED_ON = 50  # rows a list of an IVF
+EF_CONSTRUCTION = 200
+CALIBRATION_ROWS = 4096
+EFS = [f'ef {ef}' for ef in (16, 32, 64, 128)]
+LARGE = 200_000
+LISTS, LISTS_LARGE = 1024, 4096
+
+
+def parts(queries, each):
+    return [queries[at:at + each] for at in range(0, len(queries), each)]
+
+
+class Engine:
+    package = None   # whose other version makes an index that was kept stale
+    has_batch = True
+    is_unit = False  # searches a copy of the vectors brought to length one
+
+    def __init__(self, size, facts, path, library):
+        """facts: of the data, as in data.Data and truth.Truth; library: the path of libomen."""
+        self.size, self.facts, self.path, self.library = size, facts, path, library
+        self.file = str(path / 'index')
+
+    def save(self):
+        pass
+
+    def set(self, setting):
+        pass
+
+
+class Faiss(Engine):
+    package = 'faiss-cpu'
+    FACTORY = 'Flat'
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        import faiss
+        self.faiss = faiss
+
+    def factory(self):
+        return self.FACTORY.format(size=self.size, half=self.facts.dim // 2)
+
+    def build(self, data, threads):
+        metric = self.faiss.METRIC_INNER_PRODUCT if data.is_ip else self.faiss.METRIC_L2
+        self.faiss.omp_set_num_threads(threads)
+        self.index = self.faiss.index_factory(data.dim, self.factory(), metric)
+        self.prepare()
+        self.index.train(data.train[:self.trained_on()])
+        self.index.add(data.base)
+
+    def prepare(self):
+        pass
+
+    def trained_on(self):
+        return TRAINED_ON
+
+    def save(self):
+        self.faiss.write_index(self.index, self.file)
+
+    def open(self):
+        self.faiss.omp_set_num_threads(1)
+        self.index = self.faiss.read_index(self.file)
+
+    def ready(self, queries, each):
+        ids = np.empty((len(queries), K), dtype=np.int64)
+        distances = np.empty((len(queries), K), dtype=np.float32)
+        pointer = self.faiss.swig_ptr
+        calls = [functools.partial(self.index.search_c, len(q), pointer(q), K, pointer(d), pointer(i))
+                 for q, d, i in zip(*(parts(array, each) for array in (queries, distances, ids)))]
+        # What the pointers point at lives as long as the function does.
+        return calls, lambda _, kept=(queries, distances): ids
+
+
+class FastScan(Faiss):
+    FACTORY = 'PQ{size}fs'
+
+
+class Pq(Faiss):
+    FACTORY = 'PQ{size}np'
+
+
+class Ivf(Faiss):
+    FACTORY = 'IVF{size},PQ{half}x4fs'
+
+    def trained_on(self):
+        return LISTS_TRAINED_ON * int(self.size)
+
+    def set(self, setting):
+        self.index.nprobe = int(setting['nprobe'])
+
+
+class FaissHnsw(Faiss):
+    FACTORY = 'HNSW{size}'
+
+    def prepare(self):
+        self.index.hnsw.efConstruction = EF_CONSTRUCTION
+
+    def set(self, setting):
+        self.index.hnsw.efSearch = int(setting['ef'])
+
+
+class Hnswlib(Engine):
+    package = 'hnswlib'
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        import hnswlib
+        self.index = hnswlib.Index('ip' if self.facts.is_ip else 'l2', self.facts.dim)
+
+    def build(self, data, threads):
+        self.index.init_index(data.n, ef_construction=EF_CONSTRUCTION, M=int(self.size))
+        self.index.add_items(data.base, num_threads=threads)
+
+    def save(self):
+        self.index.save_index(self.file)
+
+    def open(self):
+        self.index.load_index(self.file)
+        self.index.set_num_threads(1)
+
+    def set(self, setting):
+        self.index.set_ef(int(setting['ef']))
+
+    def ready(self, queries, each):
+        calls = [functools.partial(self.index.knn_query, part, K) for part in parts(queries, each)]
+        return calls, lambda results: np.concatenate([labels for labels, _ in results]).astype(np.int64)
+
+
+class Usearch(Engine):
+    package = 'usearch'
+    EDGES = 16
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        from usearch.index import Index
+        metric = 'ip' if self.facts.is_ip else 'l2sq'
+        self.index = Index(ndim=self.facts.dim, metric=metric, dtype=self.size, connectivity=self.EDGES,
+                           expansion_add=EF_CONSTRUCTION)
+
+    def taken(self, rows):
+        """It turns floats into bytes for inner products only: for L2, bytes are moved to its signed ones."""
+        if self.size != 'i8' or self.facts.is_ip:
+            return rows
+        if not (rows == np.clip(rows.round(), 0, 255)).all():
+            raise ValueError('usearch i8 with L2 takes whole numbers from 0 to 255')
+        return (rows - 128).astype(np.int8)
+
+    def build(self, data, threads):
+        self.index.add(np.arange(data.n, dtype=np.uint64), self.taken(data.base), threads=threads)
+
+    def save(self):
+        self.index.save(self.file)
+
+    def open(self):
+        self.index.load(self.file)
+
+    def set(self, setting):
+        self.index.expansion_search = int(setting['ef'])
+
+    def ready(self, queries, each):
+        # What Index.search calls in the end: that alone takes half as long again in Python.
+        search = self.index._compiled.search_many
+        calls = [functools.partial(search, part, K, False, 1) for part in parts(self.taken(queries), each)]
+        return calls, lambda results: np.concatenate([result[0] for result in results]).astype(np.int64)
+
+
+class Turbovec(Engine):
+    """It knows inner products only: data of another metric is brought to length one."""
+    package = 'turbovec'
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        from turbovec import TurboQuantIndex
+        self.kind = TurboQuantIndex
+        self.is_unit = not self.facts.is_ip
+
+    def taken(self, rows):
+        from data import unit_length
+        return unit_length(rows) if self.is_unit else rows
+
+    def build(self, data, threads):
+        self.index = self.kind(dim=data.dim, bit_width=int(self.size))
+        self.index.calibrate(self.taken(data.train[:CALIBRATION_ROWS]))
+        self.index.add(self.taken(data.base), chunk_size=0)
+
+    def save(self):
+        self.index.write(self.file)
+
+    def open(self):
+        self.index = self.kind.load(self.file)
+        self.index.prepare()
+
+    def ready(self, queries, each):
+        calls = [functools.partial(self.index.search, part, K) for part in parts(self.taken(queries), each)]
+        return calls, lambda results: np.concatenate([ids for _, ids in results]).astype(np.int64)
+
+
+class Zvec(Engine):
+    """It has no call for several queries."""
+    package = 'zvec'
+    has_batch = False
+    EDGES = 16
+    INSERTED_AT_ONCE = 1000
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        import zvec
+        self.zvec = zvec
+
+    def build(self, data, threads):
+        zvec = self.zvec
+        zvec.init(log_level=zvec.LogLevel.ERROR, query_threads=1, optimize_threads=threads)
+        metric = zvec.MetricType.IP if data.is_ip else zvec.MetricType.L2
+        graph = zvec.HnswIndexParam(metric_type=metric, m=self.EDGES, ef_construction=EF_CONSTRUCTION)
+        field = zvec.VectorSchema('vector', zvec.DataType.VECTOR_FP32, data.dim, index_param=graph)
+        collection = zvec.create_and_open(path=self.file, schema=zvec.CollectionSchema('bench', vectors=field))
+        for at in range(0, data.n, self.INSERTED_AT_ONCE):
+            rows = data.base[at:at + self.INSERTED_AT_ONCE]
+            collection.insert([zvec.Doc(id=str(at + i), vectors={'vector': row}) for i, row in enumerate(rows)])
+        collection.flush()
+        collection.optimize()
+        collection.flush()
+
+    def open(self):
+        self.zvec.init(log_level=self.zvec.LogLevel.ERROR, query_threads=1, optimize_threads=1)
+        self.collection = self.zvec.open(self.file, self.zvec.CollectionOption(read_only=True))
+
+    def set(self, setting):
+        self.param = self.zvec.HnswQueryParam(ef=int(setting['ef']))
+
+    def ready(self, queries, each):
+        from zvec.executor import QueryContext
+        calls = []
+        for query in queries:
+            # What Collection.query makes of its arguments and calls in the end.
+            asked = self.zvec.Query(field_name='vector', vector=query, param=self.param)
+            built = self.collection._querier._build_queries(QueryContext(K, queries=[asked]), self.collection._obj)
+            calls.append(functools.partial(self.collection._obj.Query, built[0]))
+        return calls, lambda results: np.array([[int(row[0]) for row in rows] for rows in results])
+
+
+class Omen(Engine):
+    """size: the ratio, or `raw`."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.omen = Library(self.library)
+
+    def build(self, data, threads):
+        store = Store(self.omen, self.file, data.dim, data.is_ip, threads=threads)
+        store.insert(data.base)
+        report = None if self.size == 'raw' else store.compress(float(self.size))[0]
+        store.close()
+        return {} if report is None else dict(compress_seconds=report.seconds)
+
+    def open(self):
+        self.store = Store(self.omen, self.file, self.facts.dim, self.facts.is_ip, mode=READ_ONLY)
+
+    def set(self, setting):
+        kinds = dict(rerank=int, effort=float, exact=int)
+        self.settings = {name: kinds[name](value) for name, value in setting.items() if name in kinds}
+        self.settings['allow'] = self.facts.allowed if 'allow' in setting else None
+
+    def ready(self, queries, each):
+        search = Search(self.store, queries, K, **self.settings)
+        calls = [search.call(at, min(each, len(queries) - at)) for at in range(0, len(queries), each)]
+
+        def ids(statuses):
+            for status in statuses:
+                self.omen.check('omen_store_search', status)
+            return search.ids.astype(np.int64)
+        return calls, ids
+
+
+KINDS = {'flat': Faiss, 'fastscan': FastScan, 'pq': Pq, 'ivf': Ivf, 'faiss-hnsw': FaissHnsw, 'hnswlib': Hnswlib,
+         'usearch': Usearch, 'turbovec': Turbovec, 'zvec': Zvec, 'omen': Omen}
+GRAPHS = ('faiss-hnsw', 'hnswlib', 'usearch', 'zvec')
+FLAT = 'flat'
+
+
+def family(method):
+    return method.split()[0]
+
+
+def engine(method, facts, path, library):
+    kind, _, size = method.partition(' ')
+    return KINDS[kind](size, facts, path, library)
+
+
+def version(method, library):
+    """Of the engine: that of its package, or of libomen the bytes of the library."""
+    package = KINDS[family(method)].package
+    return importlib.metadata.version(package) if package else hashlib.sha256(library.read_bytes()).hexdigest()
+
+
+def peers(dim, n):
+    """Every peer of a data set. 4-bit codes of dim / 2 parts have the bytes of ratio 16, of dim parts those of ratio 8."""
+    lists = LISTS if n <= LARGE else LISTS_LARGE
+    return [FLAT, f'fastscan {dim // 2}x4', f'fastscan {dim}x4', f'pq {dim // 4}x8', f'ivf {lists}', 'turbovec 2',
+            'turbovec 4', 'faiss-hnsw 32', 'hnswlib 16', 'usearch f32', 'usearch i8', 'zvec hnsw']
+
+
+def peer_settings(method, n):
+    """The settings a peer is measured with, `name value` pairs in a text."""
+    if family(method) in GRAPHS:
+        return EFS
+    if family(method) == 'ivf':
+        # Four times the lists want twice the probes: both ways are parts of the same square.
+        return [f'nprobe {probes}' for probes in ((4, 16, 64) if n <= LARGE else (8, 32, 128))]
+    return ['']
+
+
+def parsed(setting):
+    words = setting.split()
+    return {name: float(value) for name, value in zip(words[::2], words[1::2])}

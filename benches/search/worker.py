@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""One engine that searches: opens the index of a method, tells how long that took, and then does what it is asked.
+
+run.py starts it, pinned to a core, one thread. A command is a line of JSON on standard input, `do` and its arguments; the
+answer is a line of JSON on standard output. It never loads the base, and takes from private memory what Python and the
+queries take.
+"""
+import argparse
+import ctypes
+import gc
+import json
+import os
+import pathlib
+import sys
+import time
+
+import numpy as np
+from engines import engine, parsed
+from recall import recall
+from truth import Truth
+
+WARM_UP = 3
+
+
+def private_bytes():
+    with open('/proc/self/status') as file:
+        return next(int(line.split()[1]) for line in file if line.startswith('RssAnon:')) * 1024
+
+
+def forget_pages(path):
+    """Drops the pages of all files below path from the page cache. Written ones only can be dropped."""
+    for file in path.rglob('*'):
+        if file.is_file():
+            with open(file, 'rb') as opened:
+                os.fsync(opened.fileno())
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class Searching:
+    """queries: float32 [nq][dim]; a batch is `batch` of them, again from the first where there are fewer."""
+
+    def __init__(self, options):
+        self.truth = Truth(options.folder, options.queries)
+        self.queries = self.truth.queries
+        self.many = np.resize(self.queries, (options.batch, self.truth.dim))
+        self.engine = engine(options.method, self.truth, options.path, options.library)
+        self.prepared, self.current, self.next = {}, None, 0
+        # What Python has freed but not given back would hide as much of the engine's.
+        ctypes.CDLL(None).malloc_trim(0)
+        self.private = private_bytes()
+
+    def opened(self, setting):
+        """Milliseconds from opening to the first answer."""
+        begin = time.perf_counter()
+        self.engine.open()
+        self.engine.set(parsed(setting))
+        calls, _ = self.engine.ready(self.queries[:1], 1)
+        calls[0]()
+        return (time.perf_counter() - begin) * 1e3
+
+    def ready(self, setting):
+        """((calls, ids) one query each, the same for the batch or None); sets the engine to the setting."""
+        if setting != self.current:
+            self.engine.set(parsed(setting))
+            self.current = setting
+        if setting not in self.prepared:
+            before = private_bytes()
+            batch = self.engine.ready(self.many, len(self.many)) if self.engine.has_batch else None
+            self.prepared[setting] = (self.engine.ready(self.queries, 1), batch)
+            self.private += private_bytes() - before
+        return self.prepared[setting]
+
+    def find(self, setting):
+        """Searches for every query, one by one and in a batch: recall of both, and seconds a query and a batch."""
+        kind = 'unit' if self.engine.is_unit else 'allowed' if 'allow' in parsed(setting) else 'all'
+        neighbours = self.truth.neighbours(kind)
+        (calls, ids), batch = self.ready(setting)
+        calls[0]()
+        begin = time.perf_counter()
+        results = [call() for call in calls]
+        row = dict(one_seconds=(time.perf_counter() - begin) / len(calls), recall=recall(ids(results), neighbours))
+        row.update(batch_seconds=None, recall_batch=None)
+        if batch:
+            begin = time.perf_counter()
+            results = [batch[0][0]()]
+            row['batch_seconds'] = time.perf_counter() - begin
+            row['recall_batch'] = recall(batch[1](results), np.resize(neighbours, (len(self.many), neighbours.shape[1])))
+        row['private_bytes'] = private_bytes() - self.private
+        return row
+
+    def one(self, setting, count):
+        """Queries a second over `count` calls, going on where the last slice ended; whole passes if more than one."""
+        (calls, _), _ = self.ready(setting)
+        if count >= len(calls):
+            chosen = calls * round(count / len(calls))
+        else:
+            chosen = [calls[(self.next + i) % len(calls)] for i in range(count)]
+            self.next = (self.next + count) % len(calls)
+        # The other engine had the caches.
+        for call in chosen[:WARM_UP]:
+            call()
+        begin = time.perf_counter()
+        for call in chosen:
+            call()
+        return dict(qps=len(chosen) / (time.perf_counter() - begin))
+
+    def batch(self, setting, count):
+        """Queries a second over `count` batches."""
+        _, ((call,), _) = self.ready(setting)
+        begin = time.perf_counter()
+        for _ in range(count):
+            call()
+        return dict(qps=count * len(self.many) / (time.perf_counter() - begin))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('method')
+    parser.add_argument('--folder', type=pathlib.Path, required=True, help='of the truth about the data set')
+    parser.add_argument('--path', type=pathlib.Path, required=True, help='of the index')
+    parser.add_argument('--setting', default='', help='that of the first answer')
+    parser.add_argument('--library', type=pathlib.Path)
+    parser.add_argument('--queries', type=int, default=0)
+    parser.add_argument('--batch', type=int, required=True)
+    parser.add_argument('--cold', action='store_true', help='drop the pages of the index before it is opened')
+    options = parser.parse_args()
+    # Engines print: answers get a descriptor of their own.
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)
+    if options.cold:
+        forget_pages(options.path)
+    searching = Searching(options)
+    tell = lambda answer: print(json.dumps(answer), file=answers, flush=True)
+    tell(dict(open_ms=searching.opened(options.setting)))
+    gc.disable()
+    for line in sys.stdin:
+        command = json.loads(line)
+        tell(getattr(searching, command.pop('do'))(**command))
+    # Some engines hang when they are taken apart.
+    os._exit(0)
+
+
+if __name__ == '__main__':
+    main()
