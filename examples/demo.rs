@@ -53,6 +53,7 @@ fn main() -> Outcome<()> {
     println!("recall@{NEIGHBOURS} compressed     {:.4}", recall(&store, &queries, &truth)?);
     let measured = relative_mse(&store, &base)?;
     print_report(&report, measured);
+    print_search(&store, &queries)?;
     store.close()?;
     check_promises(&scratch.0, raw_bytes, &report, measured)
 }
@@ -122,6 +123,19 @@ fn recall(store: &Store, queries: &Rows<f32>, truth: &Rows<u64>) -> Outcome<f64>
     let wanted = truth.values.chunks_exact(truth.dim).map(|row| &row[..NEIGHBOURS]);
     let found: usize = ids.chunks_exact(NEIGHBOURS).zip(wanted).map(|(got, row)| common(got, row)).sum();
     Ok(found as f64 / ids.len() as f64)
+}
+
+/// The answer to one query, and how long all of them take one by one.
+fn print_search(store: &Store, queries: &Rows<f32>) -> Outcome<()> {
+    let (mut ids, mut distances) = ([0; 3], [0.0; 3]);
+    let started = Instant::now();
+    for query in queries.values.chunks_exact(queries.dim) {
+        store.search(query, ids.len(), &SearchOptions::default(), &mut ids, &mut distances)?;
+    }
+    let count = queries.values.len() / queries.dim;
+    println!("searched             {:.0} queries/s, one by one", count as f64 / started.elapsed().as_secs_f64());
+    println!("nearest to the last  {ids:?}, squared distances {distances:.0?}");
+    Ok(())
 }
 
 fn common(got: &[u64], wanted: &[u64]) -> usize {

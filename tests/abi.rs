@@ -156,14 +156,20 @@ fn library_has_no_fault_inside() {
 // Programs
 
 #[test]
-fn quickstart_runs_as_c_and_cpp_shared_and_static() {
-    let source = Path::new(ROOT).join("examples/c/quickstart.c");
-    for (compiler, standard) in [("gcc", "c99"), ("g++", "c++17")] {
-        for shared in [true, false] {
-            let scratch = tempfile::tempdir().unwrap();
-            let program = link(compile(compiler, standard, &source), built(), shared, scratch.path());
-            let said = runs(Command::new(program).arg(scratch.path().join("store")));
-            assert!(said.contains("nearest: itself") && said.contains("OMEN_NOT_FOUND"), "{said}");
+fn examples_run_as_c_and_cpp_shared_and_static() {
+    let examples: [(&str, &[&str]); 2] = [
+        ("quickstart", &["nearest: itself", "OMEN_NOT_FOUND"]),
+        ("search", &["recall@10 over codes: 0.", "ids that were not allowed: 0"]),
+    ];
+    for (name, expected) in examples {
+        let source = Path::new(ROOT).join(format!("examples/c/{name}.c"));
+        for (compiler, standard) in [("gcc", "c99"), ("g++", "c++17")] {
+            for shared in [true, false] {
+                let scratch = tempfile::tempdir().unwrap();
+                let program = link(compile(compiler, standard, &source), built(), shared, scratch.path());
+                let said = runs(Command::new(program).arg(scratch.path().join("store")));
+                assert!(expected.iter().all(|words| said.contains(words)), "{said}");
+            }
         }
     }
 }

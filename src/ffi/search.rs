@@ -28,8 +28,11 @@ pub unsafe extern "C" fn omen_search_options_init(options: *mut omen_search_opti
 /// out_distances  `float[nq][k]`: squared distance, negated inner product, or 1 - cosine, so that smaller is nearer
 ///                always; NaN where there are fewer
 ///
-/// This version compares each query with every vector, whatever `rerank` and `effort` say. Distances to compressed vectors
-/// are estimates of those to the vectors that were inserted; with `exact` 1, they are those to the vectors as read.
+/// Compressed vectors are scored as they lie, and the best of them measured: distances are estimates of those to the vectors
+/// that were inserted. With `exact` 1 every one is decoded and measured, and distances are those to the vectors as read; it is
+/// slow, and there to compare with. Vectors that are not compressed are always measured. The answer is the same whatever
+/// `threads` is and however queries are divided into calls; many queries in a call share the passes over memory. `rerank` and
+/// `effort` change nothing in this version: all vectors are looked at.
 /// Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_search(
