@@ -19,12 +19,13 @@ static void must(int32_t status, const char *what)
     }
 }
 
-/* Points around one of 100 centres. */
+/* A point around one of 100 centres, which lie in a space of fewer dims, as those of real data do. */
 static void fill(float *vector, int centre)
 {
+    float u = (float)(rand() % 1000), v = (float)(rand() % 1000);
     int j;
     for (j = 0; j < DIM; j++)
-        vector[j] = (float)((centre * 37 + j * centre * 11) % 101) + (float)(rand() % 1000) / 40.0f;
+        vector[j] = (float)((centre * 37 + j * centre * 11) % 101) + (u * (float)(j * 7 % 13) + v * (float)(j * 5 % 11)) / 100;
 }
 
 /* The share of the exact neighbours that were found. */
