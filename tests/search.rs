@@ -4,9 +4,10 @@
 use omen::error::Error;
 use omen::format::NO_ID;
 use omen::kernels::{self, Metric};
-use omen::store::{CompressOptions, Options, SearchOptions, Store};
+use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 const DIM: usize = 128;
@@ -75,8 +76,8 @@ fn oracle(store: &Store, metric: Metric, queries: &[f32]) -> Vec<Answer> {
 /// The first k of all, and padding.
 fn first(all: &[Answer], k: usize, allowed: Option<&[u64]>) -> Vec<Answer> {
     let of = |all: &Answer| {
-        let mut found: Answer =
-            all.iter().filter(|(id, _)| allowed.is_none_or(|allowed| allowed.contains(id))).take(k).copied().collect();
+        let is_allowed = |id: &u64| allowed.is_none_or(|allowed| allowed.contains(id));
+        let mut found: Answer = all.iter().filter(|(id, _)| is_allowed(id)).take(k).copied().collect();
         found.resize(k, (NO_ID, f32::NAN.to_bits()));
         found
     };
@@ -144,6 +145,68 @@ fn every_way_to_search_finds_what_measuring_and_sorting_all_finds() {
             assert_eq!(answers(&store, &queries, 10, &SearchOptions::default()), first(&all, 10, None), "reopened");
         }
     }
+}
+
+/// Rows enough for threads to share them out.
+#[test]
+fn threads_that_share_the_rows_of_one_query_find_what_one_thread_finds() {
+    let base = sift(0, 10_000);
+    let rows: Vec<f32> = (0..14)
+        .flat_map(|copy| base.iter().enumerate().map(move |(at, value)| value + (at * copy % 7) as f32))
+        .collect();
+    let home = tempfile::tempdir().unwrap();
+    let store = opened(&home, Metric::L2);
+    store.insert(None, &rows).unwrap();
+    let queries = sift(9000, 3);
+    for is_coded in [false, true] {
+        if is_coded {
+            let quality = omen::codec::Quality::Fast;
+            store.compress(&mut CompressOptions { quality, ..CompressOptions::default() }).unwrap();
+        }
+        let all = answers(&store, &queries, rows.len() / DIM, &SearchOptions::default());
+        let odd: Vec<u64> = (0..rows.len() as u64 / DIM as u64).filter(|id| id % 2 == 1).collect();
+        for threads in [1, 2, 3, 7] {
+            let options = SearchOptions { threads, ..SearchOptions::default() };
+            assert_eq!(answers(&store, &queries, 10, &options), first(&all, 10, None), "{threads} threads");
+            let options = SearchOptions { allow_ids: Some(&odd), ..options };
+            assert_eq!(answers(&store, &queries, 10, &options), first(&all, 10, Some(&odd)), "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn searches_go_on_beside_writes_compress_and_compact() {
+    let home = tempfile::tempdir().unwrap();
+    let store = opened(&home, Metric::L2);
+    store.insert(None, &sift(0, 2000)).unwrap();
+    store.commit().unwrap();
+    let beside = Store::open(home.path(), DIM as u32, &Options { mode: Mode::ReadOnly, ..Options::default() }).unwrap();
+    let is_over = AtomicBool::new(false);
+    let search = |store: &Store| {
+        let mut count = 0;
+        while !is_over.load(Ordering::Acquire) || count == 0 {
+            for answer in answers(store, &sift(9000, 3), 10, &SearchOptions::default()) {
+                // At least 1,900 vectors are there all the time.
+                let distances = answer.iter().map(|(_, bits)| f32::from_bits(*bits));
+                assert!(distances.is_sorted() && answer.iter().all(|(id, _)| *id < 3000), "{answer:?}");
+            }
+            count += 1;
+        }
+    };
+    std::thread::scope(|scope| {
+        let searching =
+            [scope.spawn(|| search(&store)), scope.spawn(|| search(&store)), scope.spawn(|| search(&beside))];
+        for round in 0..4u64 {
+            store.insert(None, &sift(2000 + round as usize * 100, 100)).unwrap();
+            store.delete(&(round * 25..round * 25 + 25).collect::<Vec<u64>>()).unwrap();
+            let quality = omen::codec::Quality::Fast;
+            store.compress(&mut CompressOptions { quality, ratio: 6.0, ..CompressOptions::default() }).unwrap();
+            store.upsert(&[500 + round], &sift(8000, 1)).unwrap();
+            store.compact().unwrap();
+        }
+        is_over.store(true, Ordering::Release);
+        searching.into_iter().for_each(|thread| thread.join().unwrap());
+    });
 }
 
 #[test]

@@ -18,14 +18,13 @@ def append(path, row):
         file.write(json.dumps(row) + '\n')
 
 
-def newest(path, *keys):
+def newest(paths, *keys):
     """{(data, n): {the row's other keys: row}}: the last row recorded of each, in the order of the first."""
     rows = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            row = json.loads(line)
-            name = tuple(row[key] for key in keys)
-            rows.setdefault((row['data'], row['n']), {})[name if len(keys) > 1 else name[0]] = row
+    for line in (line for path in paths if path.exists() for line in path.read_text().splitlines()):
+        row = json.loads(line)
+        name = tuple(row[key] for key in keys)
+        rows.setdefault((row['data'], row['n']), {})[name if len(keys) > 1 else name[0]] = row
     return rows
 
 

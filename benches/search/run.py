@@ -323,7 +323,7 @@ class Bench:
         if self.truth.name == MILLION and not self.options.limit:
             self.bar(f'{SMALL}, seconds of compress, {self.built[SMALL]["threads"]} threads',
                      [self.built[SMALL]['compress_seconds']], 'at most', COMPRESS_SECONDS)
-            opened = newest(self.records, 'kind', 'name')[self.truth.name, self.truth.n].get(('open', SMALL))
+            opened = newest([self.records], 'kind', 'name')[self.truth.name, self.truth.n].get(('open', SMALL))
             if opened:
                 self.bar(f'{SMALL}, open to first answer, pages cached, ms', opened['warm_ms'], 'at most', OPEN_MS)
 
@@ -386,7 +386,7 @@ def main():
             run(options, ten_vectors(options.work / 'data/ten'), path, ['calls'], CALLED)
         for source in data_sets(options):
             run(options, source, path, [part for part in parts if part != 'calls'])
-    rows = newest(path, 'kind', 'name', 'setting')
+    rows = newest([path], 'kind', 'name', 'setting')
     print(report.tables(rows, options.date))
     plot = folder / 'search.png'
     report.draw(rows, options.date, plot)

@@ -23,7 +23,8 @@ const SYMBOLS_MAX: usize = 32_000;
 /// The share of what is added up that a sum of floats may be off.
 const FLOAT_ERROR: f64 = 4e-6;
 
-/// What a score may be off, in standard deviations of what was rounded: twice a thousand million rows have none farther.
+/// What a score may be above that of a row as near, in standard deviations of what was rounded: two that the k-th best is
+/// below its own, being the best of many, and six that one row in 10^9 exceeds.
 const DEVIATIONS: f64 = 8.0;
 
 /// The worst score, in steps of what it is a difference to.
