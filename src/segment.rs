@@ -145,13 +145,21 @@ impl Segment {
     /// The floats of raw `row`, as bytes.
     #[inline]
     pub fn row(&self, row: u32) -> Result<&[u8]> {
-        let offset = if self.entry.kind == Kind::Raw {
-            self.footer().rows_offset + u64::from(row) * self.stride as u64
+        self.rows_at(row, 1)
+    }
+
+    /// The floats of raw `row` and of those that lie behind it, up to `most` rows.
+    #[inline]
+    pub fn rows_at(&self, row: u32, most: u32) -> Result<&[u8]> {
+        let stride = self.stride as u64;
+        let (offset, most) = if self.entry.kind == Kind::Raw {
+            (self.footer().rows_offset + u64::from(row) * stride, most)
         } else {
             let extent = self.extent(row)?;
-            extent.offset + u64::from(row - extent.first_row) * self.stride as u64
+            let before = row - extent.first_row;
+            (extent.offset + u64::from(before) * stride, most.min(extent.rows - before))
         };
-        self.file.bytes(offset, self.stride)
+        self.file.bytes(offset, most as usize * self.stride)
     }
 
     #[inline]

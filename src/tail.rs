@@ -26,11 +26,12 @@ impl Chunk {
         Some(Chunk { first_row, extents, base, map })
     }
 
-    fn row(&self, row: u32, stride: usize) -> &[u8] {
+    fn rows_at(&self, row: u32, most: usize, stride: usize) -> &[u8] {
         let index = self.extents.partition_point(|extent| extent.first_row <= row).saturating_sub(1);
         let extent = &self.extents[index];
-        let start = (extent.offset - self.base) as usize + (row - extent.first_row) as usize * stride;
-        &self.map[start..start + stride]
+        let before = (row - extent.first_row) as usize;
+        let start = (extent.offset - self.base) as usize + before * stride;
+        &self.map[start..start + most.min(extent.rows as usize - before) * stride]
     }
 }
 
@@ -52,12 +53,17 @@ pub struct Tail {
 impl Tail {
     /// The bytes of `row`, which the caller's snapshot says is visible.
     pub fn row(&self, row: u32) -> &[u8] {
+        self.rows_at(row, 1)
+    }
+
+    /// The bytes of `row` and of those that lie behind it, up to `most` rows, all of which are visible.
+    pub fn rows_at(&self, row: u32, most: u32) -> &[u8] {
         if row >= self.buffer_row {
             let start = (row - self.buffer_row) as usize * self.stride;
-            return &self.buffer.bytes()[start..start + self.stride];
+            return &self.buffer.bytes()[start..start + most as usize * self.stride];
         }
         let index = self.chunks.partition_point(|chunk| chunk.first_row <= row).saturating_sub(1);
-        self.chunks[index].row(row, self.stride)
+        self.chunks[index].rows_at(row, most as usize, self.stride)
     }
 }
 

@@ -394,3 +394,24 @@ fn inner_products_equal_scalar_to_the_bit_and_a_plain_sum() {
         }
     }
 }
+
+#[test]
+fn floats_in_place_are_those_that_are_copied() {
+    let bytes: Vec<u8> = (0..400u32).map(|at| (at * 37) as u8).collect();
+    for start in 0..16 {
+        for length in [0, 4, 5, 64, 256] {
+            let bytes = &bytes[start..][..length];
+            let is_whole = bytes.as_ptr().addr().is_multiple_of(4) && length.is_multiple_of(4);
+            match kernels::floats_in_place(bytes) {
+                Some(floats) => {
+                    let mut copied = vec![0.0; length / 4];
+                    kernels::floats(bytes, &mut copied);
+                    let bits = |floats: &[f32]| floats.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(bits(floats), bits(&copied));
+                    assert!(is_whole || length == 0);
+                }
+                None => assert!(!is_whole),
+            }
+        }
+    }
+}

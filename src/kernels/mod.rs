@@ -397,3 +397,10 @@ pub fn floats(bytes: &[u8], out: &mut [f32]) {
         *value = f32::from_le_bytes(*word);
     }
 }
+
+/// The floats of little-endian `bytes: [n * 4]` where they lie, if this machine can read them so.
+pub fn floats_in_place(bytes: &[u8]) -> Option<&[f32]> {
+    // SAFETY: every bit pattern is a float, and `align_to` gives those that are aligned.
+    let (before, floats, behind) = unsafe { bytes.align_to::<f32>() };
+    (cfg!(target_endian = "little") && before.is_empty() && behind.is_empty()).then_some(floats)
+}

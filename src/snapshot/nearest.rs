@@ -9,6 +9,7 @@ use crate::codec::{Codebook, Correction, Table};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS, Metric, kernels};
 use crate::search::{Reservoir, TopK};
+use crate::tombstones::Tombstones;
 use std::ops::Range;
 
 /// Queries that share one pass over the rows: their tables stay in the cache.
@@ -20,7 +21,7 @@ const BYTES_AT_ONCE: usize = 128 << 10;
 /// Rows whose scores are compared with each other: the same for any number of threads, or their answers might differ.
 const ROWS_TOGETHER: usize = 1 << 17;
 
-/// Rows decoded or copied together.
+/// Rows decoded, or looked at where they lie, together.
 const ROWS_AT_ONCE: usize = 64;
 
 /// What a search asks.
@@ -103,6 +104,15 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Those that follow one another, so many at a time.
+    fn runs(self) -> impl Iterator<Item = Range<u32>> {
+        let at_once = if matches!(self, Rows::Chosen(_)) { 1 } else { ROWS_AT_ONCE };
+        (0..self.count()).step_by(at_once).map(move |place| {
+            let first = self.at(place);
+            first..first + at_once.min(self.count() - place) as u32
+        })
+    }
+
     /// The blocks that have any of these rows.
     fn blocks(self) -> Vec<Range<u32>> {
         let block = |row: u32| row / BLOCK_ROWS as u32;
@@ -151,7 +161,7 @@ impl View<'_> {
                 live.nearest(&tile, Rows::of(share, live.segment.rows(), chosen), tops)?;
             }
             for rows in Rows::of(share, self.visible, chosen.map(|chosen| &chosen.tail)) {
-                self.nearest_in_tail(&tile, rows, tops);
+                self.nearest_in_tail(&tile, rows, tops)?;
             }
         }
         Ok(())
@@ -174,19 +184,52 @@ impl View<'_> {
         Ok(chosen)
     }
 
-    fn nearest_in_tail(&self, tile: &Tile, rows: Rows, tops: &mut [TopK]) {
-        let Some(tail) = &self.snapshot.tail else { return };
-        let mut vector = vec![0.0; self.snapshot.dim];
-        let rows = (0..rows.count()).map(|place| rows.at(place));
-        for row in rows.filter(|row| !self.snapshot.tail_hidden.hides(*row)) {
-            kernels::floats(tail.row(row), &mut vector);
-            for (query, top) in tops.iter_mut().enumerate() {
-                let distance = tile.distance(query, &vector);
-                if distance <= top.bound() {
-                    top.offer(distance, tail.ids.id_of(row));
+    fn nearest_in_tail(&self, tile: &Tile, rows: Rows, tops: &mut [TopK]) -> Result<()> {
+        let Some(tail) = &self.snapshot.tail else { return Ok(()) };
+        let raw = Raw { rows_at: |row, most| Ok(tail.rows_at(row, most)), id_of: |row| Ok(tail.ids.id_of(row)) };
+        raw.measure(tile, rows, &self.snapshot.tail_hidden, tops)
+    }
+}
+
+/// Rows that lie as floats: some of them from one on, and their ids.
+struct Raw<R, I> {
+    rows_at: R,
+    id_of: I,
+}
+
+impl<'a, R: Fn(u32, u32) -> Result<&'a [u8]>, I: Fn(u32) -> Result<u64>> Raw<R, I> {
+    /// Offers those of `rows` that are not `hidden` to `tops`.
+    fn measure(&self, tile: &Tile, rows: Rows, hidden: &Tombstones, tops: &mut [TopK]) -> Result<()> {
+        let mut copied = Vec::new();
+        for run in rows.runs() {
+            let mut row = run.start;
+            while row < run.end {
+                let bytes = (self.rows_at)(row, run.end - row)?;
+                let vectors = kernels::floats_in_place(bytes).unwrap_or_else(|| {
+                    copied.resize(bytes.len() / size_of::<f32>(), 0.0);
+                    kernels::floats(bytes, &mut copied);
+                    &copied
+                });
+                for vector in vectors.chunks_exact(tile.queries[0].len()) {
+                    if !hidden.hides(row) {
+                        self.offer(tile, row, vector, tops)?;
+                    }
+                    row += 1;
                 }
             }
         }
+        Ok(())
+    }
+
+    #[inline]
+    fn offer(&self, tile: &Tile, row: u32, vector: &[f32], tops: &mut [TopK]) -> Result<()> {
+        for (query, top) in tops.iter_mut().enumerate() {
+            let distance = tile.distance(query, vector);
+            if distance <= top.bound() {
+                top.offer(distance, (self.id_of)(row)?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -204,7 +247,11 @@ impl Live {
         let tables: Vec<Option<Table>> = tile.queries.iter().map(table).collect();
         let others: Vec<usize> = (0..tables.len()).filter(|query| tables[*query].is_none()).collect();
         for rows in parts {
-            if !others.is_empty() {
+            if self.codebook.is_none() {
+                let segment = &self.segment;
+                let raw = Raw { rows_at: |row, most| segment.rows_at(row, most), id_of: |row| segment.id_of(row) };
+                raw.measure(tile, rows, &self.hidden, tops)?;
+            } else if !others.is_empty() {
                 self.measure(tile, &others, rows, tops)?;
             }
             let scanner = |(query, table): (usize, _)| Scanner::new(query, table, &tops[query]);
@@ -257,7 +304,7 @@ impl Live {
         Ok(())
     }
 
-    /// Decodes or copies `rows` and measures them for the queries `asked`.
+    /// Decodes `rows` and measures them for the queries `asked`.
     fn measure(&self, tile: &Tile, asked: &[usize], rows: Rows, tops: &mut [TopK]) -> Result<()> {
         let dim = tile.queries[0].len();
         let (mut scratch, mut vectors) = (Scratch::default(), vec![0.0; ROWS_AT_ONCE * dim]);
