@@ -251,8 +251,14 @@ fn recalled<const LISTS: usize>(
 
 /// The places of the least `distances`, but for place `query`.
 fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<u64> {
-    let mut top = TopK::new(NEIGHBOURS);
-    distances.enumerate().filter(|(place, _)| *place != query).for_each(|(place, at)| top.offer(at, place as u64));
+    let (mut top, mut bound) = (TopK::new(NEIGHBOURS), f32::INFINITY);
+    for (place, distance) in distances.enumerate() {
+        // Most are farther, and cost a comparison only.
+        if distance <= bound && place != query {
+            top.offer(distance, place as u64);
+            bound = top.bound();
+        }
+    }
     top.into_sorted().into_iter().map(|neighbour| neighbour.id).collect()
 }
 

@@ -27,13 +27,13 @@ pub(super) struct Step {
 
 const STEPS: [Step; 5] = [
     Step { window: 1, lists: 1, rounds: 6 },
-    Step { window: 2, lists: 1, rounds: 8 },
-    Step { window: 4, lists: 1, rounds: 8 },
-    Step { window: 8, lists: 2, rounds: 8 },
-    Step { window: 16, lists: 2, rounds: 8 },
+    Step { window: 2, lists: 1, rounds: 6 },
+    Step { window: 4, lists: 1, rounds: 6 },
+    Step { window: 8, lists: 1, rounds: 6 },
+    Step { window: 16, lists: 1, rounds: 6 },
 ];
 /// The widest windows have the most to gain.
-const LAST: Step = Step { window: 0, lists: 2, rounds: 32 };
+const LAST: Step = Step { window: 0, lists: 2, rounds: 28 };
 
 /// Rows needed for each run a window spans: with fewer, codewords are learned by heart.
 const ROWS_A_WINDOW: usize = 128;
