@@ -27,13 +27,13 @@ pub(super) struct Step {
 
 const STEPS: [Step; 5] = [
     Step { window: 1, lists: 1, rounds: 6 },
-    Step { window: 2, lists: 1, rounds: 6 },
-    Step { window: 4, lists: 1, rounds: 6 },
-    Step { window: 8, lists: 1, rounds: 6 },
-    Step { window: 16, lists: 1, rounds: 6 },
+    Step { window: 2, lists: 1, rounds: 8 },
+    Step { window: 4, lists: 1, rounds: 8 },
+    Step { window: 8, lists: 2, rounds: 8 },
+    Step { window: 16, lists: 2, rounds: 8 },
 ];
 /// The widest windows have the most to gain.
-const LAST: Step = Step { window: 0, lists: 2, rounds: 28 };
+const LAST: Step = Step { window: 0, lists: 2, rounds: 32 };
 
 /// Rows needed for each run a window spans: with fewer, codewords are learned by heart.
 const ROWS_A_WINDOW: usize = 128;
@@ -43,10 +43,6 @@ const SLACK: f32 = 6.0;
 
 /// One row in so many is brought as near to the means as the others are: it would draw codewords to itself.
 const FAR: usize = 1000;
-
-/// One row in so many is not trained on and judges how wide the windows of a stage are to be, where there are so many.
-const HELD_OUT: usize = 16;
-const JUDGES_MIN: usize = 64;
 
 /// A new part of a codeword starts with this share of what is missing.
 const NOISE: f32 = 0.7;
@@ -68,8 +64,7 @@ pub(super) fn train(
     let plans: Vec<Vec<Step>> = (0..symbols.len()).map(|stage| plan(widest(stage), shape)).collect();
     let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>();
     let mut progress = Progress { done: 0, total: (rounds + side::STEPS) as u64, callback };
-    let every = if sample.count() >= HELD_OUT * JUDGES_MIN { HELD_OUT } else { usize::MAX };
-    let mut left = Split::new(&turned(&sample.rows, rotation.as_ref()), shape.coded(), every);
+    let mut left = turned(&sample.rows, rotation.as_ref());
     let mut stages = Vec::with_capacity(symbols.len());
     for (number, plan) in plans.iter().enumerate() {
         let layout = Layout::new(runs(number), 1);
@@ -77,7 +72,7 @@ pub(super) fn train(
         let mut stage = grown(layout, &left, plan, &mut random, &mut progress)?.rounded();
         stage.effort.lists = lists(shape.quality, &stage);
         if number + 1 < plans.len() {
-            left.subtract(&stage);
+            stage.subtract(&stage.search_all(&left), &mut left);
         }
         stages.push(stage);
     }
@@ -100,7 +95,7 @@ fn lists(quality: Quality, stage: &Stage) -> usize {
     match quality {
         _ if stage.layout.window <= CHAIN_WINDOW => 1,
         Quality::Fast => 1,
-        Quality::Normal => 2,
+        Quality::Normal => 3,
         Quality::Best => 8,
     }
 }
@@ -118,76 +113,38 @@ pub(super) fn turned(rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
     rotation.map_or_else(|| rows.to_vec(), |rotation| rotation.turn(rows))
 }
 
-/// Rows of a stage, those that are fitted and those that judge.
-pub(super) struct Split {
-    /// `[n][dim]`.
-    fitted: Vec<f32>,
-    /// `[m][dim]`, none of which is fitted.
-    pub(super) held: Vec<f32>,
-}
-
-impl Split {
-    /// Of `rows: [n][dim]`, one in `every` judges.
-    pub(super) fn new(rows: &[f32], dim: usize, every: usize) -> Split {
-        let mut split = Split { fitted: Vec::with_capacity(rows.len()), held: Vec::new() };
-        for (number, row) in rows.chunks_exact(dim).enumerate() {
-            if (number + 1).is_multiple_of(every) { &mut split.held } else { &mut split.fitted }.extend_from_slice(row);
-        }
-        split
-    }
-
-    /// Leaves what `stage` misses.
-    pub(super) fn subtract(&mut self, stage: &Stage) {
-        for rows in [&mut self.fitted, &mut self.held].into_iter().filter(|rows| !rows.is_empty()) {
-            stage.subtract(&stage.search_all(rows), rows);
-        }
-    }
-
-    /// The mean squared error that `stage` leaves of the rows that judge: of all rows, where there are too few.
-    fn error(&self, stage: &Stage) -> f32 {
-        let judges = if self.held.is_empty() { &self.fitted } else { &self.held };
-        missing(stage, judges, &stage.search_all(judges)).iter().sum()
-    }
-}
-
-/// Begins a stage and takes it through `plan`, as far as rows that are held out gain by it: wide windows of few rows may
-/// learn these by heart.
+/// Begins a stage on `rows: [n][dim]` and takes it through `plan`.
 pub(super) fn grown(
     layout: Layout,
-    split: &Split,
+    rows: &[f32],
     plan: &[Step],
     random: &mut Random,
     progress: &mut Progress,
 ) -> Result<Stage> {
-    let rows = &split.fitted;
     let is_alone = plan.iter().all(|step| step.window == 1);
     let mut stage = begun(layout, rows, is_alone, random);
-    let mut best = (f32::INFINITY, stage.clone());
     for step in plan {
-        let left = missing(&stage, rows, &stage.search_all(rows));
+        let symbols = stage.search_all(rows);
+        let missing = missing(&stage, rows, &symbols);
         if step.window > stage.layout.window {
-            stage = widened(stage, &left, step.window, random);
+            stage = widened(stage, &missing, step.window, random);
         }
-        stage.effort = effort(step.lists, &left, &stage);
+        stage.effort = effort(step.lists, &missing, &stage);
         for _ in 0..step.rounds {
             let symbols = stage.search_all(rows);
             fit(&mut stage, rows, &symbols, FIT);
             progress.step()?;
         }
-        let left = missing(&stage, rows, &stage.search_all(rows));
-        stage.effort = effort(stage.effort.lists, &left, &stage);
-        let error = split.error(&stage);
-        if error < best.0 {
-            best = (error, stage.clone());
-        }
     }
-    let (error, stage) = best;
+    let left = missing(&stage, rows, &stage.search_all(rows));
+    stage.effort = effort(stage.effort.lists, &left, &stage);
     if is_alone {
         return Ok(stage);
     }
     // Where dims have nothing to do with each other, nor anything between their values, means are the better codewords.
     let alone = begun(Layout::new(stage.layout.boundaries.clone(), 1), rows, true, random);
-    Ok(if split.error(&alone) < error { alone } else { stage })
+    let left_alone = missing(&alone, rows, &alone.search_all(rows));
+    Ok(if left_alone.iter().sum::<f32>() < left.iter().sum::<f32>() { alone } else { stage })
 }
 
 /// Begins with sixteen rows' values in each run, as they come: sums are made of codewords that lie as densely as the

@@ -4,7 +4,7 @@ use super::Shape;
 use super::random::Random;
 use super::rotation::{Principal, Rotation};
 use super::stage::Layout;
-use super::train::{Progress, Sample, Split, Step, distinct, even_runs, grown, turned};
+use super::train::{Progress, Sample, Step, distinct, even_runs, grown, turned};
 use crate::error::Result;
 
 /// A start is judged after these, on few rows: what wide windows make of it is another thing than what narrow ones do.
@@ -62,17 +62,21 @@ fn tried(
     let dim = shape.dim;
     let count = sample.count().min(ROWS);
     let row = |number: usize| &sample.rows[number * sample.count() / count * dim..][..dim];
-    let rows: Vec<f32> = (0..count).flat_map(row).copied().collect();
-    let held = Split::new(&rows, dim, HELD_OUT).held;
-    let mut left = Split::new(&turned(&rows, rotation), shape.coded(), HELD_OUT);
-    let turned_held = left.held.clone();
+    let (mut held, mut trained) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        if number % HELD_OUT == 0 { &mut held } else { &mut trained }.extend_from_slice(row(number));
+    }
+    let turned_held = turned(&held, rotation);
+    let (mut left, mut held_left) = (turned(&trained, rotation), turned_held.clone());
     for (number, symbols) in shape.stage_symbols().into_iter().enumerate() {
         let runs = sample.runs(symbols, rotation);
         let widest = sample.widest(shape.charged_window(number), runs.clone());
         let plan: Vec<Step> = STEPS.into_iter().filter(|step| step.window <= widest).collect();
-        left.subtract(&grown(Layout::new(runs, 1), &left, &plan, &mut Random::new(seed, 1), progress)?);
+        let stage = grown(Layout::new(runs, 1), &left, &plan, &mut Random::new(seed, 1), progress)?;
+        stage.subtract(&stage.search_all(&left), &mut left);
+        stage.subtract(&stage.search_all(&held_left), &mut held_left);
     }
-    let mut images: Vec<f32> = turned_held.iter().zip(&left.held).map(|(x, left)| x - left).collect();
+    let mut images: Vec<f32> = turned_held.iter().zip(&held_left).map(|(x, left)| x - left).collect();
     if let Some(rotation) = rotation {
         let mut back = vec![0.0; held.len()];
         rotation.turn_back(&mut images, &mut back);
