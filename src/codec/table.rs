@@ -11,6 +11,7 @@
 //! among the nearest by their score.
 
 use super::side::Side;
+use super::train::turned;
 use super::windows::Windows;
 use super::{CODEWORDS, Codebook, Kind};
 use crate::kernels::{Lanes, Metric, SILENT, SLOPE_MAX, Scan, Sides, kernels};
@@ -116,7 +117,7 @@ impl<'a> Table<'a> {
     fn with_scaled(mut self, side: &Side, best: f64, query_norm: f64) -> Option<Table<'a>> {
         let from = best / self.unit;
         let whole = side.number(255) * 1.01;
-        if from < 1.0 || self.metric == Metric::Cosine && !(query_norm.is_normal() && query_norm.is_finite()) {
+        if from < 1.0 || self.metric == Metric::Cosine && !query_norm.is_normal() {
             return None;
         }
         let (steps, below, above) = side.steps(|number| number / whole * WHOLE);
@@ -198,7 +199,7 @@ impl Windows {
         } else {
             fixed += kernels().dot(query, &self.means);
         }
-        let mut turned = self.rotation.as_ref().map_or_else(|| from.clone(), |rotation| rotation.turn(&from));
+        let mut turned = turned(&from, self.rotation.as_ref());
         turned.iter_mut().for_each(|value| *value *= self.unit);
         let mut products = vec![Lanes::of(0.0); self.symbols()];
         let mut rest = products.as_mut_slice();

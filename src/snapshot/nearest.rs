@@ -242,6 +242,11 @@ impl Tile<'_> {
 impl Live {
     /// Offers `parts` of the rows of this segment to `tops`.
     fn nearest<'r>(&self, tile: &Tile, parts: impl Iterator<Item = Rows<'r>>, tops: &mut [TopK]) -> Result<()> {
+        let mut parts = parts.peekable();
+        if parts.peek().is_none() {
+            // A share without rows needs no tables.
+            return Ok(());
+        }
         let book = self.codebook.as_deref().filter(|_| !tile.is_exact);
         let table = |query: &&[f32]| book.and_then(|book| book.table(tile.metric, query));
         let tables: Vec<Option<Table>> = tile.queries.iter().map(table).collect();
