@@ -44,6 +44,9 @@ pub struct Table<'a> {
     sides: Sides,
     /// ‖q − means‖² for L2, else ⟨q, means⟩.
     fixed: f32,
+    /// The products of symbols add up to `most - step · what they count`.
+    most: f32,
+    step: f32,
     /// A distance is `zero + unit · score`, score being a real number at most `below` under and `above` over the one found.
     zero: f64,
     unit: f64,
@@ -59,6 +62,16 @@ impl Codebook {
         match &self.kind {
             Kind::Windows(windows) => Table::new(windows, metric, query),
             Kind::Scalar(_) => None,
+        }
+    }
+
+    /// What [`Table::distance_of_symbols`] needs of a code that decodes to `decoded: [dim]`.
+    pub fn norm(&self, metric: Metric, decoded: &[f32]) -> f32 {
+        match (metric, &self.kind) {
+            (Metric::L2, Kind::Windows(windows)) => kernels().l2sq(decoded, &windows.means),
+            (Metric::L2, Kind::Scalar(_)) => 0.0,
+            (Metric::InnerProduct, _) => 1.0,
+            (Metric::Cosine, _) => kernels().dot(decoded, decoded).max(f32::MIN_POSITIVE).sqrt().recip(),
         }
     }
 }
@@ -93,8 +106,21 @@ impl<'a> Table<'a> {
         let (counts, variance) = counts(&products, &largest, step as f32);
         let deviation = f64::from(variance).sqrt();
         let (sides, zero, unit) = (Sides::None, -best, step);
-        let table =
-            Table { side, metric, products, counts, sides, fixed, zero, unit, below: -off, above: off, deviation };
+        let table = Table {
+            side,
+            metric,
+            products,
+            counts,
+            sides,
+            fixed,
+            most: most as f32,
+            step: step as f32,
+            zero,
+            unit,
+            below: -off,
+            above: off,
+            deviation,
+        };
         match (metric, side) {
             (Metric::L2, Some(side)) => Some(table.with_added(side, f64::from(fixed) - 2.0 * most)),
             (_, Some(side)) => table.with_scaled(side, best, f64::from(kernels().dot(query, query)).sqrt()),
@@ -146,6 +172,20 @@ impl<'a> Table<'a> {
         let side_bytes = usize::from(self.side.is_some());
         let block_bytes = super::block::bytes(self.counts.len() + side_bytes);
         Scan { tables: &self.counts, sides: self.sides, block_bytes }
+    }
+
+    /// How to score them by their symbols alone.
+    pub fn scan_of_symbols(&self) -> Scan<'_> {
+        Scan { sides: Sides::None, ..self.scan() }
+    }
+
+    /// The distance of a code whose symbols score `count`, but for rounding; `norm` as [`Codebook::norm`] gives it.
+    pub fn distance_of_symbols(&self, count: u16, norm: f32) -> f32 {
+        let products = self.most - self.step * f32::from(count);
+        match self.metric {
+            Metric::L2 => self.fixed - 2.0 * products + norm,
+            _ => -(self.fixed + products) * norm,
+        }
     }
 
     /// If a code is as near as k others, its score is at most so much higher than the highest of theirs. (By symbols alone

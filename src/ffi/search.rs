@@ -73,6 +73,7 @@ unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<Sear
     Ok(SearchOptions {
         allow_ids: (allow_n > 0).then_some(allowed),
         is_exact: given.exact == 1,
+        effort: given.effort,
         threads: given.threads,
     })
 }

@@ -14,6 +14,8 @@ pub struct SearchOptions<'a> {
     pub allow_ids: Option<&'a [u64]>,
     /// Distances to codes are those to what they decode to, not estimates of those to the vectors inserted.
     pub is_exact: bool,
+    /// The share of the inverted lists that is visited, up to 1 for every code; 0: chosen.
+    pub effort: f64,
     /// Threads used; 0: the store's.
     pub threads: u32,
 }
@@ -50,7 +52,8 @@ impl Store {
         in_parallel(threads, found.iter_mut().enumerate(), |(job, found)| {
             let queries =
                 &queries[job / of * at_once * dim..(job / of + 1).saturating_mul(at_once * dim).min(queries.len())];
-            let question = Question { queries, metric: self.metric, is_exact: options.is_exact };
+            let question =
+                Question { queries, metric: self.metric, is_exact: options.is_exact, effort: options.effort };
             let mut tops = vec![TopK::new(k); queries.len() / dim];
             let share = Share { number: job % of, of };
             *found = view.nearest(&question, chosen.as_ref(), share, &mut tops).map(|()| tops);
