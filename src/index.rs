@@ -26,7 +26,7 @@ const CELLS_LOOKED_AT: usize = 8;
 const ASKED: usize = 512;
 /// The neighbours a search asks for, and the share of them to be found.
 const NEIGHBOURS: u64 = 10;
-const FOUND: f64 = 0.993;
+const FOUND: f64 = 0.997;
 
 /// How many lists `rows` rows have: a power of two, or 0 where none pay.
 pub fn lists_for(rows: u64) -> u32 {

@@ -155,6 +155,20 @@ struct Scanner<'a> {
 }
 
 impl View<'_> {
+    /// About how many bytes one query of `question` looks at.
+    pub fn bytes_looked_at(&self, question: &Question, chosen: Option<&Chosen>) -> Result<u64> {
+        let mut bytes = u64::from(self.visible) * self.snapshot.dim as u64 * 4;
+        for live in &self.snapshot.segments {
+            let share = match live.segment.lists().filter(|_| chosen.is_none() && !question.is_exact) {
+                None => 1.0,
+                Some(lists) if question.effort == 0.0 => f64::from(live.segment.probes()?) / f64::from(lists),
+                Some(_) => question.effort,
+            };
+            bytes += (live.segment.entry().length as f64 * share) as u64;
+        }
+        Ok(bytes)
+    }
+
     /// Offers to `tops: [nq]` the live vectors of a `share` that may be nearest to each query: of all, or of those `chosen`.
     pub fn nearest(&self, question: &Question, chosen: Option<&Chosen>, share: Share, tops: &mut [TopK]) -> Result<()> {
         let Question { queries, metric, is_exact, effort } = *question;
@@ -432,8 +446,8 @@ impl<'a> Scanner<'a> {
 
     /// What is farther than all that `top` keeps need not be looked at.
     fn new(query: usize, table: &'a Table<'a>, top: &TopK) -> Scanner<'a> {
-        let (k, reservoir) = (top.k(), Reservoir::new(top.k(), table.slack(), table.limit(top.bound())));
-        Scanner { query, k, table, reservoir }
+        let reservoir = Reservoir::new(table.measured(top.k()), table.slack(), table.limit(top.bound()));
+        Scanner { query, k: top.k(), table, reservoir }
     }
 
     /// Scores `blocks`, the first of which is number `first` of the segment.

@@ -44,7 +44,10 @@ impl Store {
         let view = state.view();
         let chosen = options.allow_ids.map(|ids| view.choose(ids)).transpose()?;
         let count = queries.len() / dim;
-        let threads = self.search_threads(options.threads, view.bytes() * count as u64);
+        let (metric, is_exact, effort) = (self.metric, options.is_exact, options.effort);
+        let question = Question { queries, metric, is_exact, effort };
+        let bytes = view.bytes_looked_at(&question, chosen.as_ref())?;
+        let threads = self.search_threads(options.threads, bytes.saturating_mul(count as u64));
         // Each thread has queries of its own if there are enough of them, else some of the rows.
         let of = if count >= threads * QUERIES_AT_ONCE { 1 } else { threads };
         let at_once = if of == 1 { count.div_ceil(threads * 4).next_multiple_of(QUERIES_AT_ONCE) } else { count };
@@ -52,8 +55,7 @@ impl Store {
         in_parallel(threads, found.iter_mut().enumerate(), |(job, found)| {
             let queries =
                 &queries[job / of * at_once * dim..(job / of + 1).saturating_mul(at_once * dim).min(queries.len())];
-            let question =
-                Question { queries, metric: self.metric, is_exact: options.is_exact, effort: options.effort };
+            let question = Question { queries, ..question };
             let mut tops = vec![TopK::new(k); queries.len() / dim];
             let share = Share { number: job % of, of };
             *found = view.nearest(&question, chosen.as_ref(), share, &mut tops).map(|()| tops);
