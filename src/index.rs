@@ -47,7 +47,7 @@ pub struct Index {
     /// `[cells + 1]`: the lists of cell c are `firsts[c] .. firsts[c + 1]`.
     firsts: Vec<usize>,
     /// `[lists][dim]`.
-    pub centroids: Vec<f32>,
+    centroids: Vec<f32>,
 }
 
 impl Index {
@@ -71,6 +71,18 @@ impl Index {
             centroids.extend(means(rows, dim, ends[1] - ends[0]));
         }
         Index { dim, metric, cells, firsts, centroids }
+    }
+
+    /// The centroids, `[lists][dim]`, as long as vectors of `sample: [n][dim]` are: a book for these can code them.
+    pub fn centroids_like(&self, sample: &[f32]) -> Vec<f32> {
+        if self.metric != Metric::Cosine {
+            return self.centroids.clone();
+        }
+        let norms = sample.chunks_exact(self.dim).map(|row| f64::from(kernels().dot(row, row).sqrt()));
+        let length = (norms.sum::<f64>() / (sample.len() / self.dim) as f64) as f32;
+        // Lengths beyond all floats tell nothing.
+        let length = if length.is_normal() { length } else { 1.0 };
+        self.centroids.iter().map(|value| (value * length).clamp(f32::MIN, f32::MAX)).collect()
     }
 
     /// The list of each of `rows: [n][dim]`.

@@ -92,7 +92,7 @@ fn assert_has_lists(store: &Store, queries: &[f32]) {
 #[test]
 fn searches_by_lists_find_what_searches_of_all_codes_find() {
     let (rows, queries) = (clustered(ROWS, 2), clustered(200, 3));
-    for (metric, ratio) in [(Metric::L2, 3.0), (Metric::L2, 8.0), (Metric::InnerProduct, 3.0), (Metric::Cosine, 8.0)] {
+    for (metric, ratio) in [(Metric::L2, 3.0), (Metric::L2, 6.0), (Metric::InnerProduct, 3.0), (Metric::Cosine, 6.0)] {
         let home = tempfile::tempdir().unwrap();
         let store = filled(&home, metric, &rows, ratio);
         assert_has_lists(&store, &queries);

@@ -72,8 +72,8 @@ impl<'a> Order<'a> {
             ids.extend(batch.iter().map(|(id, _)| *id));
             told()?;
         }
-        let (codes, _) = encode(book, &index.centroids, threads);
-        let mut decoded = vec![0.0; index.centroids.len()];
+        let (codes, _) = encode(book, &index.centroids_like(&sample), threads);
+        let mut decoded = vec![0.0; count as usize * dim];
         book.decode(&codes, &mut decoded);
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
         let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
