@@ -15,7 +15,7 @@ def _opened() -> Any:
         library = ffi.dlopen(str(PATH))
         found = library.omen_abi_version()
         version = text(library.omen_version())
-    except (OSError, AttributeError) as error:
+    except (OSError, ffi.error) as error:
         raise ImportError(f"{PATH} is not libomen: {error}", path=str(PATH)) from error
     expected = library.OMEN_ABI_VERSION
     if found != expected:
@@ -24,9 +24,11 @@ def _opened() -> Any:
             f"{PATH}: libomen {version} is {age} than this package: its ABI version is {found}, expected {expected}",
             path=str(PATH),
         )
-    missing = [name for name in dir(library) if not hasattr(library, name)]
-    if missing:
-        raise ImportError(f"{PATH}: libomen {version} is older than this package: it has no {missing[0]}", path=str(PATH))
+    try:
+        for name in dir(library):
+            getattr(library, name)
+    except ffi.error as error:
+        raise ImportError(f"{PATH}: libomen {version} is older than this package: {error}", path=str(PATH)) from error
     return library
 
 
