@@ -22,7 +22,7 @@ def vectors(what: str, given: Any, dim: int) -> Vectors:
         )
     if array.ndim != 2 or array.shape[1] != dim:
         raise InvalidArgument(f"{what}: shape {array.shape}, expected (n, {dim})")
-    return np.require(array, np.float32, "CA")
+    return np.require(array, np.float32, ["C", "A"])
 
 
 def ids(what: str, given: Any) -> Ids:
@@ -38,7 +38,7 @@ def ids(what: str, given: Any) -> Ids:
         raise InvalidArgument(f"{what}: found {array.min()}, expected 0 or more")
     if array.dtype == np.int64:
         array = array.view(np.uint64)
-    return np.require(array, np.uint64, "CA")
+    return np.require(array, np.uint64, ["C", "A"])
 
 
 def output(what: str, given: Optional[npt.NDArray[Any]], shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
