@@ -15,6 +15,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parents[2]
+# What is made on the way lies where cargo's does, not between the sources.
+ROOM = ROOT / "target" / "python"
 
 
 def version():
@@ -40,6 +42,7 @@ def library():
 
 class Build(build_py):
     def run(self):
+        shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         package = Path(self.build_lib) / "omen"
         ffi = FFI()
@@ -63,4 +66,10 @@ class WithLibrary(Distribution):
         return True
 
 
-setup(version=version(), cmdclass={"build_py": Build, "bdist_wheel": Wheel}, distclass=WithLibrary)
+ROOM.mkdir(parents=True, exist_ok=True)
+setup(
+    version=version(),
+    cmdclass={"build_py": Build, "bdist_wheel": Wheel},
+    distclass=WithLibrary,
+    options={"build": {"build_base": str(ROOM)}, "egg_info": {"egg_base": str(ROOM)}},
+)
