@@ -6,8 +6,13 @@
 
 mod bindings;
 
-use bindings::ROOT;
+use bindings::{ROOT, blocks, built, environment, shell, succeeds};
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const README: &str = "bindings/mojo/README.md";
 
 // The header
 
@@ -108,4 +113,81 @@ fn kind_of(kind: &str) -> (&'static str, &'static str) {
         "omen_progress_fn" | "void" => ("Optional[OpaquePointer[MutUntrackedOrigin]]", "None"),
         other => panic!("a member of type {other}: say what it is in Mojo"),
     }
+}
+
+// Programs
+
+/// `bin` of an environment that has the compiler.
+fn installed() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let pins = "bindings/mojo/tests/requirements.txt";
+        let wanted = fs::read_to_string(format!("{ROOT}/{pins}")).unwrap();
+        assert_eq!(blocks(README, "sh")[0].trim(), format!("pip install {}", wanted.trim()));
+        environment("mojo", pins, |_| {})
+    })
+}
+
+/// A shell with the compiler, in which the library that the tests share stands for the one of target/release.
+fn mojo(script: &str) -> Command {
+    shell(installed(), &script.replace("$PWD/target/release", &built().display().to_string()))
+}
+
+#[test]
+fn every_function_works_linked_and_loaded() {
+    let scratch = tempfile::tempdir().unwrap();
+    let said = succeeds(&mut mojo(&format!(
+        "mojo run -I bindings/mojo -Xlinker -L$PWD/target/release -Xlinker -lomen bindings/mojo/tests/test_store.mojo \
+         {} $PWD/target/release/libomen.so",
+        scratch.path().display()
+    )));
+    assert!(said.contains(concat!("every function, linked and loaded: ", env!("CARGO_PKG_VERSION"))), "{said}");
+}
+
+#[test]
+fn every_function_of_the_header_is_called_once() {
+    let read = |name: &str| fs::read_to_string(format!("{ROOT}/bindings/mojo/omen/{name}.mojo")).unwrap();
+    let source = read("store") + &read("library");
+    let header = fs::read_to_string(format!("{ROOT}/include/omen.h")).unwrap();
+    let functions: Vec<&str> = header.lines().filter_map(function).collect();
+    assert!(functions.len() >= 25, "{functions:?}");
+    for name in functions {
+        let calls = source.matches(&format!("[\"{name}\"")).count();
+        // Two functions return text without an argument, and are called where it is needed.
+        let is_text = name == "omen_version" || name == "omen_status_name";
+        assert!(calls == 1 || (is_text && calls > 1), "{name} is called in {calls} places");
+    }
+}
+
+#[test]
+fn libraries_of_another_version_are_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let header = fs::read_to_string(format!("{ROOT}/include/omen.h")).unwrap();
+    let others = header.lines().filter_map(function).filter(|name| !name.ends_with("version"));
+    let others: String = others.map(|name| format!("int {name}(void) {{ return 0; }}\n")).collect();
+    let mut program = String::from("mojo run -I bindings/mojo bindings/mojo/tests/test_foreign.mojo");
+    for version in [0, 2] {
+        let (source, library) =
+            (scratch.path().join("foreign.c"), scratch.path().join(format!("foreign-{version}.so")));
+        let versions = format!(
+            "unsigned omen_abi_version(void) {{ return {version}; }}\n\
+             const char *omen_version(void) {{ return \"7.8.9\"; }}\n"
+        );
+        fs::write(&source, versions + &others).unwrap();
+        succeeds(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source));
+        program += &format!(" {}", library.display());
+    }
+    assert!(succeeds(&mut mojo(&program)).contains("foreign libraries are refused"));
+}
+
+#[test]
+fn commands_of_the_readme_run() {
+    let expected = fs::read_to_string(format!("{ROOT}/examples/expected.txt")).unwrap();
+    let scripts = blocks(README, "sh");
+    assert_eq!(scripts.len(), 5, "{README} has other commands than this test knows");
+    assert_eq!(succeeds(&mut mojo(&scripts[1])), expected);
+    assert_eq!(succeeds(&mut mojo(&scripts[2])), expected.repeat(2));
+    succeeds(&mut mojo(&scripts[3]));
+    let said = succeeds(&mut mojo(&scripts[4]));
+    assert!(said.contains("Mojo / C"), "{said}");
 }

@@ -21,7 +21,10 @@ fn installed() -> &'static Path {
         let bin = environment("python", "bindings/python/tests/requirements.txt", |bin| {
             succeeds(&mut python(bin, first_command));
         });
-        succeeds(&mut python(&bin, "pip install -q --no-build-isolation --no-deps --force-reinstall ./bindings/python"));
+        succeeds(&mut python(
+            &bin,
+            "pip install -q --no-build-isolation --no-deps --force-reinstall ./bindings/python",
+        ));
         bin
     })
 }
@@ -58,7 +61,8 @@ fn snippets_of_the_readme_run() {
 #[test]
 fn wheel_is_one_for_every_python_and_small() {
     let scratch = tempfile::tempdir().unwrap();
-    let build = format!("pip wheel -q --no-build-isolation --no-deps -w {} ./bindings/python", scratch.path().display());
+    let build =
+        format!("pip wheel -q --no-build-isolation --no-deps -w {} ./bindings/python", scratch.path().display());
     succeeds(&mut python(installed(), &build));
     let wheel = fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap();
     let name = wheel.file_name().into_string().unwrap();
