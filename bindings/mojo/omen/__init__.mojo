@@ -7,4 +7,4 @@ they lie, errors raised as "OMEN_NOT_FOUND: the story with its numbers".
 """
 from .header import *
 from .library import Library, Linked, Loaded
-from .store import Progress, Store, open, version
+from .store import Progress, Store, open, store_options, version

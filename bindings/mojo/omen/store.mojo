@@ -18,6 +18,18 @@ def version() -> String:
     return text["omen_version"](Linked())
 
 
+def store_options() -> StoreOptions:
+    """Options for opening, all at their defaults, from the linked library."""
+    return store_options(Linked())
+
+
+def store_options[L: Library](library: L) -> StoreOptions:
+    """The same from any library."""
+    var options = StoreOptions()
+    library.call["omen_store_options_init", NoneType](Pointer(to=options))
+    return options^
+
+
 def open(path: String, dim: UInt32 = 0, var options: Optional[StoreOptions] = None) raises -> Store[Linked]:
     """Opens the store in the directory `path`, or creates it, through the library the program is linked with."""
     return Store(Linked(), path, dim, options^)
@@ -46,7 +58,7 @@ struct Store[L: Library](Movable, SizedRaising):
             library: `Linked()` or `Loaded("libomen.so")`.
             path: The directory.
             dim: Floats in a vector; 0 = whatever an existing store has.
-            options: As `Store.options` makes them; None = the defaults, and any metric.
+            options: As `store_options` makes them; None = the defaults, and any metric.
         """
         check_version(library)
         self._library = library^
@@ -70,13 +82,6 @@ struct Store[L: Library](Movable, SizedRaising):
         """Commits and closes; raises what went wrong, which the end of a store's life cannot."""
         check(self._library, _close(self._library, self._handle))
 
-    @staticmethod
-    def options(library: Self.L) -> StoreOptions:
-        """Options for opening, all at their defaults."""
-        var options = StoreOptions()
-        library.call["omen_store_options_init", NoneType](Pointer(to=options))
-        return options^
-
     def __len__(self) raises -> Int:
         """How many vectors can be read."""
         var count = UInt64(0)
@@ -91,7 +96,7 @@ struct Store[L: Library](Movable, SizedRaising):
 
     def insert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
         """Inserts vectors under ids that are not in the store."""
-        self._one_each("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
         _ = self._insert(_nullable(ids), vectors, len(ids))
 
     def _insert(self, ids: Nullable[UInt64], vectors: Span[Float32, _], n: Int) raises -> UInt64:
@@ -103,7 +108,7 @@ struct Store[L: Library](Movable, SizedRaising):
 
     def upsert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
         """Inserts vectors; those whose id is in the store replace what it has."""
-        self._one_each("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
         check(self._library, self._library.call["omen_store_upsert", Int32](
             self._handle, ids.unsafe_ptr(), vectors.unsafe_ptr(), len(ids)
         ))
@@ -130,19 +135,19 @@ struct Store[L: Library](Movable, SizedRaising):
         self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _], found: Span[mut=True, UInt8, _]
     ) raises:
         """Fills `vectors` with those of the ids, and `found` with 1, or with 0 where the vector is all zeros for want of it."""
-        self._one_each("found", len(found), len(ids))
+        self._expect_length("found", len(found), len(ids))
         self._get(ids, vectors, _nullable(found))
 
     @always_inline
     def _get(self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _], found: Nullable[UInt8]) raises:
-        self._one_each("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
         check(self._library, self._library.call["omen_store_get", Int32](
             self._handle, ids.unsafe_ptr(), len(ids), vectors.unsafe_ptr(), found
         ))
 
     def contains(self, ids: Span[UInt64, _], found: Span[mut=True, UInt8, _]) raises:
         """Fills `found` with 1 or 0 for each id."""
-        self._one_each("found", len(found), len(ids))
+        self._expect_length("found", len(found), len(ids))
         check(self._library, self._library.call["omen_store_contains", Int32](
             self._handle, ids.unsafe_ptr(), len(ids), found.unsafe_ptr()
         ))
@@ -151,7 +156,7 @@ struct Store[L: Library](Movable, SizedRaising):
         self, mut position: UInt64, ids: Span[mut=True, UInt64, _], vectors: Span[mut=True, Float32, _]
     ) raises -> Int:
         """Reads on from `position` (0 begins) by ascending id, as many as `ids` holds; returns how many, 0 at the end."""
-        self._one_each("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
         return self._scan(position, ids, _nullable(vectors))
 
     def scan(self, mut position: UInt64, ids: Span[mut=True, UInt64, _]) raises -> Int:
@@ -183,8 +188,8 @@ struct Store[L: Library](Movable, SizedRaising):
     ) raises:
         """The same with options."""
         var n = self._rows(len(queries))
-        self._one_each("ids", len(ids), n * k)
-        self._one_each("distances", len(distances), n * k)
+        self._expect_length("ids", len(ids), n * k)
+        self._expect_length("distances", len(distances), n * k)
         check(self._library, self._library.call["omen_store_search", Int32](
             self._handle, queries.unsafe_ptr(), n, k, Pointer(to=options), ids.unsafe_ptr(), distances.unsafe_ptr()
         ))
@@ -256,13 +261,13 @@ struct Store[L: Library](Movable, SizedRaising):
     # Lengths
 
     def _rows(self, floats: Int) raises -> Int:
-        """How many vectors so many floats are; of a closed store none, and the library says so."""
+        """How many vectors so many floats are."""
         var n = floats // self.dim
-        self._one_each("vectors", floats, n * self.dim)
+        self._expect_length("vectors", floats, n * self.dim)
         return n
 
     @always_inline
-    def _one_each(self, what: StaticString, found: Int, expected: Int) raises:
+    def _expect_length(self, what: StaticString, found: Int, expected: Int) raises:
         if found != expected:
             raise Error(
                 text["omen_status_name"](self._library, OMEN_INVALID_ARGUMENT), ": ", what, ": length ", found,

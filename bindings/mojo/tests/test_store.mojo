@@ -173,7 +173,7 @@ def opens_as_the_options_say(path: String) raises:
         _ = omen.open(path, DIM + 1)
     with assert_raises(contains="OMEN_INVALID_ARGUMENT: "):
         _ = omen.open(path + "-new")
-    var options = Store[Linked].options(Linked())
+    var options = omen.store_options()
     options.mode = omen.OMEN_READ_ONLY
     var reader = omen.open(path, 0, options.copy())
     assert_equal(reader.dim, DIM)
