@@ -31,19 +31,16 @@ def beside(what, c_calls, python_calls):
     print(f"{what:<7} C {c * 1e6:9.1f} us   Python {python * 1e6:9.1f} us   throughput {c / python:.3f} of C's")
 
 
-def pointers(array, kind):
-    return ffi.from_buffer(kind, array)
-
-
 def main():
     random = np.random.default_rng(1)
     batches = random.random((ROUNDS, BATCH, DIM), dtype=np.float32)
     ids = random.integers(0, VECTORS, (ROUNDS, BATCH), dtype=np.uint64)
     rows, near = np.empty((BATCH, DIM), np.float32), np.empty((BATCH, K), np.uint64)
     distances = np.empty((BATCH, K), np.float32)
-    to_rows, to_near, to_distances = pointers(rows, "float[]"), pointers(near, "uint64_t[]"), pointers(distances, "float[]")
-    vectors_at = [pointers(batch, "float[]") for batch in batches]
-    ids_at = [pointers(batch, "uint64_t[]") for batch in ids]
+    to_rows, to_distances = ffi.from_buffer("float[]", rows), ffi.from_buffer("float[]", distances)
+    to_near = ffi.from_buffer("uint64_t[]", near)
+    vectors_at = [ffi.from_buffer("float[]", batch) for batch in batches]
+    ids_at = [ffi.from_buffer("uint64_t[]", batch) for batch in ids]
     with tempfile.TemporaryDirectory() as room:
         stores = [omen.open(Path(room) / name, DIM) for name in ("c", "python")]
         handle, store = stores[0]._handle, stores[1]

@@ -231,7 +231,7 @@ class Store:
         options.exact, options.effort, options.rerank, options.threads = exact, effort, rerank, threads
         if allow_ids is not None:
             # For the library no ids at all means no filter; the id that cannot be stored allows nothing.
-            allowed = _arrays.ids("allow_ids", allow_ids) if np.size(allow_ids) else np.array([lib.OMEN_NO_ID], np.uint64)
+            allowed = _arrays.ids("allow_ids", allow_ids if np.size(allow_ids) else np.array([lib.OMEN_NO_ID], np.uint64))
             options.allow_ids, options.allow_n = _u64(allowed), len(allowed)
         near: Ids = np.empty((len(rows), k), np.uint64)
         distances: Vectors = np.empty((len(rows), k), np.float32)
@@ -265,8 +265,11 @@ class Store:
                 progress(done, total)
             return 0
 
+        def keep(_kind: Any, error: BaseException, trace: Any) -> None:
+            raised.append(error.with_traceback(trace))
+
         # The library can be stopped between two steps only by a function of ours: Python looks at Ctrl-C in there.
-        callback = ffi.callback("omen_progress_fn", step, error=1, onerror=lambda _kind, error, _trace: raised.append(error))
+        callback = ffi.callback("omen_progress_fn", step, error=1, onerror=keep)
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
         options.ratio, options.sample, options.seed, options.threads = ratio, sample, seed, threads
