@@ -1,7 +1,8 @@
 """Builds the wheel: the Rust library in release, stripped, beside declarations that cffi makes of include/omen.h.
 
 cffi's ABI mode, so no C compiler and no CPython version is in it: one wheel serves every Python. OMEN_LIBRARY=FILE takes
-a libomen.so that is built already instead of running cargo.
+a libomen.so that is built already instead of running cargo. (maturin has cffi bindings too, but looks for the header in
+target/ or makes one by cbindgen, and always compiles: it takes neither the committed header nor a built library.)
 """
 import os
 import re
