@@ -4,7 +4,7 @@
 
 mod bindings;
 
-use bindings::{blocks, built, environment, shell, succeeds};
+use bindings::{ROOT, blocks, built, environment, shell, succeeds};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,6 +47,12 @@ fn commands_of_the_readme_run() {
         assert!(said.contains(words), "{said}");
     }
     assert!(!said.contains(" skipped"), "{said}");
+}
+
+#[test]
+fn example_prints_what_is_expected() {
+    let expected = fs::read_to_string(format!("{ROOT}/examples/expected.txt")).unwrap();
+    assert_eq!(succeeds(&mut python(installed(), blocks(README, "sh")[1].as_str())), expected);
 }
 
 #[test]

@@ -29,7 +29,7 @@ def main() raises:
     var ids: List[UInt64] = [first + 7]
     var vector = List[Float32](length=DIM, fill=0)
     store.get(ids, vector)
-    print("inserted", vectors[7 * DIM], "reads", vector[0])
+    print("inserted ", Int(vectors[7 * DIM]), ", reads ", round(Float64(vector[0]), 4), sep="")
     var near = List[UInt64](length=K, fill=0)
     var distances = List[Float32](length=K, fill=0)
     store.search(vector, K, near, distances)
