@@ -29,7 +29,7 @@ struct Linked(Library):
 
 
 struct Loaded(Library):
-    """A libomen.so loaded by its path or name; nothing to link. A call looks its symbol up: some 40 ns."""
+    """A libomen.so loaded by its path or name; nothing to link. Each call looks its symbol up: some 100 ns."""
 
     var _handle: OwnedDLHandle
 
