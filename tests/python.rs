@@ -42,7 +42,8 @@ fn commands_of_the_readme_run() {
     let bin = installed();
     let scripts = blocks(README, "sh");
     assert_eq!(scripts.len(), 3, "{README} has other commands than this test knows");
-    let said = succeeds(&mut python(bin, scripts[2].as_str()));
+    let scratch = tempfile::tempdir().unwrap();
+    let said = succeeds(python(bin, &scripts[2]).env("TMPDIR", scratch.path()));
     for words in [" passed", "no issues found", "search"] {
         assert!(said.contains(words), "{said}");
     }
@@ -52,7 +53,9 @@ fn commands_of_the_readme_run() {
 #[test]
 fn example_prints_what_is_expected() {
     let expected = fs::read_to_string(format!("{ROOT}/examples/expected.txt")).unwrap();
-    assert_eq!(succeeds(&mut python(installed(), blocks(README, "sh")[1].as_str())), expected);
+    let scratch = tempfile::tempdir().unwrap();
+    let mut example = python(installed(), &blocks(README, "sh")[1]);
+    assert_eq!(succeeds(example.env("TMPDIR", scratch.path())), expected);
 }
 
 #[test]
