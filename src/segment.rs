@@ -9,6 +9,7 @@ use crate::format::{
 };
 use crate::ids::{self, SealedIds};
 use crate::kernels::BLOCK_ROWS;
+use crate::lists::{self, Lists, NewLists};
 use crate::os::{Access, Dir};
 use crate::sealed::{Sealed, SealedWriter};
 use std::ops::Range;
@@ -25,6 +26,8 @@ pub struct Segment {
     rows: u32,
     stride: usize,
     ids: SealedIds,
+    /// Where rows lie list by list.
+    lists: Option<Lists>,
     /// Read when a row of a sealed log is first looked for.
     extents: OnceLock<Vec<Extent>>,
 }
@@ -42,8 +45,12 @@ impl Segment {
             ));
         }
         let ids = SealedIds::open(&file, entry.kind != Kind::Log)?;
-        let segment = Segment { file, entry: *entry, rows, stride: dim as usize * 4, ids, extents: OnceLock::new() };
+        let (stride, lists, extents) = (dim as usize * 4, None, OnceLock::new());
+        let mut segment = Segment { file, entry: *entry, rows, stride, ids, lists, extents };
         segment.check_ranges()?;
+        if segment.is_coded() {
+            segment.lists = Lists::open(&segment.file, rows, segment.row_bytes() as u64)?;
+        }
         Ok(segment)
     }
 
@@ -111,7 +118,30 @@ impl Segment {
     /// The row of `id`.
     #[inline]
     pub fn row_of(&self, id: u64) -> Result<Option<u32>> {
-        self.ids.row_of(&self.file, id)
+        match (self.ids.row_of(&self.file, id)?, &self.lists) {
+            (Some(place), Some(lists)) => lists.row_of(&self.file, place).map(Some),
+            (row, _) => Ok(row),
+        }
+    }
+
+    /// How many inverted lists there are; `None` where rows lie in order of id.
+    pub fn lists(&self) -> Option<u32> {
+        self.lists.as_ref().map(Lists::count)
+    }
+
+    /// The rows of `list`.
+    pub fn rows_of_list(&self, list: u32) -> Result<Range<u32>> {
+        self.lists.as_ref().map_or(Ok(0..0), |lists| lists.rows_of(&self.file, list))
+    }
+
+    /// Lists to visit where the caller does not say.
+    pub fn probes(&self) -> Result<u32> {
+        self.lists.as_ref().map_or(Ok(0), |lists| lists.probes(&self.file))
+    }
+
+    /// Blocks of the codes of the lists' centroids, and their norms as floats of 4 bytes.
+    pub fn centroids(&self) -> Result<(&[u8], &[[u8; 4]])> {
+        self.lists.as_ref().map_or(Ok((&[], &[])), |lists| lists.centroids(&self.file))
     }
 
     /// How many of the ids are smaller than `id`: the place to go on from in order of id.
@@ -126,11 +156,18 @@ impl Segment {
 
     /// Id and row at `place` in order of id; `place` is below `places`.
     pub fn at_place(&self, place: u32) -> Result<(u64, u32)> {
-        Ok((self.ids.id_at(&self.file, place)?, self.ids.row_at(&self.file, place)?))
+        let row = match &self.lists {
+            Some(lists) => lists.row_of(&self.file, place)?,
+            None => self.ids.row_at(&self.file, place)?,
+        };
+        Ok((self.ids.id_at(&self.file, place)?, row))
     }
 
     /// The id of `row`.
     pub fn id_of(&self, row: u32) -> Result<u64> {
+        if let Some(lists) = &self.lists {
+            return self.ids.id_at(&self.file, lists.place_of(&self.file, row)?);
+        }
         if self.entry.kind != Kind::Log || self.ids.counts_up() {
             return self.ids.id_at(&self.file, row);
         }
@@ -245,7 +282,7 @@ fn read_extents(file: &Sealed, stride: usize) -> Result<Vec<Extent>> {
     Ok(extents)
 }
 
-/// Writes a segment whose rows come in ascending order of id: raw rows, or blocks of codes behind their codebook.
+/// Writes a segment whose rows come in the order they are to lie in: raw rows, or blocks of codes behind their codebook.
 #[derive(Debug)]
 pub struct SegmentWriter {
     writer: SealedWriter,
@@ -296,12 +333,19 @@ impl SegmentWriter {
         self.writer.write(bytes)
     }
 
-    /// Ends the file with its ids (ascending, one a row) and makes it durable; the name is the caller's to sync.
-    pub fn finish(mut self, ids: &[u64], measured: Measured) -> Result<SegmentEntry> {
+    /// Ends the file with its ids (ascending, one a row) and makes it durable; the name is the caller's to sync. Rows lie in
+    /// order of id, or as `lists` say.
+    pub fn finish(mut self, ids: &[u64], lists: Option<&NewLists>, measured: Measured) -> Result<SegmentEntry> {
         self.footer.bounds_offset = self.writer.length();
         self.writer.write(&self.bounds)?;
         self.footer.codebook_second = self.writer.length();
         self.writer.write(&self.codebook)?;
+        if let Some(lists) = lists {
+            // A part of a plane is a line of the cache.
+            self.writer.pad(64)?;
+            (self.footer.lists_offset, self.footer.lists) = (self.writer.length(), lists.count);
+            self.writer.write(&lists.encode())?;
+        }
         let section = ids::encode(ids, &[]);
         self.footer.ids_offset = self.writer.length();
         self.footer.ids_bytes = section.len() as u64;
@@ -318,9 +362,14 @@ impl SegmentWriter {
 }
 
 /// Bytes of a file of codes, all told; the planner's figure. `ids_bytes` is the length of the id section.
-pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64) -> u64 {
+pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, lists: u32) -> u64 {
     let begin = crate::format::align(HEADER_BYTES as u64 + codebook_bytes, 64);
     let codes = rows.div_ceil(BLOCK_ROWS as u64) * (BLOCK_ROWS as u64 * row_bytes + BOUND_BYTES);
-    let data = begin + codes + codebook_bytes + ids_bytes;
+    let before_lists = begin + codes + codebook_bytes;
+    let lists_end = match (u32::try_from(rows), lists) {
+        (Ok(rows), 1..) => crate::format::align(before_lists, 64) + lists::section_bytes(rows, lists, row_bytes),
+        _ => before_lists,
+    };
+    let data = lists_end + ids_bytes;
     crate::format::align(data + crate::sealed::tail_bytes(data), BLOCK_BYTES as u64)
 }

@@ -716,7 +716,7 @@ fn put_sealed(dir: &MemoryDir, manifest: &Manifest, index: usize, bytes: Vec<u8>
 fn forged_footers_with_sound_checksums_do_no_harm() {
     let mut harm = Harm::new();
     type Field = (&'static str, fn(&mut Footer, u64));
-    let fields: [Field; 16] = [
+    let fields: [Field; 18] = [
         ("data_bytes", |f, n| f.data_bytes = n),
         ("rows", |f, n| f.rows = n),
         ("ids_offset", |f, n| f.ids_offset = n),
@@ -733,6 +733,8 @@ fn forged_footers_with_sound_checksums_do_no_harm() {
         ("bounds_offset", |f, n| f.bounds_offset = n),
         ("symbols", |f, n| f.symbols = n as u32),
         ("side_bytes", |f, n| f.side_bytes = n as u32),
+        ("lists", |f, n| f.lists = n as u32),
+        ("lists_offset", |f, n| (f.lists_offset, f.lists) = (n, 2)),
     ];
     for (kind, fixture) in fixtures(1) {
         let manifest = Manifest::decode("A", &fixture.dir.bytes(MANIFEST_NAMES[0])).unwrap();

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::kernels::{
-    self, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, Paths, SLOPE_MAX, Scan, Sides, Steps, Trellis, Window,
+    self, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, Paths, SLOPE_MAX, Scan, Sides, Steps, Stretch, Trellis,
+    Window,
 };
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
@@ -184,27 +185,82 @@ fn ties_go_to_the_lower_symbol() {
     }
 }
 
+/// A code of noise: runs of `own` dims and a few more, and windows of `window` runs.
+struct Code {
+    boundaries: Vec<usize>,
+    sixteens: usize,
+    stretches: Vec<Stretch>,
+    heads: Vec<Lanes>,
+    tails: Vec<Lanes>,
+}
+
+impl Code {
+    fn new(symbols: usize, own: usize, window: usize) -> Code {
+        let boundaries: Vec<usize> = (0..=symbols).map(|end| end * own + end / 4).collect();
+        let sixteens = (own + 1).div_ceil(16).next_power_of_two();
+        let mut code = Code {
+            heads: lanes_of(&noise(boundaries[symbols] * 16, 8)),
+            boundaries,
+            sixteens,
+            stretches: vec![],
+            tails: vec![],
+        };
+        let mut first = 0;
+        while first < symbols {
+            let fits = |end: &usize| code.boundaries[*end] - code.boundaries[first] <= 16 * sixteens;
+            let end = (first + 1..=symbols).take_while(fits).last().unwrap();
+            let reaching = (first + 1).saturating_sub(window);
+            let place = code.tails.len() / (16 * sixteens);
+            code.stretches.push(Stretch { reaching, first, end, place });
+            for symbol in reaching..end {
+                let mut tails = noise(256 * sixteens, 9 + symbol as u64 + 100 * first as u64);
+                for (lane, tail) in tails.iter_mut().enumerate() {
+                    let dim = code.boundaries[first] + lane % (16 * sixteens);
+                    let reach = code.boundaries[symbol + 1]..code.boundaries[(symbol + window).min(symbols)];
+                    *tail = if reach.contains(&dim) { *tail } else { 0.0 };
+                }
+                code.tails.extend(lanes_of(&tails));
+            }
+            first = end;
+        }
+        code
+    }
+
+    fn trellis(&self, lists: usize, slack: f32) -> Trellis<'_> {
+        let Code { boundaries, stretches, heads, tails, sixteens } = self;
+        Trellis { boundaries, stretches, heads, tails, sixteens: *sixteens, lists, slack }
+    }
+
+    fn dim(&self) -> usize {
+        self.boundaries[self.boundaries.len() - 1]
+    }
+
+    /// What `symbols` add up to.
+    fn image(&self, symbols: &[u8]) -> Vec<f32> {
+        let mut image = vec![0.0; self.dim()];
+        for (symbol, codeword) in symbols.iter().enumerate() {
+            let own = self.boundaries[symbol]..self.boundaries[symbol + 1];
+            let heads = self.heads[own.clone()].iter().map(|head| head.0[usize::from(*codeword)]);
+            image[own].iter_mut().zip(heads).for_each(|(value, part)| *value += part);
+            for stretch in self.stretches.iter().filter(|stretch| (stretch.reaching..stretch.end).contains(&symbol)) {
+                let number = (stretch.place + symbol - stretch.reaching) * 16 + usize::from(*codeword);
+                let tail = self.tails[number * self.sixteens..][..self.sixteens].iter().flat_map(|lanes| lanes.0);
+                let to = &mut image[self.boundaries[stretch.first]..self.boundaries[stretch.end]];
+                to.iter_mut().zip(tail).for_each(|(value, part)| *value += part);
+            }
+        }
+        image
+    }
+}
+
 #[test]
 fn best_symbols_equal_scalar_to_the_bit() {
-    for (own, ring) in [(1, 1), (2, 1), (3, 2), (2, 4), (7, 8), (40, 1)] {
-        let symbols = 11;
-        let boundaries: Vec<usize> = (0..=symbols).map(|end| end * own + end / 4).collect();
-        let (dim, lanes) = (boundaries[symbols], ring * 16);
-        let (heads, tails) = (noise(dim * 16, 8), noise(symbols * 16 * lanes, 9));
-        let mut keeps = vec![1.0; symbols * lanes];
-        for symbol in 0..symbols {
-            (boundaries[symbol]..boundaries[symbol + 1]).for_each(|dim| keeps[symbol * lanes + dim % lanes] = 0.0);
-        }
+    let symbols = 11;
+    for (own, window) in [(1, 11), (2, 7), (3, 2), (2, 4), (7, 8), (16, 5), (40, 3), (100, 11)] {
+        let code = Code::new(symbols, own, window);
+        let dim = code.dim();
         for (lists, slack) in [(1, 1e9), (2, 3.0), (3, 4.0), (4, 0.0), (4, 5.0), (8, 1e9)] {
-            let trellis = Trellis {
-                boundaries: &boundaries,
-                heads: &lanes_of(&heads),
-                tails: &lanes_of(&tails),
-                keeps: &lanes_of(&keeps),
-                ring,
-                lists,
-                slack,
-            };
+            let trellis = code.trellis(lists, slack);
             let rows = noise(20 * dim, 10);
             let run = |kernels: &Kernels| {
                 let mut paths = Paths::default();
@@ -217,8 +273,25 @@ fn best_symbols_equal_scalar_to_the_bit() {
             let expected = run(scalar());
             assert!(expected.iter().all(|symbol| *symbol < 16) && expected.iter().any(|symbol| *symbol != expected[0]));
             for kernels in levels() {
-                assert_eq!(run(kernels), expected, "{:?}, ring {ring}, {lists} lists", kernels.level());
+                assert_eq!(run(kernels), expected, "{:?}, runs of {own}, {lists} lists", kernels.level());
             }
+        }
+    }
+}
+
+#[test]
+fn of_two_symbols_the_best_are_found_in_one_stretch_and_across_two() {
+    for (own, stretches) in [(1, 1), (6, 1), (15, 2), (40, 2)] {
+        let code = Code::new(2, own, 2);
+        assert_eq!(code.stretches.len(), stretches);
+        for row in noise(50 * code.dim(), 12).chunks_exact(code.dim()) {
+            let error = |symbols: &[u8]| -> f32 {
+                code.image(symbols).iter().zip(row).map(|(part, value)| (part - value) * (part - value)).sum()
+            };
+            let mut found = [0; 2];
+            scalar().best_symbols(&code.trellis(8, 1e9), row, &mut Paths::default(), &mut found);
+            let best = (0..=255u8).map(|code| error(&[code & 15, code >> 4])).fold(f32::MAX, f32::min);
+            assert!(error(&found) <= best * 1.0001, "{found:?}: {} {best}", error(&found));
         }
     }
 }

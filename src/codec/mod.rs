@@ -3,11 +3,12 @@
 //! ```text
 //! windows    4-bit symbols, each of which adds one of 16 codewords to some dims   (`windows`): few bits a dim
 //! scalar     a whole number of 0 to 16 bits for each dim by itself                (`scalar`): many bits a dim
+//!            symbols are the highest bits of the numbers
 //! code       [symbols / 2, rounded up] u8, two symbols a byte, low nibble first; then `side` bytes
 //! ```
 //!
-//! Scalar codes have no symbols: they are side bytes only, which a block keeps row by row. Training is deterministic: same
-//! sample, same seed, same bytes, on every machine. The mathematics is in docs/codecs.md.
+//! A block keeps side bytes row by row. Training is deterministic: same sample, same seed, same bytes, on every machine. The
+//! mathematics is in docs/codecs.md.
 //!
 //! This module knows nothing of files, ids or threads.
 
@@ -238,7 +239,7 @@ impl Codebook {
     pub fn symbols(&self) -> usize {
         match &self.kind {
             Kind::Windows(windows) => windows.symbols(),
-            Kind::Scalar(_) => 0,
+            Kind::Scalar(scalar) => scalar.symbols(),
         }
     }
 
@@ -246,7 +247,7 @@ impl Codebook {
     pub fn side_bytes(&self) -> usize {
         match &self.kind {
             Kind::Windows(windows) => windows.side_bytes(),
-            Kind::Scalar(scalar) => scalar.row_bytes(),
+            Kind::Scalar(scalar) => scalar.row_bytes() - scalar.symbols() / 2,
         }
     }
 

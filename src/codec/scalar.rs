@@ -3,18 +3,22 @@
 //! ```text
 //! grids      dim d has bits[d], 0 to 16: value = low[d] + step[d] · number
 //! halves     each dim is a half (`half`)
-//! code       the numbers, lowest bit first, dim after dim, without gaps; the bits that are left are zero
+//! symbols    the four highest bits of each dim that has four, but for the last such dim where they are odd in number
+//! code       the symbols, two a byte, low nibble first; then what is left of the numbers, lowest bit first, dim after dim,
+//!            without gaps; the bits that are left are zero
 //! ```
+//! By its symbols a code can be scanned like any other: coarsely, but by a quarter to all of its bytes (`table`).
 //!
 //! The stored form, all little-endian:
 //!
 //! ```text
-//! u32 kind (3: scalar codes)   u32 dim   u32 symbols (0)   u32 side bytes: those of a code   u32 form (0 grids, 1 halves)
+//! u32 kind (3: scalar codes)   u32 dim   u32 symbols   u32 side bytes: the others of a code   u32 form (0 grids, 1 halves)
 //! if grids:   [dim] u8 bits, [dim] f32 low, [dim] f32 step
 //! ```
 
 use super::reader::Reader;
 use super::{DIM_MAX, SCALAR, half};
+use crate::kernels::{Lanes, Metric};
 
 const HEADER_BYTES: usize = 20;
 
@@ -67,12 +71,27 @@ pub(super) enum Form {
     Halves(usize),
 }
 
+/// The bits of a symbol.
+const SYMBOL_BITS: u8 = 4;
+
+/// Where the bits of a dim's number are.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    /// True if the highest four are a symbol.
+    has_symbol: bool,
+    /// How many others there are.
+    rest: u8,
+}
+
 /// Everything needed to encode and decode scalar codes.
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     form: Form,
+    /// `[dim]` for grids.
+    splits: Vec<Split>,
+    symbols: usize,
     row_bytes: usize,
-    /// True if every number is a byte.
+    /// True if every number is a byte, and there is an even number of them.
     is_bytes: bool,
 }
 
@@ -82,9 +101,38 @@ impl Scalar {
             Form::Grids(grids) => grids.iter().map(|grid| u64::from(grid.bits)).sum(),
             Form::Halves(dim) => *dim as u64 * 16,
         };
-        let is_bytes = matches!(&form, Form::Grids(grids) if grids.iter().all(|grid| grid.bits == 8));
+        let grids = if let Form::Grids(grids) = &form { grids.as_slice() } else { &[] };
+        let symbols = grids.iter().filter(|grid| grid.bits >= SYMBOL_BITS).count() / 2 * 2;
+        let mut given = 0;
+        let split = |grid: &Grid| {
+            let has_symbol = grid.bits >= SYMBOL_BITS && given < symbols;
+            given += usize::from(has_symbol);
+            Split { has_symbol, rest: if has_symbol { grid.bits - SYMBOL_BITS } else { grid.bits } }
+        };
+        let splits = grids.iter().map(split).collect();
+        let is_bytes = symbols == grids.len() && grids.iter().all(|grid| grid.bits == 8) && symbols > 0;
         // A code has a byte even where no dim varies: rows of no bytes could not be told apart in a file.
-        Scalar { form, row_bytes: bits.div_ceil(8).max(1) as usize, is_bytes }
+        Scalar { splits, symbols, row_bytes: bits.div_ceil(8).max(1) as usize, is_bytes, form }
+    }
+
+    /// Symbols of a code, an even number.
+    pub(super) fn symbols(&self) -> usize {
+        self.symbols
+    }
+
+    /// For each symbol sixteen products whose sum says how near a code is to `query: [dim]`, as far as symbols tell: half the
+    /// negated squared distance for L2, else the inner product. A symbol stands for the middle of the numbers it begins.
+    pub(super) fn products(&self, metric: Metric, query: &[f32]) -> Vec<Lanes> {
+        let Form::Grids(grids) = &self.form else { return Vec::new() };
+        let dims = grids.iter().zip(&self.splits).zip(query).filter(|((_, split), _)| split.has_symbol);
+        let product = |((grid, split), query): ((&Grid, &Split), &f32)| {
+            let numbers = Grid::most(split.rest);
+            Lanes(std::array::from_fn(|symbol| {
+                let value = grid.value(symbol as f32 * (numbers + 1.0) + numbers / 2.0);
+                if metric == Metric::L2 { -0.5 * (query - value) * (query - value) } else { query * value }
+            }))
+        };
+        dims.map(product).collect()
     }
 
     pub(super) fn dim(&self) -> usize {
@@ -102,10 +150,7 @@ impl Scalar {
     pub(super) fn encode(&self, rows: &[f32], codes: &mut [u8]) {
         let rows = rows.chunks_exact(self.dim()).zip(codes.chunks_exact_mut(self.row_bytes));
         match &self.form {
-            Form::Grids(grids) if self.is_bytes => rows.for_each(|(row, code)| {
-                code.iter_mut().zip(row).zip(grids).for_each(|((byte, x), grid)| *byte = grid.number(*x) as u8);
-            }),
-            Form::Grids(grids) => rows.for_each(|(row, code)| pack(grids, row, code)),
+            Form::Grids(grids) => rows.for_each(|(row, code)| self.pack(grids, row, code)),
             Form::Halves(_) => rows.for_each(|(row, code)| {
                 let halves = code.as_chunks_mut::<2>().0;
                 halves.iter_mut().zip(row).for_each(|(half, x)| *half = half::from_float(*x).to_le_bytes());
@@ -116,10 +161,8 @@ impl Scalar {
     /// Decodes `code: [row_bytes]` into `out: [dim]`.
     pub(super) fn decode(&self, code: &[u8], out: &mut [f32]) {
         match &self.form {
-            Form::Grids(grids) if self.is_bytes => {
-                out.iter_mut().zip(code).zip(grids).for_each(|((x, byte), grid)| *x = grid.value(f32::from(*byte)));
-            }
-            Form::Grids(grids) => unpack(grids, code, out),
+            Form::Grids(grids) if self.is_bytes => unpack_bytes(grids, code, out),
+            Form::Grids(grids) => self.unpack(grids, code, out),
             Form::Halves(_) => {
                 let halves = code.as_chunks::<2>().0;
                 out.iter_mut().zip(halves).for_each(|(x, half)| *x = half::to_float(u16::from_le_bytes(*half)));
@@ -136,7 +179,8 @@ impl Scalar {
     pub(super) fn to_bytes(form: Form) -> Vec<u8> {
         let scalar = Scalar::new(form);
         let is_halves = u32::from(matches!(scalar.form, Form::Halves(_)));
-        let header = [SCALAR, scalar.dim() as u32, 0, scalar.row_bytes as u32, is_halves];
+        let side_bytes = scalar.row_bytes - scalar.symbols / 2;
+        let header = [SCALAR, scalar.dim() as u32, scalar.symbols as u32, side_bytes as u32, is_halves];
         let mut bytes: Vec<u8> = header.iter().flat_map(|number| number.to_le_bytes()).collect();
         if let Form::Grids(grids) = &scalar.form {
             bytes.extend(grids.iter().map(|grid| grid.bits));
@@ -151,16 +195,17 @@ impl Scalar {
         let mut reader = Reader::new(bytes);
         let header: [usize; 4] = [reader.number()?, reader.number()?, reader.number()?, reader.number()?];
         let ([kind, dim, symbols, side_bytes], form) = (header, reader.number()?);
-        if (kind, symbols) != (SCALAR as usize, 0) || !(1..=DIM_MAX).contains(&dim) || form > 1 {
-            return Err(format!(
-                "kind {kind}, dim {dim}, {symbols} symbols, form {form}, expected {SCALAR}, 1..={DIM_MAX}, 0, 0..=1"
-            ));
+        if kind != SCALAR as usize || !(1..=DIM_MAX).contains(&dim) || form > 1 {
+            return Err(format!("kind {kind}, dim {dim}, form {form}, expected {SCALAR}, 1..={DIM_MAX}, 0..=1"));
         }
         let scalar =
             Scalar::new(if form == 1 { Form::Halves(dim) } else { Form::Grids(take_grids(dim, &mut reader)?) });
-        if scalar.row_bytes != side_bytes || !reader.bytes.is_empty() {
-            let (found, left) = (scalar.row_bytes, reader.bytes.len());
-            return Err(format!("codes of {side_bytes} bytes, expected {found}; {left} bytes left, expected 0"));
+        let expected = (scalar.symbols, scalar.row_bytes - scalar.symbols / 2);
+        if expected != (symbols, side_bytes) || !reader.bytes.is_empty() {
+            let left = reader.bytes.len();
+            return Err(format!(
+                "codes of {symbols} symbols and {side_bytes} bytes, expected {expected:?}; {left} bytes left, expected 0"
+            ));
         }
         Ok(scalar)
     }
@@ -176,41 +221,66 @@ fn take_grids(dim: usize, reader: &mut Reader<'_>) -> std::result::Result<Vec<Gr
     }
 }
 
-/// The numbers of `row: [dim]` as bits of `code`, all of which is written.
-fn pack(grids: &[Grid], row: &[f32], code: &mut [u8]) {
-    let (mut held, mut count) = (0u64, 0u32);
-    let mut slots = code.iter_mut();
-    for (value, grid) in row.iter().zip(grids) {
-        // A dim without bits has the number 0.
-        held |= u64::from(grid.number(*value)) << count;
-        count += u32::from(grid.bits);
-        while count >= 8 {
-            slots.by_ref().take(1).for_each(|byte| *byte = held as u8);
+impl Scalar {
+    /// The numbers of `row: [dim]` as bits of `code`, all of which is written.
+    fn pack(&self, grids: &[Grid], row: &[f32], code: &mut [u8]) {
+        let (pairs, rest) = code.split_at_mut(self.symbols / 2);
+        pairs.fill(0);
+        let (mut held, mut count, mut symbol) = (0u64, 0u32, 0);
+        let mut slots = rest.iter_mut();
+        for ((value, grid), split) in row.iter().zip(grids).zip(&self.splits) {
+            // A dim without bits has the number 0.
+            let mut number = grid.number(*value);
+            if split.has_symbol {
+                pairs[symbol / 2] |= ((number >> split.rest) as u8) << (symbol % 2 * 4);
+                number &= (1 << split.rest) - 1;
+                symbol += 1;
+            }
+            held |= u64::from(number) << count;
+            count += u32::from(split.rest);
+            while count >= 8 {
+                slots.by_ref().take(1).for_each(|byte| *byte = held as u8);
+                held >>= 8;
+                count -= 8;
+            }
+        }
+        for byte in slots {
+            *byte = held as u8;
             held >>= 8;
-            count -= 8;
         }
     }
-    for byte in slots {
-        *byte = held as u8;
-        held >>= 8;
+
+    /// The values of the numbers in `code`, into `out: [dim]`.
+    fn unpack(&self, grids: &[Grid], code: &[u8], out: &mut [f32]) {
+        let (pairs, rest) = code.split_at(self.symbols / 2);
+        let (whole, last_bytes) = rest.as_chunks::<4>();
+        let mut last = [0; 4];
+        last[..last_bytes.len()].copy_from_slice(last_bytes);
+        let mut words = whole.iter().chain(std::iter::once(&last)).map(|word| u32::from_le_bytes(*word));
+        let (mut held, mut count, mut symbol) = (0u64, 0u32, 0);
+        for ((value, grid), split) in out.iter_mut().zip(grids).zip(&self.splits) {
+            if count < u32::from(BITS_MAX) {
+                held |= u64::from(words.next().unwrap_or(0)) << count;
+                count += u32::BITS;
+            }
+            let mut number = held as u32 & ((1 << split.rest) - 1);
+            if split.has_symbol {
+                number |= u32::from(pairs[symbol / 2] >> (symbol % 2 * 4) & 15) << split.rest;
+                symbol += 1;
+            }
+            *value = grid.value(number as f32);
+            held >>= split.rest;
+            count -= u32::from(split.rest);
+        }
     }
 }
 
-/// The values of the numbers in `code`, into `out: [dim]`.
-fn unpack(grids: &[Grid], code: &[u8], out: &mut [f32]) {
-    let (whole, rest) = code.as_chunks::<4>();
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    let mut words = whole.iter().chain(std::iter::once(&last)).map(|word| u32::from_le_bytes(*word));
-    let (mut held, mut count) = (0u64, 0u32);
-    for (value, grid) in out.iter_mut().zip(grids) {
-        if count < u32::from(BITS_MAX) {
-            held |= u64::from(words.next().unwrap_or(0)) << count;
-            count += u32::BITS;
-        }
-        let number = held as u32 & ((1 << grid.bits) - 1);
-        *value = grid.value(number as f32);
-        held >>= grid.bits;
-        count -= u32::from(grid.bits);
+/// The same where each number is a byte: the upper halves of all of them, then the lower ones.
+fn unpack_bytes(grids: &[Grid], code: &[u8], out: &mut [f32]) {
+    let (upper, lower) = code.split_at(code.len() / 2);
+    let pairs = out.as_chunks_mut::<2>().0.iter_mut().zip(grids.as_chunks::<2>().0);
+    for ((values, grids), (upper, lower)) in pairs.zip(upper.iter().zip(lower)) {
+        values[0] = grids[0].value(f32::from((upper & 15) << 4 | lower & 15));
+        values[1] = grids[1].value(f32::from(upper & 0xf0 | lower >> 4));
     }
 }

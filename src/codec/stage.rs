@@ -4,11 +4,11 @@
 //! `window - 1` symbols behind it, so each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
 
 use super::{CODEWORDS, DIM_MAX};
-use crate::kernels::{Chain, Codewords, LISTS_MAX, Lanes, Paths, RING_MAX, Trellis, Window, kernels};
+use crate::kernels::{Chain, Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window, kernels};
 use std::sync::OnceLock;
 
 /// The most dims a window of more than its own run may span.
-const SPAN_MAX: usize = RING_MAX * CODEWORDS;
+const SPAN_MAX: usize = SIXTEENS_MAX * CODEWORDS;
 
 /// Windows of so many runs are a chain, for which the search is exact and needs no ring.
 pub(super) const CHAIN_WINDOW: usize = 2;
@@ -60,6 +60,19 @@ impl Layout {
     /// True if the search can carry windows as wide.
     pub(super) fn is_carried(&self) -> bool {
         self.window <= CHAIN_WINDOW || self.windows.iter().all(|window| window.width <= SPAN_MAX)
+    }
+
+    /// The symbols in stretches of as many as have at most `dims` own dims together; none has more alone.
+    fn stretches(&self, dims: usize) -> Vec<Stretch> {
+        let (mut stretches, mut first, mut place) = (Vec::new(), 0, 0);
+        while first < self.symbols() {
+            let end = self.boundaries.partition_point(|end| *end <= self.boundaries[first] + dims) - 1;
+            let reaching = (first + 1).saturating_sub(self.window);
+            stretches.push(Stretch { reaching, first, end, place });
+            place += end - reaching;
+            first = end;
+        }
+        stretches
     }
 
     /// The 16 codewords of the symbol with `window`.
@@ -120,7 +133,7 @@ enum Arranged {
     /// Windows of one or two runs.
     Chain { heads: Vec<Lanes>, tails: Vec<Lanes>, crosses: Vec<Lanes> },
     /// Wider ones.
-    Trellis { heads: Vec<Lanes>, tails: Vec<Lanes>, keeps: Vec<Lanes>, ring: usize },
+    Trellis { heads: Vec<Lanes>, tails: Vec<Lanes>, stretches: Vec<Stretch>, sixteens: usize },
 }
 
 impl Arranged {
@@ -153,27 +166,29 @@ impl Arranged {
     }
 
     fn trellis(layout: &Layout, values: &[f32]) -> Arranged {
-        let (symbols, ring) = (layout.symbols(), layout.ring());
-        let lanes = ring * CODEWORDS;
+        let longest = (0..layout.symbols()).map(|symbol| layout.own(symbol).len()).max().unwrap_or(0);
+        let sixteens = longest.div_ceil(CODEWORDS).next_power_of_two();
+        let stretches = layout.stretches(sixteens * CODEWORDS);
         let mut heads = vec![Lanes::of(0.0); layout.dim()];
-        let mut tails = vec![Lanes::of(0.0); symbols * CODEWORDS * ring];
-        let mut keeps = vec![Lanes::of(1.0); symbols * ring];
-        for (symbol, window) in layout.windows.iter().enumerate() {
-            let own = layout.own(symbol);
-            for (codeword, components) in layout.codewords(values, window).enumerate() {
-                let tail = &mut tails[(symbol * CODEWORDS + codeword) * ring..][..ring];
-                for (dim, component) in (window.first..).zip(components) {
-                    if own.contains(&dim) {
-                        heads[dim].0[codeword] = *component;
-                    } else {
-                        tail[dim % lanes / CODEWORDS].0[dim % CODEWORDS] = *component;
+        let mut tails = Vec::new();
+        for stretch in &stretches {
+            let first_dim = layout.boundaries[stretch.first];
+            for symbol in stretch.reaching..stretch.end {
+                let (own, window) = (layout.own(symbol), &layout.windows[symbol]);
+                for (codeword, components) in layout.codewords(values, window).enumerate() {
+                    let mut tail = vec![Lanes::of(0.0); sixteens];
+                    for (dim, component) in (window.first..layout.boundaries[stretch.end]).zip(components) {
+                        if own.contains(&dim) {
+                            heads[dim].0[codeword] = *component;
+                        } else if let Some(at) = dim.checked_sub(first_dim) {
+                            tail[at / CODEWORDS].0[at % CODEWORDS] = *component;
+                        }
                     }
+                    tails.append(&mut tail);
                 }
             }
-            let keeps = &mut keeps[symbol * ring..][..ring];
-            own.for_each(|dim| keeps[dim % lanes / CODEWORDS].0[dim % CODEWORDS] = 0.0);
         }
-        Arranged::Trellis { heads, tails, keeps, ring }
+        Arranged::Trellis { heads, tails, stretches, sixteens }
     }
 }
 
@@ -212,9 +227,9 @@ impl Stage {
             Arranged::Chain { heads, tails, crosses } => {
                 kernels().best_chain(&Chain { boundaries, heads, tails, crosses }, row, paths, symbols);
             }
-            Arranged::Trellis { heads, tails, keeps, ring } => {
+            Arranged::Trellis { heads, tails, stretches, sixteens } => {
                 let Effort { lists, slack } = self.effort;
-                let trellis = Trellis { boundaries, heads, tails, keeps, ring: *ring, lists, slack };
+                let trellis = Trellis { boundaries, heads, stretches, tails, sixteens: *sixteens, lists, slack };
                 kernels().best_symbols(&trellis, row, paths, symbols);
             }
         }

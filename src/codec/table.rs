@@ -28,6 +28,10 @@ const FLOAT_ERROR: f64 = 4e-6;
 /// below its own, being the best of many, and six that one row in 10^9 exceeds.
 const DEVIATIONS: f64 = 8.0;
 
+/// Codes measured where scores are coarse: sixteen values of a dim instead of two hundred.
+const MEASURED_A_NEIGHBOUR: usize = 2;
+const MEASURED_MIN: usize = 16;
+
 /// The worst score, in steps of what it is a difference to.
 const WORST: f64 = 65_535.0;
 /// A factor of one, where side bytes scale.
@@ -35,6 +39,10 @@ const WHOLE: f64 = 65_536.0;
 
 /// The distances of one query to the codes of one codebook.
 pub struct Table<'a> {
+    /// Bytes of a code.
+    row_bytes: usize,
+    /// True if symbols are not all of a code: scores say which codes to measure, and not how near they are.
+    is_coarse: bool,
     side: Option<&'a Side>,
     metric: Metric,
     /// `[symbols]`.
@@ -44,6 +52,9 @@ pub struct Table<'a> {
     sides: Sides,
     /// ‖q − means‖² for L2, else ⟨q, means⟩.
     fixed: f32,
+    /// The products of symbols add up to `most - step · what they count`.
+    most: f64,
+    step: f64,
     /// A distance is `zero + unit · score`, score being a real number at most `below` under and `above` over the one found.
     zero: f64,
     unit: f64,
@@ -56,9 +67,24 @@ pub struct Table<'a> {
 impl Codebook {
     /// The table of `query: [dim]`; `None` if codes of this book, or distances so large, have none: they must be decoded.
     pub fn table(&self, metric: Metric, query: &[f32]) -> Option<Table<'_>> {
-        match &self.kind {
+        let table = match &self.kind {
             Kind::Windows(windows) => Table::new(windows, metric, query),
-            Kind::Scalar(_) => None,
+            // How long a vector is its symbols do not tell.
+            Kind::Scalar(_) if metric == Metric::Cosine => None,
+            Kind::Scalar(scalar) if scalar.symbols() == 0 => None,
+            Kind::Scalar(scalar) => Table::of_products(None, metric, 0.0, scalar.products(metric, query))
+                .map(|table| Table { is_coarse: true, ..table }),
+        };
+        table.map(|table| Table { row_bytes: self.row_bytes(), ..table })
+    }
+
+    /// What [`Table::distance_of_symbols`] needs of a code that decodes to `decoded: [dim]`.
+    pub fn norm(&self, metric: Metric, decoded: &[f32]) -> f32 {
+        match (metric, &self.kind) {
+            (Metric::L2, Kind::Windows(windows)) => kernels().l2sq(decoded, &windows.means),
+            (Metric::L2, Kind::Scalar(_)) => 0.0,
+            (Metric::InnerProduct, _) => 1.0,
+            (Metric::Cosine, _) => kernels().dot(decoded, decoded).max(f32::MIN_POSITIVE).sqrt().recip(),
         }
     }
 }
@@ -72,6 +98,17 @@ impl<'a> Table<'a> {
             return None;
         }
         let (fixed, products) = windows.products(metric, query);
+        let table = Table::of_products(side, metric, fixed, products)?;
+        let (fixed, most) = (f64::from(fixed), table.most);
+        match (metric, side) {
+            (Metric::L2, Some(side)) => Some(table.with_added(side, fixed - 2.0 * most)),
+            (_, Some(side)) => table.with_scaled(side, fixed + most, f64::from(kernels().dot(query, query)).sqrt()),
+            (_, None) => Some(table),
+        }
+    }
+
+    /// The table of symbols alone.
+    fn of_products(side: Option<&'a Side>, metric: Metric, fixed: f32, products: Vec<Lanes>) -> Option<Table<'a>> {
         let largest: Vec<f32> = products.iter().map(|lanes| lanes.0.iter().copied().fold(f32::MIN, f32::max)).collect();
         let least = products.iter().map(|lanes| lanes.0.iter().copied().fold(f32::MAX, f32::min));
         let ranges: Vec<f64> =
@@ -93,13 +130,12 @@ impl<'a> Table<'a> {
         let (counts, variance) = counts(&products, &largest, step as f32);
         let deviation = f64::from(variance).sqrt();
         let (sides, zero, unit) = (Sides::None, -best, step);
-        let table =
-            Table { side, metric, products, counts, sides, fixed, zero, unit, below: -off, above: off, deviation };
-        match (metric, side) {
-            (Metric::L2, Some(side)) => Some(table.with_added(side, f64::from(fixed) - 2.0 * most)),
-            (_, Some(side)) => table.with_scaled(side, best, f64::from(kernels().dot(query, query)).sqrt()),
-            (_, None) => Some(table),
-        }
+        let (is_coarse, below, above) = (false, -off, off);
+        #[rustfmt::skip]
+        let table = Table {
+            row_bytes: 0, is_coarse, side, metric, products, counts, sides, fixed, most, step, zero, unit, below, above, deviation,
+        };
+        Some(table)
     }
 
     /// For L2 the number of a side byte is added; `at_best` is the distance without it where all products are the largest.
@@ -143,14 +179,34 @@ impl<'a> Table<'a> {
 
     /// How to score blocks of codes.
     pub fn scan(&self) -> Scan<'_> {
-        let side_bytes = usize::from(self.side.is_some());
-        let block_bytes = super::block::bytes(self.counts.len() + side_bytes);
-        Scan { tables: &self.counts, sides: self.sides, block_bytes }
+        Scan { tables: &self.counts, sides: self.sides, block_bytes: super::block::bytes(self.row_bytes) }
+    }
+
+    /// How to score them by their symbols alone.
+    pub fn scan_of_symbols(&self) -> Scan<'_> {
+        Scan { sides: Sides::None, ..self.scan() }
+    }
+
+    /// The distance of a code whose symbols score `count`, but for rounding; `norm` as [`Codebook::norm`] gives it.
+    pub fn distance_of_symbols(&self, count: u16, norm: f32) -> f32 {
+        let products = (self.most - self.step * f64::from(count)) as f32;
+        match self.metric {
+            Metric::L2 => self.fixed - 2.0 * products + norm,
+            _ => -(self.fixed + products) * norm,
+        }
+    }
+
+    /// So many codes of the best scores must be measured to find the `k` nearest, by what a coarse score misses.
+    pub fn measured(&self, k: usize) -> usize {
+        if self.is_coarse { MEASURED_A_NEIGHBOUR * k + MEASURED_MIN } else { k }
     }
 
     /// If a code is as near as k others, its score is at most so much higher than the highest of theirs. (By symbols alone
     /// it might be higher in theory. The k are chosen by their scores and rounded down for that, so little is left for them.)
     pub fn slack(&self) -> u16 {
+        if self.is_coarse {
+            return 0;
+        }
         let symbols = self.products.len() as f64;
         let rounded = symbols.min(DEVIATIONS * self.deviation);
         (self.above - self.below - symbols + rounded).ceil().clamp(0.0, WORST) as u16
@@ -158,6 +214,9 @@ impl<'a> Table<'a> {
 
     /// The highest score of codes that may be as near as `distance`.
     pub fn limit(&self, distance: f32) -> u16 {
+        if self.is_coarse {
+            return u16::MAX;
+        }
         let score = (f64::from(distance) - self.zero) / self.unit - self.below;
         // Not a number, for an infinite distance of an infinite unit: no limit.
         if score < WORST { score.max(0.0) as u16 } else { u16::MAX }
@@ -172,7 +231,7 @@ impl<'a> Table<'a> {
                 (!SILENT.contains(&byte)).then(|| side.number(byte) as f32)?
             }
         };
-        if !self.is_estimated() {
+        if self.is_coarse || !self.is_estimated() {
             return None;
         }
         let pairs = self.products.chunks(2).zip(code);

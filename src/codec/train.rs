@@ -47,7 +47,7 @@ const FAR: usize = 1000;
 /// A new part of a codeword starts with this share of what is missing.
 const NOISE: f32 = 0.7;
 
-const FIT: Fit = Fit { steps: 5, ridge: 0.5 };
+const FIT: Fit = Fit { steps: 8, ridge: 0.5 };
 
 /// Learns a codebook; arguments as checked by [`Codebook::train`].
 pub(super) fn train(

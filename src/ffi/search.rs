@@ -31,8 +31,11 @@ pub unsafe extern "C" fn omen_search_options_init(options: *mut omen_search_opti
 /// Compressed vectors are scored as they lie, and the best of them measured: distances are estimates of those to the vectors
 /// that were inserted. With `exact` 1 every one is decoded and measured, and distances are those to the vectors as read; it is
 /// slow, and there to compare with. Vectors that are not compressed are always measured. The answer is the same whatever
-/// `threads` is and however queries are divided into calls; many queries in a call share the passes over memory. `rerank` and
-/// `effort` change nothing in this version: all vectors are looked at.
+/// `threads` is and however queries are divided into calls; many queries in a call share the passes over memory.
+///
+/// Large compressed stores have inverted lists, made by compress: a search visits those near its query, as many as compress
+/// found to hold nearly all neighbours, or the share of them that `effort` says. With `allow_ids` or `exact` every vector in
+/// question is looked at. `rerank` changes nothing in this version.
 /// Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_search(
@@ -73,6 +76,7 @@ unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<Sear
     Ok(SearchOptions {
         allow_ids: (allow_n > 0).then_some(allowed),
         is_exact: given.exact == 1,
+        effort: given.effort,
         threads: given.threads,
     })
 }

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 pub const FOOTER_BYTES: usize = 192;
 const MAGIC: [u8; 8] = *b"omenseal";
 const ROOT_AT: usize = FOOTER_BYTES - 4;
-const FIELDS_END: usize = 176;
 const FOOTER_PLACE: u64 = 0x464f_4f54;
 
 /// What was measured over every vector when the codes of a segment were made.
@@ -62,6 +61,10 @@ pub struct Footer {
     pub measured: Measured,
     /// Error bounds of the blocks of codes, behind them.
     pub bounds_offset: u64,
+    /// The section of inverted lists.
+    pub lists_offset: u64,
+    /// How many there are; 0 where rows lie in order of id.
+    pub lists: u32,
 }
 
 impl Footer {
@@ -95,6 +98,8 @@ impl Footer {
             put(&mut bytes, 128 + index * 8, &number.to_le_bytes());
         }
         put(&mut bytes, 168, &self.bounds_offset.to_le_bytes());
+        put(&mut bytes, 176, &self.lists_offset.to_le_bytes());
+        put(&mut bytes, 184, &self.lists.to_le_bytes());
         let root = root(id, top, &bytes[..ROOT_AT]);
         put(&mut bytes, ROOT_AT, &root.to_le_bytes());
         (bytes, root)
@@ -104,7 +109,7 @@ impl Footer {
     pub fn decode(file: &str, id: u64, bytes: &[u8; FOOTER_BYTES], top: &[u8], expected: u32) -> Result<Footer> {
         expect_checksum(file, "footer (stored root)", u32_at(bytes, ROOT_AT), expected)?;
         expect_checksum(file, "footer", expected, root(id, top, &bytes[..ROOT_AT]))?;
-        if bytes[..8] != MAGIC || u64_at(bytes, 8) != id || bytes[FIELDS_END..ROOT_AT].iter().any(|byte| *byte != 0) {
+        if bytes[..8] != MAGIC || u64_at(bytes, 8) != id {
             return Err(Error::corrupt(file, format!("footer: of file {:x}, expected {id:x}", u64_at(bytes, 8))));
         }
         let measured = [128, 136, 144, 152, 160].map(|at| f64_at(bytes, at));
@@ -131,6 +136,8 @@ impl Footer {
             side_bytes: u32_at(bytes, 124),
             measured: Measured { energy, error, worst, farthest, trained },
             bounds_offset: u64_at(bytes, 168),
+            lists_offset: u64_at(bytes, 176),
+            lists: u32_at(bytes, 184),
         })
     }
 

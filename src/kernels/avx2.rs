@@ -132,19 +132,19 @@ fn floats(lanes: &Lanes) -> [__m256; 2] {
 /// See `windows::extended`, its definition.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn extended(entered: &Entered<'_>, lists: usize, ways: &mut Ways) {
+pub(super) fn extended(entered: &Entered<'_>, lists: usize, slack: f32, ways: &mut Ways) {
     match lists {
-        1 => extended_lists::<1>(entered, ways),
-        2 => extended_lists::<2>(entered, ways),
-        3 => extended_lists::<3>(entered, ways),
-        4 => extended_lists::<4>(entered, ways),
-        _ => extended_lists::<8>(entered, ways),
+        1 => extended_lists::<1>(entered, slack, ways),
+        2 => extended_lists::<2>(entered, slack, ways),
+        3 => extended_lists::<3>(entered, slack, ways),
+        4 => extended_lists::<4>(entered, slack, ways),
+        _ => extended_lists::<8>(entered, slack, ways),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn extended_lists<const LISTS: usize>(entered: &Entered<'_>, ways: &mut Ways) {
+fn extended_lists<const LISTS: usize>(entered: &Entered<'_>, slack: f32, ways: &mut Ways) {
     let mut best = [[_mm256_set1_epi32(-1); 2]; LISTS];
     let (number_bits, one) = (_mm256_set1_epi32(NUMBER_BITS as i32), _mm256_set1_epi32(1));
     let mut path = _mm256_setzero_si256();
@@ -168,10 +168,24 @@ fn extended_lists<const LISTS: usize>(entered: &Entered<'_>, ways: &mut Ways) {
         }
         path = _mm256_add_epi32(path, one);
     }
-    for (to, list) in ways.iter_mut().zip(best) {
+    let limit = _mm256_set1_epi32(ways.set_least(least(best[0]), slack) as i32);
+    for ((to, near), list) in ways.lists.iter_mut().zip(&mut ways.near).zip(best) {
+        let within = list.map(|half| _mm256_cmpeq_epi32(_mm256_min_epu32(half, limit), half));
+        let [low, high] = within.map(|half| _mm256_movemask_ps(_mm256_castsi256_ps(half)) as u16);
+        *near = low | high << 8;
         for (to, half) in to.as_chunks_mut::<8>().0.iter_mut().zip(list) {
             // SAFETY: 32 bytes are written, which is what `to` has; any alignment will do.
             unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), half) }
         }
     }
+}
+
+/// The least of sixteen lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn least(lanes: [__m256i; 2]) -> u32 {
+    let eight = _mm256_min_epu32(lanes[0], lanes[1]);
+    let four = _mm_min_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let two = _mm_min_epu32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    _mm_cvtsi128_si32(_mm_min_epu32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two))) as u32
 }

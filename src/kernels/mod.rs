@@ -20,7 +20,7 @@ mod windows;
 
 pub use chain::Chain;
 pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps};
-pub use windows::{Codewords, LISTS_MAX, Lanes, Paths, RING_MAX, Trellis, Window};
+pub use windows::{Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
 
 /// How far two vectors are from each other; smaller is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +190,9 @@ macro_rules! instantiate {
 
         #[target_feature(enable = $features)]
         fn best_symbols(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
-            windows::best_symbols(trellis, row, paths, symbols, |entered, lists, ways| extended(entered, lists, ways));
+            windows::best_symbols(trellis, row, paths, symbols, |entered, lists, slack, ways| {
+                extended(entered, lists, slack, ways)
+            });
         }
 
         #[target_feature(enable = $features)]

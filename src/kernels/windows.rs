@@ -1,10 +1,13 @@
 //! The bodies of the kernels for window codes: the search for the best symbols, and sums of codewords.
 //!
 //! A symbol adds one of 16 codewords to a window of dims: its own dims first, then those of the symbols behind it. The
-//! search goes through the symbols in order and keeps paths: the choices so far, their cost in the dims that are final,
-//! and what they have already added to the dims that are not. Lanes are the 16 codewords; each keeps its `lists` cheapest
-//! paths (list Viterbi decoding with a state of its own for each path: Seshadri, Sundberg, IEEE Trans. Comm. 1994; Raheli,
-//! Polydoros, Tzeng, per-survivor processing, 1995). Paths too far behind the best are given up (the T-algorithm).
+//! search goes through the symbols in order and keeps paths: the choices so far and their cost in the dims that are final.
+//! Lanes are the 16 codewords; each keeps its `lists` cheapest paths (list Viterbi decoding with a state of its own for
+//! each path: Seshadri, Sundberg, IEEE Trans. Comm. 1994; Raheli, Polydoros, Tzeng, per-survivor processing, 1995). Paths
+//! too far behind the best are given up (the T-algorithm).
+//!
+//! What a path has added to the dims ahead is summed when the search comes to them, a stretch of dims at a time: the most
+//! of it was chosen long before, where all paths of today were one.
 
 /// Codewords of a symbol.
 pub(super) const CODEWORDS: usize = 16;
@@ -37,45 +40,63 @@ pub struct Trellis<'a> {
     pub boundaries: &'a [usize],
     /// `[dim][16]`: what each codeword adds to its own dims.
     pub heads: &'a [Lanes],
-    /// `[symbols][16][ring]` of 16 lanes: what each codeword adds to the dims behind its own, dim k in lane k of the ring.
+    /// All symbols in order.
+    pub stretches: &'a [Stretch],
+    /// `[16][sixteens]` for each symbol that reaches into a stretch, those whose own dims it has among them: what each
+    /// codeword adds to the stretch's dims behind the symbol's own; 0 elsewhere.
     pub tails: &'a [Lanes],
-    /// `[symbols][ring]` of 16 lanes: 0 where the symbol's own dims lie in the ring, 1 elsewhere.
-    pub keeps: &'a [Lanes],
-    /// The ring's length in sixteens, 1, 2, 4 or 8: no window is longer, but those of own dims alone.
-    pub ring: usize,
+    /// Sixteens of dims in a stretch, 1, 2, 4 or 8.
+    pub sixteens: usize,
     /// Paths kept for each codeword: 1, 2, 3, 4 or 8.
     pub lists: usize,
     /// A path that costs so much more than the best is given up.
     pub slack: f32,
 }
 
+/// Symbols that follow each other, whose own dims are summed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The first symbol whose window reaches into the stretch.
+    pub reaching: usize,
+    /// The first symbol whose own dims it has.
+    pub first: usize,
+    /// The symbol behind the last one.
+    pub end: usize,
+    /// Where the tails of `reaching .. end` begin, in sixteens of lanes times `sixteens`.
+    pub place: usize,
+}
+
 /// Room for one search; serves again for any row.
 #[derive(Debug, Default)]
 pub struct Paths {
-    now: Generation,
-    next: Generation,
+    generations: [Generation; 2],
     /// `[symbols]`: the path before, and the codeword.
-    steps: Vec<[(u8, u8); PATHS_MAX]>,
+    steps: Vec<Steps>,
+    /// `[symbols]`: the codeword of each path of today.
+    traced: Vec<[u8; PATHS_MAX]>,
     /// `[symbols][16]`: the codeword before, where a codeword ends one path (`chain`).
     pub(super) before: Vec<[u32; CODEWORDS]>,
 }
+
+/// How each path came to be: the path before, and the codeword.
+type Steps = [(u8, u8); PATHS_MAX];
 
 /// The paths up to one symbol.
 #[derive(Debug)]
 struct Generation {
     costs: [f32; PATHS_MAX],
-    /// `[PATHS_MAX][ring]`: what a path has added to the dims of the ring.
+    /// `[PATHS_MAX][sixteens]`: what a path has added to the dims of the stretch.
     sums: Vec<Lanes>,
 }
 
 impl Default for Generation {
     fn default() -> Generation {
-        Generation { costs: [0.0; PATHS_MAX], sums: vec![Lanes::of(0.0); PATHS_MAX * RING_MAX] }
+        Generation { costs: [0.0; PATHS_MAX], sums: vec![Lanes::of(0.0); PATHS_MAX * SIXTEENS_MAX] }
     }
 }
 
-/// The longest ring, in sixteens.
-pub const RING_MAX: usize = 8;
+/// The longest stretch, in sixteens.
+pub const SIXTEENS_MAX: usize = 8;
 
 /// The paths that a symbol's codewords are put behind.
 pub(super) struct Entered<'a> {
@@ -83,36 +104,49 @@ pub(super) struct Entered<'a> {
     pub(super) heads: &'a [Lanes],
     /// `[own dims]`: of the row.
     pub(super) values: &'a [f32],
-    /// The first own dim.
+    /// The first own dim, counted from the stretch's first.
     pub(super) first: usize,
     /// `[paths]`.
     pub(super) costs: &'a [f32],
-    /// `[paths][ring]`.
+    /// `[paths][sixteens]`.
     pub(super) sums: &'a [Lanes],
-    pub(super) ring: usize,
+    pub(super) sixteens: usize,
 }
 
 impl Entered<'_> {
     /// The paths: their costs and sums.
     #[inline(always)]
     pub(super) fn paths(&self) -> impl Iterator<Item = (&f32, &[Lanes])> {
-        self.costs.iter().zip(self.sums.chunks_exact(self.ring))
+        self.costs.iter().zip(self.sums.chunks_exact(self.sixteens))
     }
 
-    /// What the path of `sums: [ring]` leaves in each of the symbol's own dims, with the codewords for it.
+    /// What the path of `sums: [sixteens]` leaves in each of the symbol's own dims, with the codewords for it.
     #[inline(always)]
     pub(super) fn left<'s>(&'s self, sums: &'s [Lanes]) -> impl Iterator<Item = (f32, &'s Lanes)> {
-        (self.first..).zip(self.values).zip(self.heads).map(|((dim, value), head)| {
-            // The ring is a power of two long.
-            let lane = dim & (self.ring * CODEWORDS - 1);
-            (value - sums[lane / CODEWORDS].0[lane % CODEWORDS], head)
-        })
+        let own = (self.first..).zip(self.values).zip(self.heads);
+        own.map(|((dim, value), head)| (value - sums[dim / CODEWORDS].0[dim % CODEWORDS], head))
     }
 }
 
-/// For each list of paths the ways to the 16 codewords, cheapest list first: the bits of the cost, the lowest of them
-/// replaced by the path's number.
-pub(super) type Ways = [[u32; CODEWORDS]; LISTS_MAX];
+/// The ways from paths to the 16 codewords of a symbol.
+#[derive(Default)]
+pub(super) struct Ways {
+    /// `[lists]`, the cheapest to each codeword first: the bits of the cost, the lowest of them replaced by the path's number.
+    pub(super) lists: [[u32; CODEWORDS]; LISTS_MAX],
+    /// `[lists]`: a bit for each codeword, 1 if the way is near enough to the cheapest.
+    pub(super) near: [u16; LISTS_MAX],
+    /// What the cheapest of all costs.
+    pub(super) least: f32,
+}
+
+impl Ways {
+    /// Notes what the `cheapest` way costs; returns the bits of the dearest way that is near.
+    #[inline(always)]
+    pub(super) fn set_least(&mut self, cheapest: u32, slack: f32) -> u32 {
+        self.least = f32::from_bits(cheapest & !NUMBER_BITS);
+        (self.least + slack).to_bits() | NUMBER_BITS
+    }
+}
 
 /// See `Kernels::best_symbols`; `extended` is what is called so below, or equals it.
 #[inline(always)]
@@ -121,9 +155,9 @@ pub(super) fn best_symbols(
     row: &[f32],
     paths: &mut Paths,
     symbols: &mut [u8],
-    extended: impl Fn(&Entered<'_>, usize, &mut Ways),
+    extended: impl Fn(&Entered<'_>, usize, f32, &mut Ways),
 ) {
-    match trellis.ring {
+    match trellis.sixteens {
         1 => search::<1>(trellis, row, paths, symbols, extended),
         2 => search::<2>(trellis, row, paths, symbols, extended),
         4 => search::<4>(trellis, row, paths, symbols, extended),
@@ -132,26 +166,39 @@ pub(super) fn best_symbols(
 }
 
 #[inline(always)]
-fn search<const RING: usize>(
+fn search<const SIXTEENS: usize>(
     trellis: &Trellis<'_>,
     row: &[f32],
     paths: &mut Paths,
     symbols: &mut [u8],
-    extended: impl Fn(&Entered<'_>, usize, &mut Ways),
+    extended: impl Fn(&Entered<'_>, usize, f32, &mut Ways),
 ) {
-    let Paths { now, next, steps, .. } = paths;
+    let Paths { generations: [first, second], steps, traced, .. } = paths;
+    let (mut now, mut next) = (first, second);
     steps.resize(symbols.len().max(steps.len()), [(0, 0); PATHS_MAX]);
+    traced.resize(symbols.len().max(traced.len()), [0; PATHS_MAX]);
     now.costs[0] = 0.0;
-    now.sums[..RING].fill(Lanes::of(0.0));
-    let (tails, keeps) = (trellis.tails.as_chunks::<RING>().0, trellis.keeps.as_chunks::<RING>().0);
-    let runs = trellis.boundaries.windows(2).zip(tails.as_chunks::<CODEWORDS>().0).zip(keeps);
-    let (mut count, mut ways) = (1, [[0; CODEWORDS]; LISTS_MAX]);
-    for (((ends, tails), keeps), steps) in runs.zip(steps.iter_mut()) {
-        let (heads, values) = (&trellis.heads[ends[0]..ends[1]], &row[ends[0]..ends[1]]);
-        let (costs, sums) = (&now.costs[..count], &now.sums[..count * RING]);
-        extended(&Entered { heads, values, first: ends[0], costs, sums, ring: RING }, trellis.lists, &mut ways);
-        count = keep(&ways[..trellis.lists], trellis.slack, tails, keeps, now, next, steps);
-        std::mem::swap(now, next);
+    let tails = trellis.tails.as_chunks::<SIXTEENS>().0.as_chunks::<CODEWORDS>().0;
+    let (mut count, mut ways) = (1, Ways::default());
+    for stretch in trellis.stretches {
+        let before = stretch.first - stretch.reaching;
+        let (reaching, own) = tails[stretch.place..][..stretch.end - stretch.reaching].split_at(before);
+        let behind = &steps[stretch.reaching..stretch.first];
+        sum_up(behind, reaching, count, traced, now.sums.as_chunks_mut::<SIXTEENS>().0);
+        let start = trellis.boundaries[stretch.first];
+        for (symbol, tail) in (stretch.first..stretch.end).zip(own) {
+            let dims = trellis.boundaries[symbol]..trellis.boundaries[symbol + 1];
+            let (heads, values, first) = (&trellis.heads[dims.clone()], &row[dims.clone()], dims.start - start);
+            let (costs, sums) = (&now.costs[..count], &now.sums[..count * SIXTEENS]);
+            extended(
+                &Entered { heads, values, first, costs, sums, sixteens: SIXTEENS },
+                trellis.lists,
+                trellis.slack,
+                &mut ways,
+            );
+            count = keep(&ways, trellis.lists, tail, now, next, &mut steps[symbol]);
+            std::mem::swap(&mut now, &mut next);
+        }
     }
     let costs = &now.costs[..count];
     let mut path = (1..count).fold(0, |best, path| if costs[path] < costs[best] { path } else { best });
@@ -161,10 +208,56 @@ fn search<const RING: usize>(
     }
 }
 
-/// The cheapest `lists` ways to each codeword of a symbol.
+/// Sums what each of `count` paths has added to a stretch by the symbols of `steps` and `tails`, oldest first.
 #[inline(always)]
-pub(super) fn extended(entered: &Entered<'_>, lists: usize, ways: &mut Ways) {
-    ways[..lists].fill([u32::MAX; CODEWORDS]);
+fn sum_up<const SIXTEENS: usize>(
+    steps: &[Steps],
+    tails: &[[[Lanes; SIXTEENS]; CODEWORDS]],
+    count: usize,
+    traced: &mut [[u8; PATHS_MAX]],
+    sums: &mut [[Lanes; SIXTEENS]],
+) {
+    let mut at: [u8; PATHS_MAX] = std::array::from_fn(|path| path as u8);
+    let at = &mut at[..count];
+    // Back to where all paths are one; what is before that is summed once.
+    let mut parted = steps.len();
+    while parted > 0 && at.iter().any(|path| *path != at[0]) {
+        parted -= 1;
+        for (path, codeword) in at.iter_mut().zip(&mut traced[parted]) {
+            (*path, *codeword) = steps[parted][usize::from(*path) % PATHS_MAX];
+        }
+    }
+    let mut path = at[0];
+    for (steps, codewords) in steps[..parted].iter().zip(traced.iter_mut()).rev() {
+        (path, codewords[0]) = steps[usize::from(path) % PATHS_MAX];
+    }
+    let mut common = [Lanes::of(0.0); SIXTEENS];
+    for (tails, codewords) in tails[..parted].iter().zip(traced.iter()) {
+        common = added(common, &tails[usize::from(codewords[0]) % CODEWORDS]);
+    }
+    for (path, sums) in sums[..count].iter_mut().enumerate() {
+        let choices = tails[parted..].iter().zip(&traced[parted..]);
+        *sums = choices.fold(common, |sums, (tails, codewords)| {
+            added(sums, &tails[usize::from(codewords[path % PATHS_MAX]) % CODEWORDS])
+        });
+    }
+}
+
+/// By value, or the compiler does not see that the sums may stay in registers.
+#[inline(always)]
+fn added<const SIXTEENS: usize>(mut sums: [Lanes; SIXTEENS], tail: &[Lanes; SIXTEENS]) -> [Lanes; SIXTEENS] {
+    for sixteen in 0..SIXTEENS {
+        for lane in 0..CODEWORDS {
+            sums[sixteen].0[lane] += tail[sixteen].0[lane];
+        }
+    }
+    sums
+}
+
+/// The cheapest `lists` ways to each codeword of a symbol; near are those that cost at most `slack` more than the cheapest.
+#[inline(always)]
+pub(super) fn extended(entered: &Entered<'_>, lists: usize, slack: f32, ways: &mut Ways) {
+    ways.lists[..lists].fill([u32::MAX; CODEWORDS]);
     for (path, (cost, sums)) in entered.paths().enumerate() {
         let mut totals = [*cost; CODEWORDS];
         for (left, head) in entered.left(sums) {
@@ -175,59 +268,47 @@ pub(super) fn extended(entered: &Entered<'_>, lists: usize, ways: &mut Ways) {
         }
         let mut entering = totals.map(|total| total.to_bits() & !NUMBER_BITS | path as u32);
         // Each lane goes where it belongs in the ascending list of that lane; the last ones fall out.
-        for list in &mut ways[..lists] {
+        for list in &mut ways.lists[..lists] {
             for (kept, entering) in list.iter_mut().zip(&mut entering) {
                 (*kept, *entering) = ((*kept).min(*entering), (*kept).max(*entering));
             }
         }
     }
+    let cheapest = ways.lists[0].iter().fold(u32::MAX, |least, way| least.min(*way));
+    let limit = ways.set_least(cheapest, slack);
+    for (near, list) in ways.near.iter_mut().zip(&ways.lists[..lists]) {
+        let bits = list.iter().enumerate().map(|(codeword, way)| u16::from(*way <= limit) << codeword);
+        *near = bits.fold(0, |near, bit| near | bit);
+    }
 }
 
-/// Makes the ways in `best` that are near enough to the cheapest the next paths; returns how many there are.
+/// Makes the ways that are near the next paths; returns how many there are.
 #[inline(always)]
-fn keep<const RING: usize>(
-    best: &[[u32; CODEWORDS]],
-    slack: f32,
-    tails: &[[Lanes; RING]; CODEWORDS],
-    keeps: &[Lanes; RING],
+fn keep<const SIXTEENS: usize>(
+    ways: &Ways,
+    lists: usize,
+    tails: &[[Lanes; SIXTEENS]; CODEWORDS],
     now: &Generation,
     next: &mut Generation,
-    steps: &mut [(u8, u8); PATHS_MAX],
+    steps: &mut Steps,
 ) -> usize {
-    let cheapest = best[0].iter().fold(u32::MAX, |least, way| least.min(*way));
-    let least = f32::from_bits(cheapest & !NUMBER_BITS);
-    let limit = (least + slack).to_bits() | NUMBER_BITS;
-    let (mut count, mut kept) = (0, [0; PATHS_MAX]);
-    for list in best {
-        for (codeword, way) in list.iter().enumerate() {
-            // Written always and counted if kept: which ways are near enough is beyond what a CPU can foresee.
-            steps[count % PATHS_MAX] = ((way & NUMBER_BITS) as u8, codeword as u8);
-            kept[count % PATHS_MAX] = *way;
-            count += usize::from(*way <= limit);
-        }
-    }
-    for (cost, way) in next.costs[..count].iter_mut().zip(&kept) {
-        // From the cheapest on: small differences count however much has been missed so far.
-        *cost = f32::from_bits(way & !NUMBER_BITS) - least;
-    }
-    let (now_sums, next_sums) = (now.sums.as_chunks::<RING>().0, next.sums.as_chunks_mut::<RING>().0);
-    for ((before, codeword), into) in steps[..count].iter().zip(next_sums) {
-        let (from, tail) = (&now_sums[usize::from(*before)], &tails[usize::from(*codeword) % CODEWORDS]);
-        for sixteen in 0..RING {
-            into[sixteen] = carried(&from[sixteen], &keeps[sixteen], &tail[sixteen]);
+    let (now, next_sums) = (now.sums.as_chunks::<SIXTEENS>().0, next.sums.as_chunks_mut::<SIXTEENS>().0);
+    let mut count = 0;
+    for (list, near) in ways.lists[..lists].iter().zip(ways.near) {
+        let mut left = near;
+        while left != 0 {
+            let codeword = left.trailing_zeros() as usize % CODEWORDS;
+            let (way, path) = (list[codeword], count % PATHS_MAX);
+            let before = (way & NUMBER_BITS) as u8;
+            steps[path] = (before, codeword as u8);
+            // From the cheapest on: small differences count however much has been missed so far.
+            next.costs[path] = f32::from_bits(way & !NUMBER_BITS) - ways.least;
+            next_sums[path] = added(now[usize::from(before)], &tails[codeword]);
+            count += 1;
+            left &= left - 1;
         }
     }
     count
-}
-
-/// Sixteen dims of a path with one more codeword.
-#[inline(always)]
-fn carried(sums: &Lanes, keeps: &Lanes, tail: &Lanes) -> Lanes {
-    let mut carried = *sums;
-    for lane in 0..CODEWORDS {
-        carried.0[lane] = carried.0[lane] * keeps.0[lane] + tail.0[lane];
-    }
-    carried
 }
 
 /// Codewords as rows, each over the dims of its window.

@@ -227,12 +227,6 @@ impl<'a> View<'a> {
         sealed + u64::from(self.visible) - self.snapshot.tail_hidden.count()
     }
 
-    /// Bytes of the rows and codes of all this.
-    pub fn bytes(&self) -> u64 {
-        let sealed: u64 = self.snapshot.segments.iter().map(|live| live.segment.entry().length).sum();
-        sealed + u64::from(self.visible) * self.snapshot.dim as u64 * 4
-    }
-
     /// Where the vector with `id` is, if it is live.
     #[inline]
     pub fn locate(&self, id: u64) -> Result<Option<Place>> {

@@ -7,7 +7,7 @@
 use super::{Live, Place, Scratch, View};
 use crate::codec::{Codebook, Correction, Table};
 use crate::error::Result;
-use crate::kernels::{self, BLOCK_ROWS, Metric, kernels};
+use crate::kernels::{self, BLOCK_ROWS, Hit, Metric, kernels};
 use crate::search::{Reservoir, TopK};
 use crate::tombstones::Tombstones;
 use std::ops::Range;
@@ -24,6 +24,9 @@ const ROWS_TOGETHER: usize = 1 << 17;
 /// Rows decoded, or looked at where they lie, together.
 const ROWS_AT_ONCE: usize = 64;
 
+/// Lists are visited until they have so many rows for each neighbour that is asked for.
+const ROWS_A_NEIGHBOUR: usize = 8;
+
 /// What a search asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
@@ -33,6 +36,8 @@ pub struct Question<'a> {
     pub metric: Metric,
     /// Distances to codes are those to what is decoded, not estimates of those to what was inserted.
     pub is_exact: bool,
+    /// The share of a segment's inverted lists that is visited, up to 1; 0: as many as were found to do.
+    pub effort: f64,
 }
 
 /// One of equal shares of the rows, for one of several threads.
@@ -58,6 +63,7 @@ struct Tile<'a> {
     norms: Vec<f32>,
     metric: Metric,
     is_exact: bool,
+    effort: f64,
 }
 
 /// Rows of a segment or a tail that are looked at.
@@ -143,22 +149,37 @@ pub struct Chosen {
 /// One query while codes of one book are scanned.
 struct Scanner<'a> {
     query: usize,
+    k: usize,
     table: &'a Table<'a>,
     reservoir: Reservoir,
 }
 
 impl View<'_> {
+    /// About how many bytes one query of `question` looks at.
+    pub fn bytes_looked_at(&self, question: &Question, chosen: Option<&Chosen>) -> Result<u64> {
+        let mut bytes = u64::from(self.visible) * self.snapshot.dim as u64 * 4;
+        for live in &self.snapshot.segments {
+            let share = match live.segment.lists().filter(|_| chosen.is_none() && !question.is_exact) {
+                None => 1.0,
+                Some(lists) if question.effort == 0.0 => f64::from(live.segment.probes()?) / f64::from(lists),
+                Some(_) => question.effort,
+            };
+            bytes += (live.segment.entry().length as f64 * share) as u64;
+        }
+        Ok(bytes)
+    }
+
     /// Offers to `tops: [nq]` the live vectors of a `share` that may be nearest to each query: of all, or of those `chosen`.
     pub fn nearest(&self, question: &Question, chosen: Option<&Chosen>, share: Share, tops: &mut [TopK]) -> Result<()> {
-        let Question { queries, metric, is_exact } = *question;
+        let Question { queries, metric, is_exact, effort } = *question;
         let dim = self.snapshot.dim;
         for (queries, tops) in queries.chunks(QUERIES_AT_ONCE * dim).zip(tops.chunks_mut(QUERIES_AT_ONCE)) {
             let queries: Vec<&[f32]> = queries.chunks_exact(dim).collect();
             let norms = queries.iter().map(|query| kernels::dot(query, query)).collect();
-            let tile = Tile { queries, norms, metric, is_exact };
+            let tile = Tile { queries, norms, metric, is_exact, effort };
             for (index, live) in self.snapshot.segments.iter().enumerate() {
                 let chosen = chosen.map(|chosen| &chosen.segments[index]);
-                live.nearest(&tile, Rows::of(share, live.segment.rows(), chosen), tops)?;
+                live.nearest(&tile, share, index, chosen, tops)?;
             }
             for rows in Rows::of(share, self.visible, chosen.map(|chosen| &chosen.tail)) {
                 self.nearest_in_tail(&tile, rows, tops)?;
@@ -240,10 +261,20 @@ impl Tile<'_> {
 }
 
 impl Live {
-    /// Offers `parts` of the rows of this segment to `tops`.
-    fn nearest<'r>(&self, tile: &Tile, parts: impl Iterator<Item = Rows<'r>>, tops: &mut [TopK]) -> Result<()> {
-        let mut parts = parts.peekable();
-        if parts.peek().is_none() {
+    /// Offers the rows of this segment, number `index` of all, that fall to `share` to `tops`.
+    fn nearest(
+        &self,
+        tile: &Tile,
+        share: Share,
+        index: usize,
+        chosen: Option<&Vec<u32>>,
+        tops: &mut [TopK],
+    ) -> Result<()> {
+        let has_lists = self.segment.lists().is_some() && chosen.is_none() && tile.effort < 1.0;
+        // What is near in all lists is compared with each other, by one thread.
+        let visits_lists = has_lists && index % share.of == share.number;
+        let parts: Vec<Rows> = Rows::of(share, self.segment.rows(), chosen).collect();
+        if parts.is_empty() && !visits_lists {
             // A share without rows needs no tables.
             return Ok(());
         }
@@ -259,15 +290,16 @@ impl Live {
             } else if !others.is_empty() {
                 self.measure(tile, &others, rows, tops)?;
             }
-            let scanner = |(query, table): (usize, _)| Scanner::new(query, table, &tops[query]);
-            let with_table = tables.iter().enumerate().filter_map(|(query, table)| Some((query, table.as_ref()?)));
-            let mut scanners: Vec<Scanner> = with_table.map(scanner).collect();
-            if let Some(book) = book.filter(|_| !scanners.is_empty()) {
+            if !has_lists && let Some(book) = book {
+                let mut scanners = Scanner::all(&tables, tops);
                 self.scan(&mut scanners, rows)?;
-                for scanner in &scanners {
-                    self.measure_hits(book, tile, scanner, &mut tops[scanner.query])?;
-                }
+                self.measure_hits(book, tile, &scanners, tops)?;
             }
+        }
+        if visits_lists && let Some(book) = book {
+            let mut scanners = Scanner::all(&tables, tops);
+            scanners.iter_mut().try_for_each(|scanner| self.scan_lists(scanner, tile.effort))?;
+            self.measure_hits(book, tile, &scanners, tops)?;
         }
         Ok(())
     }
@@ -288,16 +320,76 @@ impl Live {
         Ok(())
     }
 
-    /// Measures what a scan has left.
-    fn measure_hits(&self, book: &Codebook, tile: &Tile, scanner: &Scanner, top: &mut TopK) -> Result<()> {
+    /// Scores the blocks of the lists near the query, and keeps what may count.
+    fn scan_lists(&self, scanner: &mut Scanner, effort: f64) -> Result<()> {
+        let wanted = |row: u32| row < self.segment.rows() && !self.hidden.hides(row);
+        for blocks in self.blocks_near(scanner, effort)? {
+            scanner.scan(self.segment.blocks(blocks.clone())?, blocks.start, wanted);
+        }
+        scanner.reservoir.tighten(wanted);
+        Ok(())
+    }
+
+    /// The blocks that hold the lists whose centroids are nearest to the query, each once, ascending. The other rows of these
+    /// blocks are looked at too.
+    fn blocks_near(&self, scanner: &Scanner, effort: f64) -> Result<Vec<Range<u32>>> {
+        let count = self.segment.lists().unwrap_or(0);
+        let (table, (centroids, norms)) = (scanner.table, self.segment.centroids()?);
+        let mut hits = Vec::with_capacity((count as usize).next_multiple_of(BLOCK_ROWS));
+        kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);
+        let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
+        let mut lists: Vec<(f32, u32)> = hits.iter().zip(norms).map(distance).zip(0..).collect();
+        let chosen =
+            if effort > 0.0 { (effort * f64::from(count)).ceil() as usize } else { self.segment.probes()? as usize };
+        let wanted_rows = (ROWS_A_NEIGHBOUR * scanner.k).min(self.segment.rows() as usize);
+        let (mut visited, mut rows, mut near) = (0, 0, Vec::new());
+        while visited < lists.len() && (visited < chosen || rows < wanted_rows) {
+            let next = chosen.max(2 * visited).clamp(visited + 1, lists.len());
+            if next < lists.len() {
+                lists[visited..].select_nth_unstable_by(next - visited, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            }
+            for (_, list) in &lists[visited..next] {
+                let of_list = self.segment.rows_of_list(*list)?;
+                rows += of_list.len();
+                near.push(of_list);
+            }
+            visited = next;
+        }
+        near.sort_unstable_by_key(|rows| rows.start);
+        let mut blocks: Vec<Range<u32>> = Vec::with_capacity(near.len());
+        for rows in near.into_iter().filter(|rows| !rows.is_empty()) {
+            let (start, end) = (rows.start / BLOCK_ROWS as u32, rows.end.div_ceil(BLOCK_ROWS as u32));
+            match blocks.last_mut() {
+                Some(last) if start <= last.end => last.end = last.end.max(end),
+                _ => blocks.push(start..end),
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Measures what scans have left.
+    fn measure_hits(&self, book: &Codebook, tile: &Tile, scanners: &[Scanner], tops: &mut [TopK]) -> Result<()> {
         let (mut code, mut vector) = (vec![0; book.row_bytes()], vec![0.0; book.dim()]);
-        for row in scanner.reservoir.rows() {
-            self.code(book, row, &mut code)?;
-            let distance = scanner.table.estimate(&code).unwrap_or_else(|| {
-                book.decode(&code, &mut vector);
-                tile.distance(scanner.query, &vector)
-            });
-            self.offer(distance, row, top)?;
+        let mut found: Vec<(f32, u32)> = Vec::new();
+        for scanner in scanners {
+            found.clear();
+            for row in scanner.reservoir.rows() {
+                self.code(book, row, &mut code)?;
+                let distance = scanner.table.estimate(&code).unwrap_or_else(|| {
+                    book.decode(&code, &mut vector);
+                    tile.distance(scanner.query, &vector)
+                });
+                found.push((distance + 0.0, row));
+            }
+            // Only what is among the k nearest of these needs its id.
+            let farthest = if found.len() > scanner.k {
+                found.select_nth_unstable_by(scanner.k - 1, |a, b| a.0.total_cmp(&b.0)).1.0
+            } else {
+                f32::INFINITY
+            };
+            for (distance, row) in found.iter().filter(|(distance, _)| *distance <= farthest) {
+                self.offer(*distance, *row, &mut tops[scanner.query])?;
+            }
         }
         Ok(())
     }
@@ -346,9 +438,16 @@ impl Live {
 }
 
 impl<'a> Scanner<'a> {
+    /// One for each query that has a table.
+    fn all(tables: &'a [Option<Table<'a>>], tops: &[TopK]) -> Vec<Scanner<'a>> {
+        let queries = tables.iter().zip(tops).enumerate();
+        queries.filter_map(|(query, (table, top))| Some(Scanner::new(query, table.as_ref()?, top))).collect()
+    }
+
     /// What is farther than all that `top` keeps need not be looked at.
     fn new(query: usize, table: &'a Table<'a>, top: &TopK) -> Scanner<'a> {
-        Scanner { query, table, reservoir: Reservoir::new(top.k(), table.slack(), table.limit(top.bound())) }
+        let reservoir = Reservoir::new(table.measured(top.k()), table.slack(), table.limit(top.bound()));
+        Scanner { query, k: top.k(), table, reservoir }
     }
 
     /// Scores `blocks`, the first of which is number `first` of the segment.

@@ -4,11 +4,14 @@
 //! `writer` takes calls, `durable` brings them to the disk, `upkeep` compresses and compacts with `rewrite`, `search`
 //! finds, `report` measures.
 
+mod arrange;
 mod durable;
+mod encode;
 mod open;
 mod plan;
 mod report;
 mod rewrite;
+mod sample;
 mod search;
 mod threads;
 mod upkeep;

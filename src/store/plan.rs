@@ -1,6 +1,8 @@
 //! What a compress is to make: which segments become what, how long a code the byte budget allows, and the book for them.
 
-use super::rewrite::encode;
+use super::arrange::lists_of;
+use super::encode::encode;
+use super::sample::{SAMPLE_BYTES, sample_rows};
 use super::upkeep::{Progress, TRAINING_ROWS_MIN, subset};
 use crate::codec::{self, Codebook, Quality, Shape};
 use crate::error::{Error, Result};
@@ -8,13 +10,12 @@ use crate::format::{BLOCK_BYTES, Kind, Manifest, SegmentEntry, align};
 use crate::ids;
 use crate::kernels::Metric;
 use crate::segment::coded_file_bytes;
-use crate::snapshot::{Live, Scratch, Snapshot};
+use crate::snapshot::{Live, Snapshot};
 use crate::tombstones;
 use std::sync::Arc;
 
-/// Rows trained on when the caller does not say, and the bytes they may take: training holds some copies of them.
+/// Rows trained on when the caller does not say.
 const SAMPLE_ROWS: u64 = 20_000;
-const SAMPLE_BYTES: u64 = 32 << 20;
 
 /// What becomes of a frozen state: the segments that stay, and what the others turn into.
 pub(super) struct Plan {
@@ -56,7 +57,7 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
         let segments: Vec<Arc<Live>> = raw.iter().cloned().chain(same).collect();
         let joined = subset(frozen, segments.clone());
         let (row, book_bytes) = (book.row_bytes() as u64, book.to_bytes().len() as u64);
-        let file = coded_file_bytes(joined.view().count(), row, book_bytes, ids_bytes(&joined)?);
+        let file = file_bytes(joined.view().count(), row, book_bytes, ids_bytes(&joined)?);
         let fits = file + kept_bytes(&others) + manifests <= budget;
         if fits && drift(&raw_source, raw_rows, &book, newest)? <= DRIFT_MAX {
             return Ok(whole_plan(frozen, segments, book));
@@ -185,7 +186,7 @@ fn book_within(
         loop {
             let told = &mut |done, total| part(15, 100, done, total);
             let book = Codebook::train(&vectors, &shape, wish.seed, told)?;
-            let bytes = coded_file_bytes(rows, book.row_bytes() as u64, book.to_bytes().len() as u64, ids_bytes);
+            let bytes = file_bytes(rows, book.row_bytes() as u64, book.to_bytes().len() as u64, ids_bytes);
             if bytes <= room || shape.window == 1 {
                 return Ok(book);
             }
@@ -198,6 +199,11 @@ fn book_within(
         Error::Cancelled { done, total } => Error::Cancelled { done: all * done / total.max(1), total: all * 2 },
         other => other,
     })
+}
+
+/// Bytes of a file of codes, its lists among them.
+fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64) -> u64 {
+    coded_file_bytes(rows, row_bytes, codebook_bytes, ids_bytes, lists_of(rows, row_bytes))
 }
 
 /// What the codes of one file may take.
@@ -230,7 +236,7 @@ impl Files {
     }
 
     fn bytes(&self, shape: &Shape) -> u64 {
-        coded_file_bytes(self.rows, shape.row_bytes as u64, Codebook::stored_bytes(shape) as u64, self.ids_bytes)
+        file_bytes(self.rows, shape.row_bytes as u64, Codebook::stored_bytes(shape) as u64, self.ids_bytes)
     }
 }
 
@@ -242,28 +248,4 @@ fn longest(from: usize, to: usize, fits: impl Fn(usize) -> bool) -> Option<usize
         if fits(middle) { least = middle + 1 } else { too_many = middle }
     }
     (least > from).then(|| least - 1)
-}
-
-/// `wanted` of the live rows, one from each of as many equal stretches: neighbours in a file are often alike.
-fn sample_rows(source: &Snapshot, rows: u64, wanted: u64, seed: u64) -> Result<Vec<f32>> {
-    let mut vectors = Vec::with_capacity(wanted as usize * source.dim);
-    let mut scratch = Scratch::default();
-    let (mut index, mut taken) = (0, 0);
-    let place_in = |stretch: u64| {
-        let (begin, end) = (stretch * rows / wanted, (stretch + 1) * rows / wanted);
-        let mixed = (stretch ^ seed).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-        begin + mixed % (end - begin)
-    };
-    for live in &source.segments {
-        for row in (0..live.segment.rows()).filter(|row| !live.hidden.hides(*row)) {
-            if taken < wanted && index == place_in(taken) {
-                vectors.resize(vectors.len() + source.dim, 0.0);
-                let start = vectors.len() - source.dim;
-                live.read(row, &mut scratch, &mut vectors[start..])?;
-                taken += 1;
-            }
-            index += 1;
-        }
-    }
-    Ok(vectors)
 }

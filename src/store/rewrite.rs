@@ -1,11 +1,12 @@
-//! Writing live rows anew, in order of id, as one sealed file: synced, read back and checked before anyone relies on it.
+//! Writing live rows anew as one sealed file: synced, read back and checked before anyone relies on it.
 
+use super::arrange::Order;
+use super::encode::{batch_rows, blocks, encode};
 use super::open::open_live;
-use super::threads::in_parallel;
-use crate::codec::{Codebook, block};
+use crate::codec::Codebook;
 use crate::error::{Error, Result};
 use crate::format::{FileHeader, Measured, SegmentEntry};
-use crate::kernels::BLOCK_ROWS;
+use crate::kernels::{BLOCK_ROWS, Metric};
 use crate::os::Dir;
 use crate::sealed;
 use crate::segment::SegmentWriter;
@@ -13,9 +14,6 @@ use crate::snapshot::{Live, Place, Scratch, Snapshot, View};
 use crate::tombstones::Tombstones;
 use std::sync::Arc;
 
-/// The most rows written at a time, in whole blocks, and about how many bytes their floats take.
-const BATCH_ROWS: usize = 4096;
-const BATCH_BYTES: usize = 16 << 20;
 /// Rows read back and compared after a file is written.
 const CHECKED_ROWS: usize = 64;
 
@@ -62,25 +60,30 @@ impl Rewrite<'_> {
             }
         };
         let view = self.source.view();
-        let mut measured = self.copied_error();
-        let mut ids: Vec<u64> = Vec::new();
-        let blocks = BATCH_BYTES / (self.source.dim * size_of::<f32>() * BLOCK_ROWS);
-        let batch_rows = (blocks * BLOCK_ROWS).clamp(BLOCK_ROWS, BATCH_ROWS);
+        let (mut measured, mut done) = (self.copied_error(), 0);
+        let mut order = self.order(&mut || progress(0))?;
         loop {
-            let from = ids.last().map_or(0, |last| last + 1);
-            let batch = view.in_order(from, batch_rows)?;
+            let batch = order.next(batch_rows(self.source.dim))?;
             if batch.is_empty() {
                 if measured.trained == 0.0 {
-                    measured.trained = measured.error / ids.len() as f64;
+                    measured.trained = measured.error / done as f64;
                 }
-                return writer.finish(&ids, measured);
+                let (ids, lists) = order.finish();
+                return writer.finish(&ids, lists.as_ref(), measured);
             }
             match &self.target {
                 Target::Raw => batch.iter().try_for_each(|(_, place)| writer.write(view.raw_bytes(*place)?))?,
                 Target::Coded(book) => self.write_codes(&mut writer, book, view, &batch, &mut measured)?,
             }
-            ids.extend(batch.iter().map(|(id, _)| *id));
-            progress(ids.len() as u64)?;
+            done += batch.len() as u64;
+            progress(done)?;
+        }
+    }
+
+    fn order(&self, told: &mut dyn FnMut() -> Result<()>) -> Result<Order<'_>> {
+        match (&self.target, Metric::from_i32(self.header.metric as i32)) {
+            (Target::Coded(book), Some(metric)) => Order::of_codes(self.source, book, metric, self.threads, told),
+            _ => Ok(Order::by_id(self.source)),
         }
     }
 
@@ -140,10 +143,9 @@ impl Rewrite<'_> {
             measured.farthest = measured.farthest.max(distances[index]);
             measured.add(error);
         }
-        let mut packed = vec![0; block::bytes(row_bytes)];
-        for (rows, distances) in codes.chunks(BLOCK_ROWS * row_bytes).zip(distances.chunks(BLOCK_ROWS)) {
-            block::pack(rows, book.symbols(), book.side_bytes(), &mut packed);
-            writer.write_block(&packed, distances.iter().copied().fold(0.0, f64::max))?;
+        let (blocks, bounds) = (blocks(&codes, book), distances.chunks(BLOCK_ROWS));
+        for (block, distances) in blocks.chunks_exact(BLOCK_ROWS * row_bytes).zip(bounds) {
+            writer.write_block(block, distances.iter().copied().fold(0.0, f64::max))?;
         }
         Ok(())
     }
@@ -175,60 +177,5 @@ impl Rewrite<'_> {
             }
         }
         Ok(live)
-    }
-}
-
-/// What one row became.
-#[derive(Clone, Copy, Default)]
-pub(super) struct RowError {
-    /// ‖x‖².
-    energy: f64,
-    /// ‖x − x̂‖².
-    pub(super) error: f64,
-}
-
-impl RowError {
-    fn new(row: &[f32], decoded: &[f32]) -> RowError {
-        row.iter().zip(decoded).fold(RowError::default(), |sum, (x, decoded)| {
-            let (x, off) = (f64::from(*x), f64::from(*x) - f64::from(*decoded));
-            RowError { energy: sum.energy + x * x, error: sum.error + off * off }
-        })
-    }
-
-    /// ‖x − x̂‖, not below it for the rounding of the sum.
-    fn distance(&self) -> f64 {
-        self.error.sqrt() * (1.0 + 1e-9)
-    }
-}
-
-impl Measured {
-    fn add(&mut self, row: RowError) {
-        self.energy += row.energy;
-        self.error += row.error;
-        if row.energy > 0.0 {
-            self.worst = self.worst.max((row.error / row.energy).sqrt());
-        }
-    }
-}
-
-/// Codes of `rows: [n][dim]` and their errors, `[n]`: the same whatever the number of threads.
-pub(super) fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
-    let (dim, row_bytes) = (book.dim(), book.row_bytes());
-    let count = rows.len() / dim;
-    let mut codes = vec![0; count * row_bytes];
-    let mut errors = vec![RowError::default(); count];
-    let share = count.div_ceil(threads.max(1)).max(1);
-    let parts = rows.chunks(share * dim).zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
-    in_parallel(threads, parts, |((rows, codes), errors)| encode_part(book, rows, codes, errors));
-    (codes, errors)
-}
-
-fn encode_part(book: &Codebook, rows: &[f32], codes: &mut [u8], errors: &mut [RowError]) {
-    book.encode(rows, codes);
-    let mut decoded = vec![0.0; rows.len()];
-    book.decode(codes, &mut decoded);
-    let pairs = rows.chunks_exact(book.dim()).zip(decoded.chunks_exact(book.dim()));
-    for ((row, decoded), slot) in pairs.zip(errors) {
-        *slot = RowError::new(row, decoded);
     }
 }

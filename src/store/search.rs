@@ -14,6 +14,8 @@ pub struct SearchOptions<'a> {
     pub allow_ids: Option<&'a [u64]>,
     /// Distances to codes are those to what they decode to, not estimates of those to the vectors inserted.
     pub is_exact: bool,
+    /// The share of the inverted lists that is visited, up to 1 for every code; 0: chosen.
+    pub effort: f64,
     /// Threads used; 0: the store's.
     pub threads: u32,
 }
@@ -42,7 +44,10 @@ impl Store {
         let view = state.view();
         let chosen = options.allow_ids.map(|ids| view.choose(ids)).transpose()?;
         let count = queries.len() / dim;
-        let threads = self.search_threads(options.threads, view.bytes() * count as u64);
+        let (metric, is_exact, effort) = (self.metric, options.is_exact, options.effort);
+        let question = Question { queries, metric, is_exact, effort };
+        let bytes = view.bytes_looked_at(&question, chosen.as_ref())?;
+        let threads = self.search_threads(options.threads, bytes.saturating_mul(count as u64));
         // Each thread has queries of its own if there are enough of them, else some of the rows.
         let of = if count >= threads * QUERIES_AT_ONCE { 1 } else { threads };
         let at_once = if of == 1 { count.div_ceil(threads * 4).next_multiple_of(QUERIES_AT_ONCE) } else { count };
@@ -50,7 +55,7 @@ impl Store {
         in_parallel(threads, found.iter_mut().enumerate(), |(job, found)| {
             let queries =
                 &queries[job / of * at_once * dim..(job / of + 1).saturating_mul(at_once * dim).min(queries.len())];
-            let question = Question { queries, metric: self.metric, is_exact: options.is_exact };
+            let question = Question { queries, ..question };
             let mut tops = vec![TopK::new(k); queries.len() / dim];
             let share = Share { number: job % of, of };
             *found = view.nearest(&question, chosen.as_ref(), share, &mut tops).map(|()| tops);

@@ -186,7 +186,8 @@ impl Store {
             Target::Coded(book) => (book.row_bytes() as u64, 2 * book.to_bytes().len() as u64),
         };
         let header = self.write(|writer| {
-            let bytes = rows * row_bytes + book_bytes + ids::packed_bytes_max(rows);
+            // Lists, where there are any, take less than an eighth.
+            let bytes = rows * row_bytes / 8 * 9 + book_bytes + ids::packed_bytes_max(rows);
             writer.expect_space(bytes + 64 * BLOCK_BYTES as u64)?;
             let id = writer.new_file();
             Ok(writer.header(kind, id))

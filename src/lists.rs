@@ -1,0 +1,268 @@
+//! The inverted lists of a sealed segment, read where they lie (format.md §6.6).
+//!
+//! Rows lie list by list, and in a list in order of id. So the numbers of their lists, in order of id, say where each row is:
+//! sorting by these numbers, bit by bit from the lowest, moves every place to its row. Each bit is a plane of one bit for
+//! each row, in the order that the bits before have made, with counts of ones on the way (a wavelet matrix, read from its
+//! lowest bit: Claude, Navarro, Ordóñez, Information Systems 2015). Counting leads from place to row, finding the n-th bit
+//! leads back.
+
+use crate::error::{Error, Result};
+use crate::format::{align, u32_at, u64_at};
+use crate::kernels::BLOCK_ROWS;
+use crate::sealed::Sealed;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// A part of a plane: the count of ones before it, and so many bits.
+const PART_BYTES: usize = 64;
+const PART_BITS: u32 = 8 * (PART_BYTES as u32 - 4);
+
+/// The most lists of a segment.
+pub const LISTS_MAX: u32 = 1 << 16;
+
+/// The lists of a segment as they are written.
+#[derive(Debug)]
+pub struct NewLists {
+    /// `[rows]`: the list of each place, in order of id.
+    pub list_of: Vec<u16>,
+    /// Lists visited where the caller does not say.
+    pub probes: u32,
+    /// Blocks of the codes of the lists' centroids.
+    pub centroids: Vec<u8>,
+    /// `[lists]`: what is known of a centroid beside its symbols (`codec::Codebook::norm`).
+    pub norms: Vec<f32>,
+    /// How many lists there are.
+    pub count: u32,
+}
+
+impl NewLists {
+    /// `[lists + 1]`: where each list begins, and the end.
+    fn starts(&self) -> Vec<u32> {
+        let mut starts = vec![0; self.count as usize + 1];
+        self.list_of.iter().for_each(|list| starts[usize::from(*list) + 1] += 1);
+        let mut end = 0;
+        for start in &mut starts {
+            end += *start;
+            *start = end;
+        }
+        starts
+    }
+
+    /// The places in order of rows.
+    pub fn places(&self) -> Vec<u32> {
+        let (mut starts, mut places) = (self.starts(), vec![0; self.list_of.len()]);
+        for (place, list) in (0..).zip(&self.list_of) {
+            let row = &mut starts[usize::from(*list)];
+            places[*row as usize] = place;
+            *row += 1;
+        }
+        places
+    }
+
+    /// The section as stored.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut order = self.list_of.clone();
+        for level in 0..levels(self.count) {
+            let is_one = |list: &u16| list >> level & 1 == 1;
+            put_plane(order.iter().map(is_one), &mut bytes);
+            let (ones, zeros): (Vec<u16>, Vec<u16>) = order.iter().partition(|list| is_one(list));
+            order = [zeros, ones].concat();
+        }
+        bytes.extend(self.starts().iter().flat_map(|start| start.to_le_bytes()));
+        bytes.extend_from_slice(&self.probes.to_le_bytes());
+        bytes.extend(self.norms.iter().flat_map(|norm| norm.to_le_bytes()));
+        bytes.extend_from_slice(&self.centroids);
+        bytes
+    }
+}
+
+fn put_plane(bits: impl Iterator<Item = bool>, bytes: &mut Vec<u8>) {
+    let (mut ones, mut filled) = (0u32, 0);
+    let mut part = [0; PART_BYTES];
+    for bit in bits {
+        part[4 + filled / 8] |= u8::from(bit) << (filled % 8);
+        ones += u32::from(bit);
+        filled += 1;
+        if filled == PART_BITS as usize {
+            bytes.extend_from_slice(&part);
+            part = [0; PART_BYTES];
+            part[..4].copy_from_slice(&ones.to_le_bytes());
+            filled = 0;
+        }
+    }
+    // Also where it has no bit: the count of all ones is read there.
+    bytes.extend_from_slice(&part);
+}
+
+/// Planes of so many lists.
+fn levels(lists: u32) -> u32 {
+    u32::BITS - lists.saturating_sub(1).leading_zeros()
+}
+
+fn plane_bytes(rows: u32) -> u64 {
+    (u64::from(rows / PART_BITS) + 1) * PART_BYTES as u64
+}
+
+fn centroid_bytes(lists: u32, row_bytes: u64) -> u64 {
+    align(u64::from(lists), BLOCK_ROWS as u64) * row_bytes
+}
+
+/// Bytes of the section for `lists` lists of `rows` rows, whose codes have `row_bytes`.
+pub fn section_bytes(rows: u32, lists: u32, row_bytes: u64) -> u64 {
+    u64::from(levels(lists)) * plane_bytes(rows) + (u64::from(lists) + 1) * 8 + centroid_bytes(lists, row_bytes)
+}
+
+/// The lists of one sealed segment.
+#[derive(Debug)]
+pub struct Lists {
+    offset: u64,
+    count: u32,
+    rows: u32,
+    row_bytes: u64,
+    /// `[levels]`: the zeros of each plane; read when they are first needed.
+    zeros: OnceLock<Vec<u32>>,
+}
+
+impl Lists {
+    /// The section a footer names; `None` where rows lie in order of id.
+    pub fn open(file: &Sealed, rows: u32, row_bytes: u64) -> Result<Option<Lists>> {
+        let (offset, count) = (file.footer().lists_offset, file.footer().lists);
+        if count == 0 {
+            return Ok(None);
+        }
+        let end = offset.checked_add(section_bytes(rows, count, row_bytes));
+        if !(1..=LISTS_MAX).contains(&count) || end.is_none_or(|end| end > file.footer().data_bytes) {
+            return Err(Error::corrupt(file.name(), format!("{count} lists of {rows} rows at {offset}")));
+        }
+        Ok(Some(Lists { offset, count, rows, row_bytes, zeros: OnceLock::new() }))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn levels(&self) -> u32 {
+        levels(self.count)
+    }
+
+    fn starts_at(&self) -> u64 {
+        self.offset + u64::from(self.levels()) * plane_bytes(self.rows)
+    }
+
+    /// The rows of `list`.
+    pub fn rows_of(&self, file: &Sealed, list: u32) -> Result<Range<u32>> {
+        let ends = file.bytes(self.starts_at() + u64::from(list) * 4, 8)?;
+        let (start, end) = (u32_at(ends, 0), u32_at(ends, 4));
+        if start > end || end > self.rows {
+            let what = format!("list {list}: rows {start} to {end} of {}", self.rows);
+            return Err(Error::corrupt(file.name(), what));
+        }
+        Ok(start..end)
+    }
+
+    /// Lists to visit where the caller does not say.
+    pub fn probes(&self, file: &Sealed) -> Result<u32> {
+        let at = self.starts_at() + (u64::from(self.count) + 1) * 4;
+        Ok(u32_at(file.bytes(at, 4)?, 0))
+    }
+
+    /// Blocks of the codes of the centroids, row by row those of the lists, and the norms as floats of 4 bytes.
+    pub fn centroids<'a>(&self, file: &'a Sealed) -> Result<(&'a [u8], &'a [[u8; 4]])> {
+        let at = self.starts_at() + (u64::from(self.count) + 2) * 4;
+        let norms = file.bytes(at, self.count as usize * 4)?;
+        // What was checked to be in the file fits a usize.
+        let codes = file.bytes(at + norms.len() as u64, centroid_bytes(self.count, self.row_bytes) as usize)?;
+        Ok((codes, norms.as_chunks().0))
+    }
+
+    /// The row of the id at `place`.
+    pub fn row_of(&self, file: &Sealed, place: u32) -> Result<u32> {
+        let (zeros, mut at) = (self.zeros(file)?, place);
+        for (level, zeros) in (0..).zip(zeros) {
+            let (bit, ones) = self.ones_before(file, level, at)?;
+            at = self.checked(file, if bit { zeros.saturating_add(ones) } else { at.saturating_sub(ones) })?;
+        }
+        Ok(at)
+    }
+
+    /// The place of `row`, in order of id.
+    pub fn place_of(&self, file: &Sealed, row: u32) -> Result<u32> {
+        let (zeros, mut at) = (self.zeros(file)?, row);
+        for (level, zeros) in (0..self.levels()).zip(zeros).rev() {
+            let found = match at.checked_sub(*zeros) {
+                Some(number) => self.find(file, level, true, number)?,
+                None => self.find(file, level, false, at)?,
+            };
+            at = self.checked(file, found)?;
+        }
+        Ok(at)
+    }
+
+    fn checked(&self, file: &Sealed, row: u32) -> Result<u32> {
+        if row < self.rows {
+            return Ok(row);
+        }
+        Err(Error::corrupt(file.name(), format!("lists: row {row} of {}", self.rows)))
+    }
+
+    fn zeros(&self, file: &Sealed) -> Result<&Vec<u32>> {
+        if let Some(zeros) = self.zeros.get() {
+            return Ok(zeros);
+        }
+        let zeros_of = |level| Ok(self.rows.saturating_sub(self.ones_before(file, level, self.rows)?.1));
+        let read = (0..self.levels()).map(zeros_of).collect::<Result<Vec<u32>>>()?;
+        Ok(self.zeros.get_or_init(|| read))
+    }
+
+    fn part<'a>(&self, file: &'a Sealed, level: u32, part: u32) -> Result<&'a [u8]> {
+        let offset = self.offset + u64::from(level) * plane_bytes(self.rows) + u64::from(part) * PART_BYTES as u64;
+        file.bytes(offset, PART_BYTES)
+    }
+
+    /// Bit `at` of a plane, and how many of those before are ones.
+    #[inline]
+    fn ones_before(&self, file: &Sealed, level: u32, at: u32) -> Result<(bool, u32)> {
+        let part = self.part(file, level, at / PART_BITS)?;
+        let within = at % PART_BITS;
+        let word = |number: u32| word(part, number);
+        let whole: u32 = (0..within / 64).map(|number| word(number).count_ones()).sum();
+        let last = word(within / 64);
+        let ones = (last & ((1 << (within % 64)) - 1)).count_ones();
+        Ok((last >> (within % 64) & 1 == 1, u32_at(part, 0).wrapping_add(whole).wrapping_add(ones)))
+    }
+
+    /// Where the bit that is `wanted` and has `number` such bits before it is; behind all rows if there is none.
+    fn find(&self, file: &Sealed, level: u32, wanted: bool, number: u32) -> Result<u32> {
+        let before = |part: u32| -> Result<u32> {
+            let ones = u32_at(self.part(file, level, part)?, 0);
+            Ok(if wanted { ones } else { (part * PART_BITS).saturating_sub(ones) })
+        };
+        // The last part that has no more such bits before it.
+        let (mut low, mut high) = (0, self.rows / PART_BITS + 1);
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if before(middle)? <= number { low = middle } else { high = middle }
+        }
+        let part = self.part(file, level, low)?;
+        let mut left = number.saturating_sub(before(low)?);
+        for number in 0..PART_BITS.div_ceil(64) {
+            let mut bits = if wanted { word(part, number) } else { !word(part, number) };
+            let count = bits.count_ones();
+            if left < count {
+                (0..left).for_each(|_| bits &= bits - 1);
+                return Ok(low * PART_BITS + number * 64 + bits.trailing_zeros());
+            }
+            left -= count;
+        }
+        Ok(u32::MAX)
+    }
+}
+
+/// Bits `64 * number ..` of a part; the last word has 32 of them.
+#[inline]
+fn word(part: &[u8], number: u32) -> u64 {
+    let at = 4 + number as usize * 8;
+    if at + 8 <= PART_BYTES { u64_at(part, at) } else { u64::from(u32_at(part, PART_BYTES - 4)) }
+}

@@ -1,0 +1,111 @@
+//! Where each row of a new file goes: in order of id, or, where they pay, into inverted lists.
+
+use super::encode::{batch_rows, blocks, encode};
+use super::sample::{SAMPLE_BYTES, sample_rows};
+use super::threads::in_parallel;
+use crate::codec::Codebook;
+use crate::error::{Error, Result};
+use crate::index::{self, Index};
+use crate::kernels::Metric;
+use crate::lists::{self, NewLists};
+use crate::snapshot::{Place, Scratch, Snapshot, View};
+use std::collections::VecDeque;
+
+/// With so many rows a full scan takes longer than a query may, and lists may cost one byte in so many.
+const MANY_ROWS: u64 = 1 << 18;
+const SHARE_OF_MANY: u64 = 8;
+/// With fewer they may cost one byte in so many.
+const SHARE_OF_FEW: u64 = 24;
+
+/// How many lists a file of `rows` codes of `row_bytes` has; 0 where they do not pay.
+pub(super) fn lists_of(rows: u64, row_bytes: u64) -> u32 {
+    let lists = index::lists_for(rows);
+    let bytes = u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, row_bytes));
+    let share = if rows >= MANY_ROWS { SHARE_OF_MANY } else { SHARE_OF_FEW };
+    if bytes <= rows * row_bytes / share { lists } else { 0 }
+}
+
+/// The live rows of a state in the order in which they are written.
+pub(super) enum Order<'a> {
+    /// By id; the ids of those that were given out.
+    ById { view: View<'a>, ids: Vec<u64> },
+    /// List by list.
+    ByList { view: View<'a>, ids: Vec<u64>, places: VecDeque<u32>, lists: NewLists },
+}
+
+impl<'a> Order<'a> {
+    pub(super) fn by_id(source: &'a Snapshot) -> Order<'a> {
+        Order::ById { view: source.view(), ids: Vec::new() }
+    }
+
+    /// The order for codes of `book`; `told` is called while rows are assigned to lists.
+    pub(super) fn of_codes(
+        source: &'a Snapshot,
+        book: &Codebook,
+        metric: Metric,
+        threads: usize,
+        told: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Order<'a>> {
+        let rows = source.view().count();
+        let count = lists_of(rows, book.row_bytes() as u64);
+        if count == 0 {
+            return Ok(Order::by_id(source));
+        }
+        let (view, dim) = (source.view(), source.dim);
+        let most = (SAMPLE_BYTES / (dim as u64 * 4)).max(u64::from(count));
+        let sample = sample_rows(source, rows, rows.min(index::SAMPLE_A_LIST * u64::from(count)).min(most), 0)?;
+        let index = Index::train(&sample, dim, metric, count as usize);
+        let (mut ids, mut list_of, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
+        loop {
+            let batch = view.in_order(ids.last().map_or(0, |last| last + 1), batch_rows(dim))?;
+            if batch.is_empty() {
+                break;
+            }
+            let mut floats = vec![0.0; batch.len() * dim];
+            for ((_, place), out) in batch.iter().zip(floats.chunks_exact_mut(dim)) {
+                view.read(*place, &mut scratch, out)?;
+            }
+            list_of.resize(ids.len() + batch.len(), 0);
+            let share = batch.len().div_ceil(threads);
+            let parts = floats.chunks(share * dim).zip(list_of[ids.len()..].chunks_mut(share));
+            in_parallel(threads, parts, |(rows, lists)| index.assign(rows, lists));
+            ids.extend(batch.iter().map(|(id, _)| *id));
+            told()?;
+        }
+        let (codes, _) = encode(book, &index.centroids_like(&sample), threads);
+        let mut decoded = vec![0.0; count as usize * dim];
+        book.decode(&codes, &mut decoded);
+        let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
+        let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
+        let lists = NewLists { list_of, probes, centroids, norms, count };
+        Ok(Order::ByList { view, ids, places: lists.places().into(), lists })
+    }
+
+    /// The next rows, at most `most`; none at the end.
+    pub(super) fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
+        match self {
+            Order::ById { view, ids } => {
+                let batch = view.in_order(ids.last().map_or(0, |last| last + 1), most)?;
+                ids.extend(batch.iter().map(|(id, _)| *id));
+                Ok(batch)
+            }
+            Order::ByList { view, ids, places, .. } => {
+                let placed = places.drain(..most.min(places.len())).map(|place| {
+                    let id = ids[place as usize];
+                    let found =
+                        view.locate(id)?.ok_or_else(|| Error::Panic(format!("id {id} is gone from a frozen state")));
+                    found.map(|found| (id, found))
+                });
+                placed.collect()
+            }
+        }
+    }
+
+    /// The ids, ascending, and the lists if there are any.
+    pub(super) fn finish(self) -> (Vec<u64>, Option<NewLists>) {
+        match self {
+            Order::ById { ids, .. } => (ids, None),
+            Order::ByList { ids, lists, .. } => (ids, Some(lists)),
+        }
+    }
+}
