@@ -1,12 +1,16 @@
 # `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
 .PHONY: demo test bench bench-compression bench-search soak setup header
 
-# A C and a C++ compiler and nm, for the tests of the C ABI. Rust comes from rustup (https://rustup.rs).
+# A C and a C++ compiler and nm, for the tests of the C ABI; Python with venv, for those of the bindings, which install
+# their own packages. Rust comes from rustup (https://rustup.rs).
 setup:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later from https://rustup.rs"; exit 1; }
 	@{ command -v cc && command -v c++ && command -v nm; } >/dev/null || \
 	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq gcc g++ binutils >/dev/null; } || \
 	  { echo "install a C compiler, a C++ compiler and binutils"; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || \
+	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; } || \
+	  { echo "install Python 3.11 or later with its venv"; exit 1; }
 
 # Real data, through the whole life of a store, with a short report.
 demo: setup

@@ -1,0 +1,10 @@
+"""libomen for Mojo 1.2: a vector store in a directory. One method for each function of include/omen.h, buffers passed as
+they lie, errors raised as "OMEN_NOT_FOUND: the story with its numbers".
+
+    var store = omen.open("vectors.omen", dim=128)
+    var first = store.insert(vectors)
+    store.get(ids, back)
+"""
+from .header import *
+from .library import Library, Linked, Loaded
+from .store import Progress, Store, open, store_options, version

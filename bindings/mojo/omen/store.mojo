@@ -1,0 +1,284 @@
+"""The store: one method for each omen_store_* function of include/omen.h, which has the conventions, the errors, and what
+is on disk when a method returns."""
+from std.memory import OpaquePointer, Pointer
+
+from .header import *
+from .library import Library, Linked, check, check_version, text
+
+comptime Handle = Optional[OpaquePointer[MutUntrackedOrigin]]
+comptime Nullable[T: AnyType] = Optional[Pointer[T, MutUntrackedOrigin]]
+
+comptime Progress = def(OpaquePointer[MutUntrackedOrigin], UInt64, UInt64) thin abi("C") -> Int32
+"""(user, done, total): 0 to go on, anything else to stop. A top-level `def ... abi("C")` that does not raise; a closure
+would compile and crash, so what it needs goes through `user`."""
+
+
+def version() -> String:
+    """The version of the linked library, as "0.1.0"."""
+    return text["omen_version"](Linked())
+
+
+def store_options() -> StoreOptions:
+    """Options for opening, all at their defaults, from the linked library."""
+    return store_options(Linked())
+
+
+def store_options[L: Library](library: L) -> StoreOptions:
+    """The same from any library."""
+    var options = StoreOptions()
+    library.call["omen_store_options_init", NoneType](Pointer(to=options))
+    return options^
+
+
+def open(path: String, dim: UInt32 = 0, var options: Optional[StoreOptions] = None) raises -> Store[Linked]:
+    """Opens the store in the directory `path`, or creates it, through the library the program is linked with."""
+    return Store(Linked(), path, dim, options^)
+
+
+struct Store[L: Library](Movable, SizedRaising):
+    """An open store; closed when it goes. Closed by hand, it raises OMEN_INVALID_HANDLE from then on.
+
+    Vectors are `dim` floats each, one after another, in anything a Span is made of: List, InlineArray, SIMD in memory.
+    They are passed where they lie; a buffer of the wrong length is OMEN_INVALID_ARGUMENT, and nothing is called.
+    """
+
+    var _library: Self.L
+    var _handle: Handle
+    var dim: Int
+    """Floats in a vector."""
+
+    # Opening and closing
+
+    def __init__(
+        out self, var library: Self.L, path: String, dim: UInt32 = 0, var options: Optional[StoreOptions] = None
+    ) raises:
+        """Opens the store in the directory `path`, or creates it.
+
+        Args:
+            library: `Linked()` or `Loaded("libomen.so")`.
+            path: The directory.
+            dim: Floats in a vector; 0 = whatever an existing store has.
+            options: As `store_options` makes them; None = the defaults, and any metric.
+        """
+        check_version(library)
+        self._library = library^
+        self._handle = None
+        self.dim = 0
+        var name = path
+        var at = Nullable[StoreOptions]()
+        if options:
+            at = Pointer(to=options.value()).unsafe_origin_cast[MutUntrackedOrigin]()
+        var status = self._library.call["omen_store_open", Int32](
+            name.as_c_string_span().ptr(), dim, at, Pointer(to=self._handle)
+        )
+        _ = options^  # lives to here
+        check(self._library, status)
+        self.dim = Int(self._library.call["omen_store_dim", UInt32](self._handle))
+
+    def __deinit__(deinit self):
+        _ = _close(self._library, self._handle)
+
+    def close(self) raises:
+        """Commits and closes; raises what went wrong, which the end of a store's life cannot."""
+        check(self._library, _close(self._library, self._handle))
+
+    def __len__(self) raises -> Int:
+        """How many vectors can be read."""
+        var count = UInt64(0)
+        check(self._library, self._library.call["omen_store_count", Int32](self._handle, Pointer(to=count)))
+        return Int(count)
+
+    # Writing: each call is all or nothing.
+
+    def insert(self, vectors: Span[Float32, _]) raises -> UInt64:
+        """Inserts vectors under consecutive ids after the largest ever given; returns the first."""
+        return self._insert(Nullable[UInt64](), vectors, self._rows(len(vectors)))
+
+    def insert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
+        """Inserts vectors under ids that are not in the store."""
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        _ = self._insert(_nullable(ids), vectors, len(ids))
+
+    def _insert(self, ids: Nullable[UInt64], vectors: Span[Float32, _], n: Int) raises -> UInt64:
+        var first = UInt64(0)
+        check(self._library, self._library.call["omen_store_insert", Int32](
+            self._handle, ids, vectors.unsafe_ptr(), n, Pointer(to=first)
+        ))
+        return first
+
+    def upsert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
+        """Inserts vectors; those whose id is in the store replace what it has."""
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        check(self._library, self._library.call["omen_store_upsert", Int32](
+            self._handle, ids.unsafe_ptr(), vectors.unsafe_ptr(), len(ids)
+        ))
+
+    def delete(self, ids: Span[UInt64, _]) raises -> UInt64:
+        """Deletes the vectors of the ids that are in the store; returns how many."""
+        var deleted = UInt64(0)
+        check(self._library, self._library.call["omen_store_delete", Int32](
+            self._handle, ids.unsafe_ptr(), len(ids), Pointer(to=deleted)
+        ))
+        return deleted
+
+    def commit(self) raises:
+        """Makes all writes so far survive a crash of the machine."""
+        check(self._library, self._library.call["omen_store_commit", Int32](self._handle))
+
+    # Reading: readers wait for nobody.
+
+    def get(self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _]) raises:
+        """Fills `vectors` with those of the ids; one that is not in the store is OMEN_NOT_FOUND, and nothing is written."""
+        self._get(ids, vectors, Nullable[UInt8]())
+
+    def get(
+        self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _], found: Span[mut=True, UInt8, _]
+    ) raises:
+        """Fills `vectors` with those of the ids, and `found` with 1, or with 0 where the vector is all zeros for want of it."""
+        self._expect_length("found", len(found), len(ids))
+        self._get(ids, vectors, _nullable(found))
+
+    @always_inline
+    def _get(self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _], found: Nullable[UInt8]) raises:
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        check(self._library, self._library.call["omen_store_get", Int32](
+            self._handle, ids.unsafe_ptr(), len(ids), vectors.unsafe_ptr(), found
+        ))
+
+    def contains(self, ids: Span[UInt64, _], found: Span[mut=True, UInt8, _]) raises:
+        """Fills `found` with 1 or 0 for each id."""
+        self._expect_length("found", len(found), len(ids))
+        check(self._library, self._library.call["omen_store_contains", Int32](
+            self._handle, ids.unsafe_ptr(), len(ids), found.unsafe_ptr()
+        ))
+
+    def scan(
+        self, mut position: UInt64, ids: Span[mut=True, UInt64, _], vectors: Span[mut=True, Float32, _]
+    ) raises -> Int:
+        """Reads on from `position` (0 begins) by ascending id, as many as `ids` holds; returns how many, 0 at the end."""
+        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        return self._scan(position, ids, _nullable(vectors))
+
+    def scan(self, mut position: UInt64, ids: Span[mut=True, UInt64, _]) raises -> Int:
+        """Reads only the ids."""
+        return self._scan(position, ids, Nullable[Float32]())
+
+    def _scan(self, mut position: UInt64, ids: Span[mut=True, UInt64, _], vectors: Nullable[Float32]) raises -> Int:
+        var n = 0
+        check(self._library, self._library.call["omen_store_scan", Int32](
+            self._handle, Pointer(to=position), len(ids), ids.unsafe_ptr(), vectors, Pointer(to=n)
+        ))
+        return n
+
+    def search_options(self) -> SearchOptions:
+        """Options for search, all at their defaults."""
+        var options = SearchOptions()
+        self._library.call["omen_search_options_init", NoneType](Pointer(to=options))
+        return options^
+
+    def search(
+        self, queries: Span[Float32, _], k: Int, ids: Span[mut=True, UInt64, _], distances: Span[mut=True, Float32, _]
+    ) raises:
+        """Finds the `k` nearest vectors of each query: ids and distances `[queries][k]`, nearest first."""
+        self.search(queries, k, ids, distances, self.search_options())
+
+    def search(
+        self, queries: Span[Float32, _], k: Int, ids: Span[mut=True, UInt64, _], distances: Span[mut=True, Float32, _],
+        options: SearchOptions,
+    ) raises:
+        """The same with options."""
+        var n = self._rows(len(queries))
+        self._expect_length("ids", len(ids), n * k)
+        self._expect_length("distances", len(distances), n * k)
+        check(self._library, self._library.call["omen_store_search", Int32](
+            self._handle, queries.unsafe_ptr(), n, k, Pointer(to=options), ids.unsafe_ptr(), distances.unsafe_ptr()
+        ))
+
+    def search(
+        self, queries: Span[Float32, _], k: Int, ids: Span[mut=True, UInt64, _], distances: Span[mut=True, Float32, _],
+        var options: SearchOptions, allow_ids: Span[UInt64, _],
+    ) raises:
+        """The same, finding only `allow_ids`; none at all finds nothing."""
+        # For the library no ids at all means no filter; the id that cannot be stored allows nothing.
+        var nothing = OMEN_NO_ID
+        options.allow_ids = _nullable(allow_ids if len(allow_ids) > 0 else Span(unsafe_ptr=Pointer(to=nothing), length=1))
+        options.allow_n = UInt64(max(len(allow_ids), 1))
+        self.search(queries, k, ids, distances, options)
+        _ = nothing  # lives to here
+
+    # Compressing and upkeep
+
+    def compress_options(self) -> CompressOptions:
+        """Options for compress, all at their defaults."""
+        var options = CompressOptions()
+        self._library.call["omen_compress_options_init", NoneType](Pointer(to=options))
+        return options^
+
+    def compress(self, options: CompressOptions) raises -> CompressReport:
+        """Makes the whole directory `options.ratio` times smaller than the vectors as floats; tells what it measured."""
+        var report = CompressReport()
+        check(self._library, self._library.call["omen_store_compress", Int32](
+            self._handle, Pointer(to=options), Pointer(to=report)
+        ))
+        return report^
+
+    def compress[User: AnyType](
+        self, var options: CompressOptions, progress: Progress, mut user: User
+    ) raises -> CompressReport:
+        """The same, telling `progress` how far it is; stopped by it, it raises OMEN_CANCELLED and changes nothing."""
+        var function = progress
+        options.progress = Pointer(to=function).unsafe_bitcast[Handle]()[]
+        options.user = Pointer(to=user).unsafe_bitcast[NoneType]().unsafe_origin_cast[MutUntrackedOrigin]()
+        return self.compress(options)
+
+    def stats(self) raises -> StoreStats:
+        """Tells what the store holds and what it takes on disk."""
+        var stats = StoreStats()
+        check(self._library, self._library.call["omen_store_stats", Int32](self._handle, Pointer(to=stats)))
+        return stats^
+
+    def verify(self) raises -> VerifyReport:
+        """Reads every byte from the disk and compares all checksums."""
+        var report = VerifyReport()
+        check(self._library, self._library.call["omen_store_verify", Int32](self._handle, Pointer(to=report)))
+        return report^
+
+    def compact(self) raises:
+        """Gives the bytes of deleted and replaced vectors back to the file system."""
+        check(self._library, self._library.call["omen_store_compact", Int32](self._handle))
+
+    def backup(self, path: String) raises:
+        """Copies the store into a new directory: OMEN_UNSUPPORTED in this version."""
+        var name = path
+        check(self._library, self._library.call["omen_store_backup", Int32](
+            self._handle, name.as_c_string_span().ptr()
+        ))
+
+    def refresh(self) raises:
+        """Lets a read-only store see what was committed since: OMEN_UNSUPPORTED in this version."""
+        check(self._library, self._library.call["omen_store_refresh", Int32](self._handle))
+
+    # Lengths
+
+    def _rows(self, floats: Int) raises -> Int:
+        """How many vectors so many floats are."""
+        var n = floats // self.dim
+        self._expect_length("vectors", floats, n * self.dim)
+        return n
+
+    @always_inline
+    def _expect_length(self, what: StaticString, found: Int, expected: Int) raises:
+        if found != expected:
+            raise Error(
+                text["omen_status_name"](self._library, OMEN_INVALID_ARGUMENT), ": ", what, ": length ", found,
+                ", expected ", expected, " (dim ", self.dim, ")",
+            )
+
+
+def _close[L: Library](library: L, handle: Handle) -> Int32:
+    return library.call["omen_store_close", Int32](handle)
+
+
+def _nullable[T: Copyable](span: Span[T, _]) -> Nullable[T]:
+    """Where the span lies, as an argument that could be NULL; the span must outlive the call."""
+    return span.unsafe_ptr().unsafe_mut_cast[True]().unsafe_origin_cast[MutUntrackedOrigin]()

@@ -1,0 +1,100 @@
+"""Names for the numbers of the header, and its reports as dataclasses."""
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar, get_args
+
+from ._errors import InvalidArgument
+from ._library import lib
+from ._native import ffi
+
+Metric = Literal["l2", "inner_product", "cosine"]
+Mode = Literal["read_write_create", "read_write", "read_only", "create_new"]
+Sync = Literal["commit", "each", "none"]
+Quality = Literal["normal", "fast", "best"]
+Codec = Literal["auto", "windows", "scalar"]
+
+Report = TypeVar("Report")
+
+
+class Choice:
+    """The words of a Literal and their numbers: "each" is OMEN_SYNC_EACH for the prefix "OMEN_SYNC_"."""
+
+    def __init__(self, what: str, prefix: str, words: Any) -> None:
+        self.what = what
+        self.numbers: dict[str, int] = {word: getattr(lib, prefix + word.upper()) for word in get_args(words)}
+        self.words = {number: word for word, number in self.numbers.items()}
+
+    def number(self, word: str) -> int:
+        """The number of a word; InvalidArgument for a word that is none."""
+        if word not in self.numbers:
+            raise InvalidArgument(f"{self.what}: found {word!r}, expected one of {', '.join(self.numbers)}")
+        return self.numbers[word]
+
+
+METRIC = Choice("metric", "OMEN_", Metric)
+MODE = Choice("mode", "OMEN_", Mode)
+SYNC = Choice("sync", "OMEN_SYNC_", Sync)
+QUALITY = Choice("quality", "OMEN_QUALITY_", Quality)
+CODEC = Choice("codec", "OMEN_CODEC_", Codec)
+_IN_WORDS = {"metric": METRIC, "codec": CODEC}
+
+
+@dataclass(frozen=True)
+class Stats:
+    """struct omen_store_stats of include/omen.h, which says what each number is; bytes are bytes."""
+
+    vectors: int
+    deleted: int
+    bytes_on_disk: int
+    raw_bytes: int
+    segments: int
+    raw_vectors: int
+    compressed_vectors: int
+    generation: int
+    dim: int
+    metric: Metric
+    relative_mse: float
+    worst_relative_error: float
+    error_bound: float
+    drift: float
+
+
+@dataclass(frozen=True)
+class CompressReport:
+    """struct omen_compress_report of include/omen.h, which says what each number is; bytes are bytes."""
+
+    vectors: int
+    bytes_before: int
+    bytes_after: int
+    code_bytes: int
+    codebook_bytes: int
+    relative_mse: float
+    worst_relative_error: float
+    ratio: float
+    seconds: float
+    codec: Codec
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """struct omen_verify_report of include/omen.h: how much was read."""
+
+    files: int
+    blocks: int
+    bytes: int
+    vectors: int
+
+
+def empty(struct: str) -> Any:
+    """A struct of the header that knows its size."""
+    return ffi.new(f"struct {struct} *", {"struct_size": ffi.sizeof(f"struct {struct}")})
+
+
+def filled(report: type[Report], struct: Any) -> Report:
+    """The dataclass of what the library wrote into the struct."""
+    values = {field.name: getattr(struct, field.name) for field in fields(report)}  # type: ignore[arg-type]
+    for name, choice in _IN_WORDS.items():
+        if name in values:
+            values[name] = choice.words[values[name]]
+    return report(**values)

@@ -1,0 +1,108 @@
+"""compress: its progress, and the ways to stop it. A stopped one leaves the store as it was."""
+import contextlib
+import os
+import signal
+
+import pytest
+from tqdm import tqdm
+
+import omen
+
+
+@contextlib.contextmanager
+def unchanged(store, base):
+    """The store inside is the same before and after."""
+    yield
+    stats = store.stats()
+    assert (stats.vectors, stats.raw_vectors, stats.compressed_vectors) == (2000, 2000, 0)
+    assert (store.get(range(2000)) == base[:2000]).all()
+    assert store.verify().vectors == 2000
+
+
+def test_progress_tells_how_far_it_is(filled):
+    seen = []
+    filled.compress(8, quality="fast", progress=lambda done, total: seen.append((done, total)))
+    dones = [done for done, _ in seen]
+    assert len(seen) > 3 and dones == sorted(dones)
+    assert seen[-1][0] == seen[-1][1] and all(done <= total for done, total in seen)
+
+
+def test_progress_drives_tqdm(filled, tmp_path):
+    with open(tmp_path / "bar", "w") as drawn, tqdm(file=drawn) as bar:
+        def show(done, total):
+            bar.total = total
+            return bar.update(done - bar.n)
+
+        filled.compress(8, quality="fast", progress=show)
+        assert bar.n == bar.total > 0
+    assert "100%" in (tmp_path / "bar").read_text()
+
+
+@pytest.mark.parametrize("is_due", [
+    lambda done, total: True, lambda done, total: 2 * done > total, lambda done, total: done == total,
+], ids=["first", "middle", "last"])
+def test_what_progress_raises_comes_out(filled, base, is_due):
+    def stop(done, total):
+        if is_due(done, total):
+            raise LookupError(f"at {done} of {total}")
+
+    with unchanged(filled, base):
+        with pytest.raises(LookupError, match="at .* of ") as caught:
+            filled.compress(8, quality="fast", progress=stop)
+        assert caught.traceback[-1].name == "stop"
+
+
+def test_a_stopped_compress_can_be_repeated(filled):
+    with pytest.raises(ZeroDivisionError):
+        filled.compress(8, quality="fast", progress=lambda done, total: 1 / 0)
+    assert filled.compress(8, quality="fast").vectors == 2000
+
+
+def test_ctrl_c_in_progress(filled, base):
+    with unchanged(filled, base), pytest.raises(KeyboardInterrupt):
+        filled.compress(8, quality="fast", progress=lambda done, total: os.kill(os.getpid(), signal.SIGINT))
+
+
+def test_ctrl_c_without_progress(tmp_path, base):
+    """The timer goes off while the library trains, which takes far longer than the timer."""
+    def pressed(_signal, _frame):
+        raise KeyboardInterrupt
+
+    with omen.open(tmp_path / "store", dim=128) as store:
+        store.insert(base)
+        former = signal.signal(signal.SIGALRM, pressed)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                store.compress(16)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, former)
+        assert store.stats().raw_vectors == 10000 and store.stats().compressed_vectors == 0
+
+
+def test_the_store_can_be_read_from_progress(filled, base):
+    same = []
+
+    def read(done, total):
+        same.append((filled.get([done % 2000]) == base[done % 2000]).all())
+
+    filled.compress(8, quality="fast", progress=read)
+    assert all(same[:-1])
+
+
+def test_too_few(store, base):
+    store.insert(base[:3])
+    with pytest.raises(omen.TooFewVectors):
+        store.compress(16)
+    assert (store.get([0, 1, 2]) == base[:3]).all()
+
+
+def test_seed_and_threads_make_the_same_bytes(tmp_path, base):
+    made = []
+    for name, threads in (("a", 1), ("b", 2)):
+        with omen.open(tmp_path / name, dim=128) as store:
+            store.insert(base[:2000])
+            report = store.compress(8, quality="fast", seed=3, threads=threads)
+            made.append((report.relative_mse, store.get(range(2000)).tobytes()))
+    assert made[0] == made[1]
