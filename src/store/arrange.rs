@@ -25,17 +25,23 @@ pub(super) fn lists_of(rows: u64, row_bytes: u64) -> u32 {
     if bytes <= rows * row_bytes / share { lists } else { 0 }
 }
 
-/// The live rows of a state in the order in which they are written.
-pub(super) enum Order<'a> {
-    /// By id; the ids of those that were given out.
-    ById { view: View<'a>, ids: Vec<u64> },
-    /// List by list.
-    ByList { view: View<'a>, ids: Vec<u64>, places: VecDeque<u32>, lists: NewLists },
+/// The live rows of a state in the order in which they are written: by id, or list by list.
+pub(super) struct Order<'a> {
+    view: View<'a>,
+    /// Ascending: of all rows where there are lists, else of those that were given out.
+    ids: Vec<u64>,
+    by_list: Option<ByList>,
+}
+
+struct ByList {
+    lists: NewLists,
+    /// Of the ids whose rows come next.
+    places: VecDeque<u32>,
 }
 
 impl<'a> Order<'a> {
     pub(super) fn by_id(source: &'a Snapshot) -> Order<'a> {
-        Order::ById { view: source.view(), ids: Vec::new() }
+        Order { view: source.view(), ids: Vec::new(), by_list: None }
     }
 
     /// The order for codes of `book`; `told` is called while rows are assigned to lists.
@@ -46,66 +52,69 @@ impl<'a> Order<'a> {
         threads: usize,
         told: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Order<'a>> {
-        let rows = source.view().count();
+        let (rows, dim) = (source.view().count(), source.dim);
+        let mut order = Order::by_id(source);
         let count = lists_of(rows, book.row_bytes() as u64);
         if count == 0 {
-            return Ok(Order::by_id(source));
+            return Ok(order);
         }
-        let (view, dim) = (source.view(), source.dim);
         let most = (SAMPLE_BYTES / (dim as u64 * 4)).max(u64::from(count));
         let sample = sample_rows(source, rows, rows.min(index::SAMPLE_A_LIST * u64::from(count)).min(most), 0)?;
         let index = Index::train(&sample, dim, metric, count as usize);
-        let (mut ids, mut list_of, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
-        loop {
-            let batch = view.in_order(ids.last().map_or(0, |last| last + 1), batch_rows(dim))?;
-            if batch.is_empty() {
-                break;
-            }
-            let mut floats = vec![0.0; batch.len() * dim];
-            for ((_, place), out) in batch.iter().zip(floats.chunks_exact_mut(dim)) {
-                view.read(*place, &mut scratch, out)?;
-            }
-            list_of.resize(ids.len() + batch.len(), 0);
-            let share = batch.len().div_ceil(threads);
-            let parts = floats.chunks(share * dim).zip(list_of[ids.len()..].chunks_mut(share));
-            in_parallel(threads, parts, |(rows, lists)| index.assign(rows, lists));
-            ids.extend(batch.iter().map(|(id, _)| *id));
-            told()?;
-        }
+        let list_of = order.assign(&index, dim, threads, told)?;
         let (codes, _) = encode(book, &index.centroids_like(&sample), threads);
         let mut decoded = vec![0.0; count as usize * dim];
         book.decode(&codes, &mut decoded);
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
         let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
         let lists = NewLists { list_of, probes, centroids, norms, count };
-        Ok(Order::ByList { view, ids, places: lists.places().into(), lists })
+        order.by_list = Some(ByList { places: lists.places().into(), lists });
+        Ok(order)
+    }
+
+    /// The list of each row, in order of id; gives all rows out.
+    fn assign(
+        &mut self,
+        index: &Index,
+        dim: usize,
+        threads: usize,
+        told: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<u16>> {
+        let (mut list_of, mut scratch) = (Vec::new(), Scratch::default());
+        loop {
+            let batch = self.next(batch_rows(dim))?;
+            if batch.is_empty() {
+                return Ok(list_of);
+            }
+            let mut floats = vec![0.0; batch.len() * dim];
+            for ((_, place), out) in batch.iter().zip(floats.chunks_exact_mut(dim)) {
+                self.view.read(*place, &mut scratch, out)?;
+            }
+            let (assigned, share) = (list_of.len(), batch.len().div_ceil(threads));
+            list_of.resize(assigned + batch.len(), 0);
+            let parts = floats.chunks(share * dim).zip(list_of[assigned..].chunks_mut(share));
+            in_parallel(threads, parts, |(rows, lists)| index.assign(rows, lists));
+            told()?;
+        }
     }
 
     /// The next rows, at most `most`; none at the end.
     pub(super) fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
-        match self {
-            Order::ById { view, ids } => {
-                let batch = view.in_order(ids.last().map_or(0, |last| last + 1), most)?;
-                ids.extend(batch.iter().map(|(id, _)| *id));
-                Ok(batch)
-            }
-            Order::ByList { view, ids, places, .. } => {
-                let placed = places.drain(..most.min(places.len())).map(|place| {
-                    let id = ids[place as usize];
-                    let found =
-                        view.locate(id)?.ok_or_else(|| Error::Panic(format!("id {id} is gone from a frozen state")));
-                    found.map(|found| (id, found))
-                });
-                placed.collect()
-            }
-        }
+        let Some(ByList { places, .. }) = &mut self.by_list else {
+            let batch = self.view.in_order(self.ids.last().map_or(0, |last| last + 1), most)?;
+            self.ids.extend(batch.iter().map(|(id, _)| *id));
+            return Ok(batch);
+        };
+        let placed = places.drain(..most.min(places.len())).map(|place| {
+            let id = self.ids[place as usize];
+            let found = self.view.locate(id)?;
+            found.map(|found| (id, found)).ok_or_else(|| Error::Panic(format!("id {id} is gone from a frozen state")))
+        });
+        placed.collect()
     }
 
     /// The ids, ascending, and the lists if there are any.
     pub(super) fn finish(self) -> (Vec<u64>, Option<NewLists>) {
-        match self {
-            Order::ById { ids, .. } => (ids, None),
-            Order::ByList { ids, lists, .. } => (ids, Some(lists)),
-        }
+        (self.ids, self.by_list.map(|by_list| by_list.lists))
     }
 }

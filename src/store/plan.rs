@@ -202,7 +202,7 @@ fn book_within(
 }
 
 /// Bytes of a file of codes, its lists among them.
-fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64) -> u64 {
+pub(super) fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64) -> u64 {
     coded_file_bytes(rows, row_bytes, codebook_bytes, ids_bytes, lists_of(rows, row_bytes))
 }
 

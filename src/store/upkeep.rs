@@ -4,7 +4,7 @@
 //! swap, which is one manifest: a crash anywhere leaves all-old or all-new.
 
 use super::Store;
-use super::plan::{Wish, plan};
+use super::plan::{Wish, file_bytes, plan};
 use super::report::Errors;
 use super::rewrite::{Rewrite, Target};
 use crate::codec::Quality;
@@ -181,13 +181,12 @@ impl Store {
         if rows > ROWS_MAX {
             return Err(Error::TooBig(format!("{rows} vectors in one file, at most {ROWS_MAX}")));
         }
-        let (row_bytes, book_bytes) = match &target {
-            Target::Raw => (u64::from(self.dim) * 4, 0),
-            Target::Coded(book) => (book.row_bytes() as u64, 2 * book.to_bytes().len() as u64),
+        let ids_bytes = ids::packed_bytes_max(rows);
+        let bytes = match &target {
+            Target::Raw => rows * u64::from(self.dim) * 4 + ids_bytes,
+            Target::Coded(book) => file_bytes(rows, book.row_bytes() as u64, book.to_bytes().len() as u64, ids_bytes),
         };
         let header = self.write(|writer| {
-            // Lists, where there are any, take less than an eighth.
-            let bytes = rows * row_bytes / 8 * 9 + book_bytes + ids::packed_bytes_max(rows);
             writer.expect_space(bytes + 64 * BLOCK_BYTES as u64)?;
             let id = writer.new_file();
             Ok(writer.header(kind, id))
