@@ -113,19 +113,14 @@ impl Index {
         let mut lists = vec![0; count];
         self.assign(sample, &mut lists);
         let neighbours = (NEIGHBOURS * count as u64 / rows).max(1) as usize;
-        let distance =
-            |query: &[f32], row: &[f32]| kernels().distance(self.metric, query, kernels().dot(query, query), row);
         let mut ranks = Vec::new();
         for asked in (0..count).step_by(count.div_ceil(ASKED)) {
             let query = &sample[asked * dim..(asked + 1) * dim];
-            let to_lists: Vec<f32> =
-                self.centroids.chunks_exact(dim).map(|centroid| distance(query, centroid)).collect();
-            let mut others: Vec<(f32, usize)> = sample
-                .chunks_exact(dim)
-                .map(|row| distance(query, row))
-                .zip(0..)
-                .filter(|(_, row)| *row != asked)
-                .collect();
+            let norm_sq = kernels().dot(query, query);
+            let distance = |row: &[f32]| kernels().distance(self.metric, query, norm_sq, row);
+            let to_lists: Vec<f32> = self.centroids.chunks_exact(dim).map(distance).collect();
+            let rows = sample.chunks_exact(dim).map(distance).zip(0..);
+            let mut others: Vec<(f32, usize)> = rows.filter(|(_, row)| *row != asked).collect();
             let wanted = neighbours.min(others.len());
             if wanted > 0 {
                 others.select_nth_unstable_by(wanted - 1, |a, b| a.0.total_cmp(&b.0));

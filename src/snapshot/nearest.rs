@@ -121,22 +121,24 @@ impl<'a> Rows<'a> {
 
     /// The blocks that have any of these rows.
     fn blocks(self) -> Vec<Range<u32>> {
-        let block = |row: u32| row / BLOCK_ROWS as u32;
         match self {
-            Rows::Range(begin, end) => std::iter::once(block(begin)..end.div_ceil(BLOCK_ROWS as u32)).collect(),
-            Rows::Chosen(rows) => {
-                let mut ranges: Vec<Range<u32>> = Vec::new();
-                for block in rows.iter().map(|row| block(*row)) {
-                    match ranges.last_mut() {
-                        Some(last) if block < last.end => {}
-                        Some(last) if block == last.end => last.end += 1,
-                        _ => ranges.push(block..block + 1),
-                    }
-                }
-                ranges
-            }
+            Rows::Range(begin, end) => blocks_of(std::iter::once(begin..end)),
+            Rows::Chosen(rows) => blocks_of(rows.iter().map(|row| *row..*row + 1)),
         }
     }
+}
+
+/// The blocks that have any row of `runs`, which ascend and are not empty.
+fn blocks_of(runs: impl Iterator<Item = Range<u32>>) -> Vec<Range<u32>> {
+    let mut blocks: Vec<Range<u32>> = Vec::new();
+    for rows in runs {
+        let (start, end) = (rows.start / BLOCK_ROWS as u32, rows.end.div_ceil(BLOCK_ROWS as u32));
+        match blocks.last_mut() {
+            Some(last) if start <= last.end => last.end = end,
+            _ => blocks.push(start..end),
+        }
+    }
+    blocks
 }
 
 /// Rows that are allowed, ascending.
@@ -159,7 +161,7 @@ impl View<'_> {
     pub fn bytes_looked_at(&self, question: &Question, chosen: Option<&Chosen>) -> Result<u64> {
         let mut bytes = u64::from(self.visible) * self.snapshot.dim as u64 * 4;
         for live in &self.snapshot.segments {
-            let share = match live.segment.lists().filter(|_| chosen.is_none() && !question.is_exact) {
+            let share = match live.lists_to_visit(question.is_exact, question.effort, chosen.is_some()) {
                 None => 1.0,
                 Some(lists) if question.effort == 0.0 => f64::from(live.segment.probes()?) / f64::from(lists),
                 Some(_) => question.effort,
@@ -270,11 +272,11 @@ impl Live {
         chosen: Option<&Vec<u32>>,
         tops: &mut [TopK],
     ) -> Result<()> {
-        let has_lists = self.segment.lists().is_some() && chosen.is_none() && tile.effort < 1.0;
+        let lists = self.lists_to_visit(tile.is_exact, tile.effort, chosen.is_some());
         // What is near in all lists is compared with each other, by one thread.
-        let visits_lists = has_lists && index % share.of == share.number;
+        let visited = lists.filter(|_| index % share.of == share.number);
         let parts: Vec<Rows> = Rows::of(share, self.segment.rows(), chosen).collect();
-        if parts.is_empty() && !visits_lists {
+        if parts.is_empty() && visited.is_none() {
             // A share without rows needs no tables.
             return Ok(());
         }
@@ -290,18 +292,25 @@ impl Live {
             } else if !others.is_empty() {
                 self.measure(tile, &others, rows, tops)?;
             }
-            if !has_lists && let Some(book) = book {
+            if lists.is_none()
+                && let Some(book) = book
+            {
                 let mut scanners = Scanner::all(&tables, tops);
                 self.scan(&mut scanners, rows)?;
                 self.measure_hits(book, tile, &scanners, tops)?;
             }
         }
-        if visits_lists && let Some(book) = book {
+        if let (Some(lists), Some(book)) = (visited, book) {
             let mut scanners = Scanner::all(&tables, tops);
-            scanners.iter_mut().try_for_each(|scanner| self.scan_lists(scanner, tile.effort))?;
+            scanners.iter_mut().try_for_each(|scanner| self.scan_lists(scanner, lists, tile.effort))?;
             self.measure_hits(book, tile, &scanners, tops)?;
         }
         Ok(())
+    }
+
+    /// How many inverted lists there are, if a search visits some of them and does not look at all rows in question.
+    fn lists_to_visit(&self, is_exact: bool, effort: f64, is_filtered: bool) -> Option<u32> {
+        self.segment.lists().filter(|_| !is_exact && !is_filtered && effort < 1.0)
     }
 
     /// Scores the blocks that have any of `rows`, and keeps in each reservoir what may count.
@@ -320,25 +329,20 @@ impl Live {
         Ok(())
     }
 
-    /// Scores the blocks of the lists near the query, and keeps what may count.
-    fn scan_lists(&self, scanner: &mut Scanner, effort: f64) -> Result<()> {
+    /// Scores the blocks of those of `count` lists that are near the query, and keeps what may count. The other rows of
+    /// these blocks are looked at too.
+    fn scan_lists(&self, scanner: &mut Scanner, count: u32, effort: f64) -> Result<()> {
         let wanted = |row: u32| row < self.segment.rows() && !self.hidden.hides(row);
-        for blocks in self.blocks_near(scanner, effort)? {
+        for blocks in blocks_of(self.lists_near(scanner, count, effort)?.into_iter()) {
             scanner.scan(self.segment.blocks(blocks.clone())?, blocks.start, wanted);
         }
         scanner.reservoir.tighten(wanted);
         Ok(())
     }
 
-    /// The blocks that hold the lists whose centroids are nearest to the query, each once, ascending. The other rows of these
-    /// blocks are looked at too.
-    fn blocks_near(&self, scanner: &Scanner, effort: f64) -> Result<Vec<Range<u32>>> {
-        let count = self.segment.lists().unwrap_or(0);
-        let (table, (centroids, norms)) = (scanner.table, self.segment.centroids()?);
-        let mut hits = Vec::with_capacity((count as usize).next_multiple_of(BLOCK_ROWS));
-        kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);
-        let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
-        let mut lists: Vec<(f32, u32)> = hits.iter().zip(norms).map(distance).zip(0..).collect();
+    /// The rows of those of `count` lists whose centroids are nearest to the query, ascending; none is empty.
+    fn lists_near(&self, scanner: &Scanner, count: u32, effort: f64) -> Result<Vec<Range<u32>>> {
+        let mut lists = self.lists_by_distance(scanner.table, count)?;
         let chosen =
             if effort > 0.0 { (effort * f64::from(count)).ceil() as usize } else { self.segment.probes()? as usize };
         let wanted_rows = (ROWS_A_NEIGHBOUR * scanner.k).min(self.segment.rows() as usize);
@@ -355,16 +359,19 @@ impl Live {
             }
             visited = next;
         }
+        near.retain(|rows| !rows.is_empty());
         near.sort_unstable_by_key(|rows| rows.start);
-        let mut blocks: Vec<Range<u32>> = Vec::with_capacity(near.len());
-        for rows in near.into_iter().filter(|rows| !rows.is_empty()) {
-            let (start, end) = (rows.start / BLOCK_ROWS as u32, rows.end.div_ceil(BLOCK_ROWS as u32));
-            match blocks.last_mut() {
-                Some(last) if start <= last.end => last.end = last.end.max(end),
-                _ => blocks.push(start..end),
-            }
-        }
-        Ok(blocks)
+        Ok(near)
+    }
+
+    /// For each of `count` lists how far its centroid is from the query of `table`, by a scan like that of rows; and its
+    /// number.
+    fn lists_by_distance(&self, table: &Table, count: u32) -> Result<Vec<(f32, u32)>> {
+        let (centroids, norms) = self.segment.centroids()?;
+        let mut hits = Vec::with_capacity((count as usize).next_multiple_of(BLOCK_ROWS));
+        kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);
+        let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
+        Ok(hits.iter().zip(norms).map(distance).zip(0..).collect())
     }
 
     /// Measures what scans have left.
