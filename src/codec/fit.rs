@@ -94,14 +94,12 @@ impl Counts {
                 // The dims both windows have: the last of the one, the first of the other.
                 let before = other.first - window.first;
                 let both = window.width - before;
-                for (one, counts) in counts.iter().enumerate() {
-                    let one = window.place + one * window.width + before;
-                    for (two, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
-                        let two = other.place + two * other.width;
-                        add_scaled(&mut product[one..one + both], &values[two..two + both], *count);
-                        if behind > 0 {
-                            add_scaled(&mut product[two..two + both], &values[one..one + both], *count);
-                        }
+                for (pair, count) in counts.as_flattened().iter().enumerate().filter(|(_, count)| **count > 0.0) {
+                    let one = window.place + pair / CODEWORDS * window.width + before;
+                    let two = other.place + pair % CODEWORDS * other.width;
+                    add_scaled(&mut product[one..one + both], &values[two..two + both], *count);
+                    if behind > 0 {
+                        add_scaled(&mut product[two..two + both], &values[one..one + both], *count);
                     }
                 }
             }

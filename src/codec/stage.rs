@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// The most dims a window of more than its own run may span.
 const SPAN_MAX: usize = SIXTEENS_MAX * CODEWORDS;
 
-/// Windows of so many runs are a chain, for which the search is exact and needs no ring.
+/// Windows of so many runs are a chain, for which the search is exact.
 pub(super) const CHAIN_WINDOW: usize = 2;
 
 /// How the dims and symbols of a stage belong together.
@@ -45,14 +45,15 @@ impl Layout {
         while !layout.is_carried() {
             layout = Layout::new(layout.boundaries, layout.window / 2);
         }
-        // A little narrower, where half the ring will do then.
+        // A little narrower, where that makes the widest window half as many sixteens, rounded up to a power of two: what
+        // windows gain was measured with such widths (`store/plan.rs`).
         let snug = (layout.window * 7 / 8).max(1);
         let narrower = Layout::new(layout.boundaries.clone(), snug);
-        if narrower.ring() < layout.ring() { narrower } else { layout }
+        if narrower.widest_sixteens() < layout.widest_sixteens() { narrower } else { layout }
     }
 
-    /// Sixteens of dims that a path carries: the widest window, made a power of two.
-    fn ring(&self) -> usize {
+    /// Sixteens of dims in the widest window, rounded up to a power of two; 1 for a chain.
+    fn widest_sixteens(&self) -> usize {
         let widest = self.windows.iter().map(|window| window.width).max().unwrap_or(0);
         if self.window > CHAIN_WINDOW { widest.div_ceil(CODEWORDS).next_power_of_two() } else { 1 }
     }
@@ -142,14 +143,13 @@ impl Arranged {
     }
 
     fn chain(layout: &Layout, values: &[f32]) -> Arranged {
-        let mut heads = vec![Lanes::of(0.0); layout.dim()];
-        let mut tails = heads.clone();
+        let heads = Arranged::heads(layout, values);
+        let mut tails = vec![Lanes::of(0.0); layout.dim()];
         for (symbol, window) in layout.windows.iter().enumerate() {
             let own = layout.own(symbol);
             for (codeword, components) in layout.codewords(values, window).enumerate() {
-                for (dim, component) in (window.first..).zip(components) {
-                    let part = if own.contains(&dim) { &mut heads } else { &mut tails };
-                    part[dim].0[codeword] = *component;
+                for (dim, component) in (own.end..).zip(&components[own.len()..]) {
+                    tails[dim].0[codeword] = *component;
                 }
             }
         }
@@ -169,26 +169,37 @@ impl Arranged {
         let longest = (0..layout.symbols()).map(|symbol| layout.own(symbol).len()).max().unwrap_or(0);
         let sixteens = longest.div_ceil(CODEWORDS).next_power_of_two();
         let stretches = layout.stretches(sixteens * CODEWORDS);
-        let mut heads = vec![Lanes::of(0.0); layout.dim()];
         let mut tails = Vec::new();
         for stretch in &stretches {
-            let first_dim = layout.boundaries[stretch.first];
+            let dims = layout.boundaries[stretch.first]..layout.boundaries[stretch.end];
             for symbol in stretch.reaching..stretch.end {
-                let (own, window) = (layout.own(symbol), &layout.windows[symbol]);
-                for (codeword, components) in layout.codewords(values, window).enumerate() {
-                    let mut tail = vec![Lanes::of(0.0); sixteens];
-                    for (dim, component) in (window.first..layout.boundaries[stretch.end]).zip(components) {
-                        if own.contains(&dim) {
-                            heads[dim].0[codeword] = *component;
-                        } else if let Some(at) = dim.checked_sub(first_dim) {
-                            tail[at / CODEWORDS].0[at % CODEWORDS] = *component;
-                        }
+                let window = &layout.windows[symbol];
+                // What of the window is behind the symbol's own dims and in the stretch.
+                let from = layout.own(symbol).end.max(dims.start);
+                for components in layout.codewords(values, window) {
+                    let start = tails.len();
+                    tails.resize(start + sixteens, Lanes::of(0.0));
+                    for (dim, component) in (from..dims.end).zip(&components[from - window.first..]) {
+                        let at = dim - dims.start;
+                        tails[start + at / CODEWORDS].0[at % CODEWORDS] = *component;
                     }
-                    tails.append(&mut tail);
                 }
             }
         }
-        Arranged::Trellis { heads, tails, stretches, sixteens }
+        Arranged::Trellis { heads: Arranged::heads(layout, values), tails, stretches, sixteens }
+    }
+
+    /// `[dim]`: what each codeword adds to its symbol's own dims.
+    fn heads(layout: &Layout, values: &[f32]) -> Vec<Lanes> {
+        let mut heads = vec![Lanes::of(0.0); layout.dim()];
+        for (symbol, window) in layout.windows.iter().enumerate() {
+            for (codeword, components) in layout.codewords(values, window).enumerate() {
+                for (dim, component) in layout.own(symbol).zip(components) {
+                    heads[dim].0[codeword] = *component;
+                }
+            }
+        }
+        heads
     }
 }
 

@@ -67,15 +67,17 @@ pub struct Table<'a> {
 impl Codebook {
     /// The table of `query: [dim]`; `None` if codes of this book, or distances so large, have none: they must be decoded.
     pub fn table(&self, metric: Metric, query: &[f32]) -> Option<Table<'_>> {
-        let table = match &self.kind {
+        match &self.kind {
             Kind::Windows(windows) => Table::new(windows, metric, query),
             // How long a vector is its symbols do not tell.
             Kind::Scalar(_) if metric == Metric::Cosine => None,
             Kind::Scalar(scalar) if scalar.symbols() == 0 => None,
-            Kind::Scalar(scalar) => Table::of_products(None, metric, 0.0, scalar.products(metric, query))
-                .map(|table| Table { is_coarse: true, ..table }),
-        };
-        table.map(|table| Table { row_bytes: self.row_bytes(), ..table })
+            Kind::Scalar(scalar) => {
+                let products = scalar.products(metric, query);
+                let table = Table::of_products(scalar.row_bytes(), None, metric, 0.0, products)?;
+                Some(Table { is_coarse: true, ..table })
+            }
+        }
     }
 
     /// What [`Table::distance_of_symbols`] needs of a code that decodes to `decoded: [dim]`.
@@ -98,7 +100,7 @@ impl<'a> Table<'a> {
             return None;
         }
         let (fixed, products) = windows.products(metric, query);
-        let table = Table::of_products(side, metric, fixed, products)?;
+        let table = Table::of_products(windows.row_bytes(), side, metric, fixed, products)?;
         let (fixed, most) = (f64::from(fixed), table.most);
         match (metric, side) {
             (Metric::L2, Some(side)) => Some(table.with_added(side, fixed - 2.0 * most)),
@@ -107,8 +109,14 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The table of symbols alone.
-    fn of_products(side: Option<&'a Side>, metric: Metric, fixed: f32, products: Vec<Lanes>) -> Option<Table<'a>> {
+    /// The table of symbols alone; `side` is only made room for.
+    fn of_products(
+        row_bytes: usize,
+        side: Option<&'a Side>,
+        metric: Metric,
+        fixed: f32,
+        products: Vec<Lanes>,
+    ) -> Option<Table<'a>> {
         let largest: Vec<f32> = products.iter().map(|lanes| lanes.0.iter().copied().fold(f32::MIN, f32::max)).collect();
         let least = products.iter().map(|lanes| lanes.0.iter().copied().fold(f32::MAX, f32::min));
         let ranges: Vec<f64> =
@@ -128,14 +136,23 @@ impl<'a> Table<'a> {
         }
         let off = products.len() as f64 / 2.0 + FLOAT_ERROR * size / step;
         let (counts, variance) = counts(&products, &largest, step as f32);
-        let deviation = f64::from(variance).sqrt();
-        let (sides, zero, unit) = (Sides::None, -best, step);
-        let (is_coarse, below, above) = (false, -off, off);
-        #[rustfmt::skip]
-        let table = Table {
-            row_bytes: 0, is_coarse, side, metric, products, counts, sides, fixed, most, step, zero, unit, below, above, deviation,
-        };
-        Some(table)
+        Some(Table {
+            row_bytes,
+            is_coarse: false,
+            side,
+            metric,
+            products,
+            counts,
+            sides: Sides::None,
+            fixed,
+            most,
+            step,
+            zero: -best,
+            unit: step,
+            below: -off,
+            above: off,
+            deviation: f64::from(variance).sqrt(),
+        })
     }
 
     /// For L2 the number of a side byte is added; `at_best` is the distance without it where all products are the largest.

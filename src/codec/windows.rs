@@ -99,7 +99,7 @@ impl Windows {
         usize::from(self.side.is_some())
     }
 
-    fn row_bytes(&self) -> usize {
+    pub(super) fn row_bytes(&self) -> usize {
         self.symbols().div_ceil(2) + self.side_bytes()
     }
 

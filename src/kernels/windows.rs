@@ -62,7 +62,7 @@ pub struct Stretch {
     pub first: usize,
     /// The symbol behind the last one.
     pub end: usize,
-    /// Where the tails of `reaching .. end` begin, in sixteens of lanes times `sixteens`.
+    /// Where the tails of `reaching .. end` begin, counted in symbols' tails, each `[16][sixteens]`.
     pub place: usize,
 }
 
