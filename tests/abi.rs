@@ -4,15 +4,15 @@
 //! `OMEN_BLESS=1 cargo test --test abi header` writes include/omen.h anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod programs;
+
+use programs::{ROOT, build, built, output, succeeds};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::process::Command;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const TARGET: &str = env!("CARGO_TARGET_TMPDIR");
 /// The files of src/ffi that the header is made of, in its order.
 const PARTS: [&str; 9] = ["constants", "types", "library", "store", "write", "read", "compress", "search", "upkeep"];
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -254,40 +254,10 @@ fn link(mut command: Command, library: &Path, shared: bool, scratch: &Path) -> P
     program
 }
 
-/// Where the release library is, built once for this run; not the tests' own, which has their features.
-fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| build("shipped", &[]))
-}
-
-fn build(name: &str, arguments: &[&str]) -> PathBuf {
-    let target = Path::new(TARGET).join(name);
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(ROOT).args(["build", "--release", "--lib", "--target-dir"]).arg(&target).args(arguments);
-    succeeds(&mut command);
-    target.join("release")
-}
-
 /// Runs a linked program, which must succeed; the library inside must not have printed a word.
 fn runs(command: &mut Command) -> String {
     // Cargo points the loader at the tests' own build of the library, before any rpath.
     let (stdout, stderr) = output(command.env_remove("LD_LIBRARY_PATH"));
     assert_eq!(stderr, "", "{command:?}");
     stdout
-}
-
-/// Runs `command`, which must succeed; returns what it printed.
-fn succeeds(command: &mut Command) -> String {
-    output(command).0
-}
-
-fn output(command: &mut Command) -> (String, String) {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| {
-        let package = if name == "nm" { "binutils" } else { &name };
-        panic!("{name}: {error}: on Debian, apt-get install {package}")
-    });
-    let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
-    (stdout, stderr)
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bindings;
+mod programs;
 
-use bindings::{ROOT, blocks, built, environment, shell, succeeds};
+use bindings::{blocks, environment, shell};
+use programs::{ROOT, built, succeeds};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
