@@ -1,12 +1,17 @@
 # `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
-.PHONY: demo test bench bench-compression bench-search soak setup header
+.PHONY: demo test install bench bench-compression bench-search soak setup header abi
 
-# A C and a C++ compiler and nm, for the tests of the C ABI. Rust comes from rustup (https://rustup.rs).
+# A C and a C++ compiler and nm, for the tests of the C ABI; what builds and checks programs outside of this directory,
+# and an old processor to run them on. Rust comes from rustup (https://rustup.rs).
 setup:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later from https://rustup.rs"; exit 1; }
 	@{ command -v cc && command -v c++ && command -v nm; } >/dev/null || \
 	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq gcc g++ binutils >/dev/null; } || \
 	  { echo "install a C compiler, a C++ compiler and binutils"; exit 1; }
+	@{ command -v pkg-config && command -v cmake && command -v abidiff && command -v doxygen && command -v qemu-x86_64; } \
+	  >/dev/null || { command -v apt-get >/dev/null && apt-get update -qq && \
+	    apt-get install -y -qq pkg-config cmake abigail-tools doxygen qemu-user >/dev/null; } || \
+	  { echo "install pkg-config, cmake, abigail-tools, doxygen and qemu-user"; exit 1; }
 
 # Real data, through the whole life of a store, with a short report.
 demo: setup
@@ -16,6 +21,10 @@ test: setup
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	cargo test --quiet --no-fail-fast
+
+# The library, its headers, and what pkg-config and CMake look for, under PREFIX (/usr/local): see docs/install.md.
+install:
+	@PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" packaging/install.sh
 
 # The long forms of the crash search, the kills and the corruption sweep: about an hour.
 soak: setup
@@ -44,3 +53,7 @@ bench-search: setup
 # Writes include/omen.h anew from src/ffi.
 header:
 	OMEN_BLESS=1 cargo test --quiet --test abi header
+
+# Writes tests/data/omen.abi anew: the functions and types that programs compiled so far rely on.
+abi:
+	OMEN_BLESS=1 cargo test --quiet --test install baseline

@@ -46,6 +46,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/**
+ * Part of the version of this header; omen_version() tells that of the library that was linked.
+ */
+#define OMEN_VERSION_MAJOR 0
+
+/**
+ * Part of the version of this header; omen_version() tells that of the library that was linked.
+ */
+#define OMEN_VERSION_MINOR 1
+
+/**
+ * Part of the version of this header; omen_version() tells that of the library that was linked.
+ */
+#define OMEN_VERSION_PATCH 0
+
 typedef struct omen_store omen_store;
 typedef struct omen_store_options omen_store_options;
 typedef struct omen_compress_options omen_compress_options;

@@ -4,20 +4,17 @@
 //! `OMEN_BLESS=1 cargo test --test abi header` writes include/omen.h anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod programs;
+
+use programs::{ROOT, build, built, compile, link, runs, succeeds};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::process::Command;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const TARGET: &str = env!("CARGO_TARGET_TMPDIR");
 /// The files of src/ffi that the header is made of, in its order.
 const PARTS: [&str; 9] = ["constants", "types", "library", "store", "write", "read", "compress", "search", "upkeep"];
-const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// What a program linked to libomen.a needs besides.
-const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-lm", "-ldl", "-lc"];
 
 // The header
 
@@ -40,6 +37,7 @@ fn header_is_generated_from_the_source() {
 fn generated_header() -> String {
     let mut config = cbindgen::Config::from_file(format!("{ROOT}/cbindgen.toml")).unwrap();
     config.header = Some(conventions());
+    config.after_includes = config.after_includes.map(|types| format!("{}{types}", versions()));
     let builder = PARTS.iter().fold(cbindgen::Builder::new().with_config(config), |builder, part| {
         builder.with_src(format!("{ROOT}/src/ffi/{part}.rs"))
     });
@@ -57,6 +55,17 @@ fn conventions() -> String {
         comment += &format!(" *{line}\n");
     }
     comment + " */"
+}
+
+/// The version of Cargo.toml, as macros.
+fn versions() -> String {
+    let comment = "Part of the version of this header; omen_version() tells that of the library that was linked.";
+    let parts = [
+        ("MAJOR", env!("CARGO_PKG_VERSION_MAJOR")),
+        ("MINOR", env!("CARGO_PKG_VERSION_MINOR")),
+        ("PATCH", env!("CARGO_PKG_VERSION_PATCH")),
+    ];
+    parts.map(|(part, number)| format!("\n/**\n * {comment}\n */\n#define OMEN_VERSION_{part} {number}\n")).concat()
 }
 
 #[test]
@@ -158,10 +167,8 @@ fn library_has_no_fault_inside() {
 #[test]
 fn examples_run_as_c_and_cpp_shared_and_static() {
     let story = fs::read_to_string(format!("{ROOT}/examples/expected.txt")).unwrap();
-    let examples: [(&str, &[&str]); 2] = [
-        ("quickstart", &[&story]),
-        ("search", &["recall@10 over codes: 0.", "ids that were not allowed: 0"]),
-    ];
+    let examples: [(&str, &[&str]); 2] =
+        [("quickstart", &[&story]), ("search", &["recall@10 over codes: 0.", "ids that were not allowed: 0"])];
     for (name, expected) in examples {
         let source = Path::new(ROOT).join(format!("examples/c/{name}.c"));
         for (compiler, standard) in [("gcc", "c99"), ("g++", "c++17")] {
@@ -227,68 +234,4 @@ fn run_checked(name: &str) {
 
 fn c_test(name: &str) -> PathBuf {
     Path::new(ROOT).join(format!("tests/c/{name}.c"))
-}
-
-fn compile(compiler: &str, standard: &str, source: &Path) -> Command {
-    let mut command = Command::new(compiler);
-    if compiler == "g++" {
-        command.args(["-x", "c++"]);
-    }
-    command.arg(format!("-std={standard}")).args(STRICT).arg("-O1");
-    // POSIX names for the tests; the header and the example need none.
-    if source.starts_with(Path::new(ROOT).join("tests")) {
-        command.arg("-D_POSIX_C_SOURCE=200809L").arg(format!("-DVERSION=\"{}\"", env!("CARGO_PKG_VERSION")));
-    }
-    command.arg("-I").arg(Path::new(ROOT).join("include")).arg(source);
-    command
-}
-
-fn link(mut command: Command, library: &Path, shared: bool, scratch: &Path) -> PathBuf {
-    let program = scratch.join("program");
-    command.arg("-o").arg(&program).args(["-x", "none"]);
-    if shared {
-        command.arg("-L").arg(library).arg("-lomen").arg(format!("-Wl,-rpath,{}", library.display()));
-    } else {
-        command.arg(library.join("libomen.a")).args(SYSTEM_LIBRARIES);
-    }
-    succeeds(command.args(["-lpthread", "-lm"]));
-    program
-}
-
-/// Where the release library is, built once for this run; not the tests' own, which has their features.
-fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| build("shipped", &[]))
-}
-
-fn build(name: &str, arguments: &[&str]) -> PathBuf {
-    let target = Path::new(TARGET).join(name);
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(ROOT).args(["build", "--release", "--lib", "--target-dir"]).arg(&target).args(arguments);
-    succeeds(&mut command);
-    target.join("release")
-}
-
-/// Runs a linked program, which must succeed; the library inside must not have printed a word.
-fn runs(command: &mut Command) -> String {
-    // Cargo points the loader at the tests' own build of the library, before any rpath.
-    let (stdout, stderr) = output(command.env_remove("LD_LIBRARY_PATH"));
-    assert_eq!(stderr, "", "{command:?}");
-    stdout
-}
-
-/// Runs `command`, which must succeed; returns what it printed.
-fn succeeds(command: &mut Command) -> String {
-    output(command).0
-}
-
-fn output(command: &mut Command) -> (String, String) {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| {
-        let package = if name == "nm" { "binutils" } else { &name };
-        panic!("{name}: {error}: on Debian, apt-get install {package}")
-    });
-    let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
-    (stdout, stderr)
 }
