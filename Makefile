@@ -54,6 +54,6 @@ bench-search: setup
 header:
 	OMEN_BLESS=1 cargo test --quiet --test abi header
 
-# Writes tests/data/omen.abi anew: the functions and types that programs compiled so far rely on.
+# Writes tests/data/omen.abi anew: the functions and structs that programs compiled so far rely on.
 abi:
-	OMEN_BLESS=1 cargo test --quiet --test install baseline
+	OMEN_BLESS=1 cargo test --quiet --test abi baseline

@@ -12,7 +12,8 @@ use std::process::Command;
 fn header_compiles_as_every_cpp_included_twice() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("twice.cpp");
-    fs::write(&file, "#include <omen.hpp>\n#include <omen.hpp>\nint main() { return omen::Store().dim() != 0; }\n").unwrap();
+    fs::write(&file, "#include <omen.hpp>\n#include <omen.hpp>\nint main() { return omen::Store().dim() != 0; }\n")
+        .unwrap();
     for standard in ["c++17", "c++20"] {
         for exceptions in ["-fexceptions", "-fno-exceptions"] {
             let mut command = compile("g++", standard, &file);

@@ -1,4 +1,4 @@
-/*
+/** @file
  * omen.hpp: libomen in C++17, and nothing but a header over omen.h, which is the manual: what a function does, its
  * errors, its threads and what is on disk afterwards stand there, under the same name without `omen_store_`.
  *
@@ -206,7 +206,9 @@ class Store {
     }
     Store(const Store &) = delete;
     Store &operator=(const Store &) = delete;
+    /** Takes over what `other` has. */
     Store(Store &&other) noexcept { swap(other); }
+    /** Closes what this object had open, and takes over what `other` has. */
     Store &operator=(Store &&other) noexcept {
         Store(std::move(other)).swap(*this);
         return *this;
@@ -215,6 +217,7 @@ class Store {
     ~Store() {
         if (is_open_) omen_store_close(handle_);
     }
+    /** Exchanges the two. */
     void swap(Store &other) noexcept {
         std::swap(handle_, other.handle_);
         std::swap(dim_, other.dim_);
@@ -231,6 +234,7 @@ class Store {
         if (is_open_) dim_ = omen_store_dim(handle_);
         return Status::of(code);
     }
+    /** close() with a status. */
     Status try_close() {
         is_open_ = false;
         return Status::of(omen_store_close(handle_));
@@ -243,6 +247,7 @@ class Store {
     /** Floats in a vector. */
     std::uint32_t dim() const noexcept { return dim_; }
 
+    /** count() with a status. */
     Status try_count(std::uint64_t &count) const { return Status::of(omen_store_count(handle_, &count)); }
     /** How many vectors can be read. */
     std::uint64_t count() const {
@@ -253,22 +258,27 @@ class Store {
 
     // Writing
 
+    /** Inserts vectors under the next ids; `first_id` receives the first of them. */
     Status try_insert(Vectors vectors, std::uint64_t *first_id = nullptr) {
         const std::size_t n = dim_ == 0 ? 0 : vectors.size() / dim_;
         if (Status status = fits("vectors", vectors.size(), n); !status.ok()) return status;
         return Status::of(omen_store_insert(handle_, nullptr, vectors.data(), n, first_id));
     }
+    /** insert() with a status. */
     Status try_insert(Ids ids, Vectors vectors) {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         return Status::of(omen_store_insert(handle_, ids.data(), vectors.data(), ids.size(), nullptr));
     }
+    /** upsert() with a status. */
     Status try_upsert(Ids ids, Vectors vectors) {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         return Status::of(omen_store_upsert(handle_, ids.data(), vectors.data(), ids.size()));
     }
+    /** erase() with a status; `deleted` receives how many of the ids were there. */
     Status try_erase(Ids ids, std::uint64_t &deleted) {
         return Status::of(omen_store_delete(handle_, ids.data(), ids.size(), &deleted));
     }
+    /** commit() with a status. */
     Status try_commit() { return Status::of(omen_store_commit(handle_)); }
 
     /** Inserts vectors under the next ids, and returns the first of them. */
@@ -292,13 +302,14 @@ class Store {
 
     // Reading
 
-    /** Without `found` every id must be there; with it, found[i] tells, and a missing vector is all zeros. */
+    /** Reads vectors. Without `found` every id must be there; with it, found[i] tells, and a missing vector is all zeros. */
     Status try_get(Ids ids, View<float> vectors, View<std::uint8_t> found = {}) const {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         if (found.data() != nullptr && found.size() != ids.size())
             return detail::invalid("found", found.size(), std::to_string(ids.size()));
         return Status::of(omen_store_get(handle_, ids.data(), ids.size(), vectors.data(), found.data()));
     }
+    /** found[i] is 1 if ids[i] is in the store, else 0. */
     Status try_contains(Ids ids, View<std::uint8_t> found) const {
         if (found.size() != ids.size()) return detail::invalid("found", found.size(), std::to_string(ids.size()));
         return Status::of(omen_store_contains(handle_, ids.data(), ids.size(), found.data()));
@@ -332,7 +343,7 @@ class Store {
 
     // Searching
 
-    /** The arrays hold k places for each query. */
+    /** search() with a status; the arrays hold k places for each query. */
     Status try_search(Vectors queries, std::size_t k, View<std::uint64_t> ids, View<float> distances,
                       const omen_search_options &options = SearchOptions()) const {
         const std::size_t nq = dim_ == 0 ? 0 : queries.size() / dim_;
@@ -353,7 +364,7 @@ class Store {
 
     // Compressing and upkeep
 
-    /** `report` is written only on success. */
+    /** compress() with a status; `report` is written only on success. */
     Status try_compress(const CompressOptions &options, omen_compress_report &report) {
         omen_compress_options plain = options;
         detail::Progress progress{options.on_progress, nullptr};
@@ -366,14 +377,17 @@ class Store {
         if (progress.thrown) std::rethrow_exception(progress.thrown);
         return status;
     }
+    /** stats() with a status. */
     Status try_stats(struct omen_store_stats &stats) const {
         stats.struct_size = sizeof stats;
         return Status::of(::omen_store_stats(handle_, &stats));
     }
+    /** verify() with a status. */
     Status try_verify(omen_verify_report &report) const {
         report.struct_size = sizeof report;
         return Status::of(omen_store_verify(handle_, &report));
     }
+    /** compact() with a status. */
     Status try_compact() { return Status::of(omen_store_compact(handle_)); }
 
     /** Replaces every vector by its code, and tells what that gave and cost. */
