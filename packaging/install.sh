@@ -8,6 +8,10 @@ prefix=${PREFIX:-/usr/local}
 libdir=${LIBDIR:-$prefix/lib}
 built=${CARGO_TARGET_DIR:-target}/release
 
+for path in "$prefix" "$libdir"; do
+    case $path in /*) ;; *) echo "PREFIX is not absolute: $path" >&2; exit 1 ;; esac
+done
+
 # Root, who may have to install, may have no Rust: what was built before is then installed.
 if command -v cargo >/dev/null; then cargo build --release --lib --quiet
 elif [ ! -f "$built/libomen.so" ]; then echo "cargo is missing: run cargo build --release first" >&2; exit 1; fi

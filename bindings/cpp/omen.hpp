@@ -114,14 +114,29 @@ using Ids = View<const std::uint64_t>;
 /** Vectors that are read, n x dim floats. */
 using Vectors = View<const float>;
 
+namespace detail {
+
+/** What an init function of C fills in. A newer library may know more members than this header: it gets the room. */
+template <class Options> Options defaults(void (*init)(Options *)) {
+    union {
+        Options options;
+        unsigned char largest[1024];
+    } room;
+    init(&room.options);
+    room.options.struct_size = sizeof(Options);
+    return room.options;
+}
+
+} // namespace detail
+
 /** omen_store_options, with its defaults. */
 struct StoreOptions : omen_store_options {
-    StoreOptions() { omen_store_options_init(this); }
+    StoreOptions() : omen_store_options(detail::defaults(omen_store_options_init)) {}
 };
 
 /** omen_search_options, with its defaults. `allow` sets the ids that may be found; they must outlive the options. */
 struct SearchOptions : omen_search_options {
-    SearchOptions() { omen_search_options_init(this); }
+    SearchOptions() : omen_search_options(detail::defaults(omen_search_options_init)) {}
     /** Only these may be found. */
     void allow(Ids ids) {
         allow_ids = ids.data();
@@ -131,7 +146,7 @@ struct SearchOptions : omen_search_options {
 
 /** omen_compress_options, with its defaults. */
 struct CompressOptions : omen_compress_options {
-    CompressOptions() { omen_compress_options_init(this); }
+    CompressOptions() : omen_compress_options(detail::defaults(omen_compress_options_init)) {}
     /**
      * Called now and then with the steps done and their total, on the thread that compresses; `progress` and `user` are
      * then not used. false stops the call (OMEN_CANCELLED). What it throws stops it too, and is thrown on to the caller.
