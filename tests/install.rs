@@ -4,41 +4,16 @@
 
 mod programs;
 
-use programs::{ROOT, TARGET, compile, link, runs, succeeds};
+use programs::{PREFIX, ROOT, TARGET, compile, installed, link, make_install, runs, succeeds};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const PREFIX: &str = "/opt/omen";
 const SHARED_BYTES_MAX: u64 = 2_000_000;
 const PACKAGES_MAX: usize = 25;
 
 // The tree
-
-/// A tree installed for PREFIX under a DESTDIR: the path of what will be PREFIX.
-fn installed() -> &'static Path {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let destdir = Path::new(TARGET).join("installed");
-        let _ = fs::remove_dir_all(&destdir);
-        install(PREFIX, destdir.to_str().unwrap());
-        destdir.join(&PREFIX[1..])
-    })
-}
-
-fn install(prefix: &str, destdir: &str) {
-    let mut command = make_install();
-    succeeds(command.arg(format!("PREFIX={prefix}")).arg(format!("DESTDIR={destdir}")));
-}
-
-/// With the build that the tests of the C ABI link to.
-fn make_install() -> Command {
-    let mut command = Command::new("make");
-    command.current_dir(ROOT).arg("install").env("CARGO_TARGET_DIR", Path::new(TARGET).join("shipped"));
-    command
-}
 
 /// Major version, or 0.x: what a break changes.
 fn compatible_version() -> String {

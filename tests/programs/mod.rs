@@ -1,6 +1,7 @@
 //! What the tests that compile C and C++ share: the release library, compilers, programs that must work.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -52,6 +53,29 @@ pub fn build(name: &str, arguments: &[&str]) -> PathBuf {
     command.current_dir(ROOT).args(["build", "--release", "--lib", "--target-dir"]).arg(&target).args(arguments);
     succeeds(&mut command);
     target.join("release")
+}
+
+/// Where `installed` says that libomen will be.
+pub const PREFIX: &str = "/opt/omen";
+
+/// A tree installed for PREFIX under a DESTDIR: the path of what will be PREFIX.
+pub fn installed() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        // Of its own for each test program: they may run at the same time.
+        let name = std::env::current_exe().unwrap().file_stem().unwrap().to_owned();
+        let destdir = Path::new(TARGET).join("installed").join(name);
+        let _ = fs::remove_dir_all(&destdir);
+        succeeds(make_install().arg(format!("PREFIX={PREFIX}")).arg(format!("DESTDIR={}", destdir.display())));
+        destdir.join(&PREFIX[1..])
+    })
+}
+
+/// `make install` of the build that the tests of the C ABI link to.
+pub fn make_install() -> Command {
+    let mut command = Command::new("make");
+    command.current_dir(ROOT).arg("install").env("CARGO_TARGET_DIR", Path::new(TARGET).join("shipped"));
+    command
 }
 
 /// Runs a linked program, which must succeed; the library inside must not have printed a word.
