@@ -2,7 +2,6 @@
 #![allow(missing_docs, reason = "no interface")]
 
 use std::env;
-use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -16,8 +15,7 @@ fn main() {
     let soname = format!("libomen.so.{}", compatible_version());
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{soname}");
     // OUT_DIR is target/PROFILE/build/PACKAGE/out.
-    let out = env::var_os("OUT_DIR").unwrap_or_else(OsString::new);
-    if let Some(profile) = Path::new(&out).ancestors().nth(3) {
+    if let Some(profile) = env::var_os("OUT_DIR").as_deref().and_then(|out| Path::new(out).ancestors().nth(3)) {
         link(&profile.join(soname));
     }
 }

@@ -35,9 +35,9 @@
  *     never returned as data. Files are mapped read-only: if another program truncates one while it is in use, the
  *     system sends SIGBUS, which no library can turn into a status.
  *  10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
- *     reading. Close and open it again: that recovers all that was committed.
+ *      reading. Close and open it again: that recovers all that was committed.
  *  11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread
- *     behind, and reads and writes no file outside the directory of the store. Paths are UTF-8, NUL-terminated.
+ *      behind, and reads and writes no file outside the directory of the store. Paths are UTF-8, NUL-terminated.
  */
 
 #ifndef OMEN_H

@@ -32,4 +32,6 @@ install -m 644 include/omen.h bindings/cpp/omen.hpp "$include"
 install -m 644 packaging/omen-config.cmake packaging/omen-config-version.cmake "$cmake"
 sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@version@|$version|" \
     -e "s|@description@|$(field description)|" packaging/omen.pc.in > "$lib/pkgconfig/omen.pc"
+# The loader's list of libraries, where there is one and we may: not into a DESTDIR, nor as a user.
+[ -n "${DESTDIR:-}" ] || ldconfig 2>/dev/null || true
 echo "libomen $version is in $lib, omen.h and omen.hpp in $include"

@@ -6,7 +6,7 @@ mod programs;
 
 use programs::{PREFIX, ROOT, TARGET, compile, installed, link, make_install, runs, succeeds};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -71,6 +71,27 @@ fn library_depends_on_few_packages() {
     packages.dedup();
     let found = packages.len();
     assert!((5..=PACKAGES_MAX).contains(&found), "{found} packages: {packages:?}");
+}
+
+/// What the metadata in Cargo.toml tells cargo-c to install besides the library is there, and `make install` installs it.
+#[test]
+fn cargo_c_installs_the_same_files() {
+    let manifest = fs::read_to_string(format!("{ROOT}/Cargo.toml")).unwrap();
+    let metadata = manifest.split("[package.metadata.capi").skip(1).collect::<String>();
+    let mut named: Vec<PathBuf> = Vec::new();
+    for pattern in metadata.split("from = \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        let (folder, name) = pattern.rsplit_once('/').unwrap();
+        let files = fs::read_dir(format!("{ROOT}/{folder}")).unwrap().map(|entry| entry.unwrap().path());
+        let fits = |file: &PathBuf| file.to_str().unwrap().ends_with(name.trim_start_matches('*'));
+        named.extend(files.filter(fits));
+    }
+    assert_eq!(named.len(), 4, "{named:?}");
+    for file in named {
+        let name = file.file_name().unwrap();
+        let places = ["include", "share/cmake/omen"].map(|folder| installed().join(folder).join(name));
+        let same = |place: &PathBuf| fs::read(place).is_ok_and(|bytes| bytes == fs::read(&file).unwrap());
+        assert!(places.iter().any(same), "{} is not installed", file.display());
+    }
 }
 
 // Programs
