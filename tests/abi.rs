@@ -154,10 +154,19 @@ fn doxygen(files: &[&str]) -> String {
     complaints(Command::new("doxygen").current_dir(ROOT).arg(file))
 }
 
+/// Runs a tool that checks; returns what it printed if it failed.
+fn complaints(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run make setup"));
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { String::new() } else { format!("{}\n{said}", output.status) }
+}
+
+// The library
+
 /// A program compiled before must go on running: functions, parameters and structs are those of tests/data/omen.abi. What
 /// is described is the header, compiled: the library exports its functions, and it is made from the library's source.
 #[test]
-fn header_has_the_abi_of_the_baseline() {
+fn library_keeps_the_abi_of_the_baseline() {
     let header = fs::read_to_string(format!("{ROOT}/include/omen.h")).unwrap();
     let baseline = Path::new(ROOT).join("tests/data/omen.abi");
     let scratch = tempfile::tempdir().unwrap();
@@ -168,7 +177,8 @@ fn header_has_the_abi_of_the_baseline() {
         let fresh = described(header, scratch.path());
         complaints(Command::new("abidiff").arg(&baseline).arg(fresh))
     };
-    let says = "if there are only additions, run make abi; if not, raise OMEN_ABI_VERSION first";
+    let says =
+        "only additions: run make abi; anything else: raise OMEN_ABI_VERSION and the version of Cargo.toml first";
     assert_eq!(compared(&header), "", "{says}");
 
     for (now, then) in [
@@ -191,15 +201,6 @@ fn described(header: &str, scratch: &Path) -> PathBuf {
     succeeds(Command::new("abidw").current_dir(scratch).args(options));
     scratch.join("omen.abi")
 }
-
-/// Runs a tool that checks; returns what it printed if it failed.
-fn complaints(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run make setup"));
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    if output.status.success() { String::new() } else { format!("{}\n{said}", output.status) }
-}
-
-// The library
 
 #[test]
 fn library_exports_what_the_header_declares() {

@@ -148,8 +148,8 @@ struct SearchOptions : omen_search_options {
 struct CompressOptions : omen_compress_options {
     CompressOptions() : omen_compress_options(detail::defaults(omen_compress_options_init)) {}
     /**
-     * Called now and then with the steps done and their total, on the thread that compresses; `progress` and `user` are
-     * then not used. false stops the call (OMEN_CANCELLED). What it throws stops it too, and is thrown on to the caller.
+     * Called now and then with the steps done and their total, on the thread that compresses, in place of `progress`.
+     * false stops the call (OMEN_CANCELLED). What it throws stops it too, and is thrown on to the caller.
      */
     std::function<bool(std::uint64_t done, std::uint64_t total)> on_progress;
 };
@@ -201,10 +201,10 @@ inline Status try_library() {
     const bool is_older = abi < OMEN_ABI_VERSION || major < own_major || (major == own_major && minor < own_minor);
     const bool is_newer = abi > OMEN_ABI_VERSION || major > own_major || (own_major == 0 && minor > own_minor);
     if (!is_older && !is_newer) return {};
+    const std::string own = std::to_string(own_major) + "." + std::to_string(own_minor) + "." +
+                            std::to_string(OMEN_VERSION_PATCH) + " (ABI " + std::to_string(OMEN_ABI_VERSION) + ")";
     return {OMEN_UNSUPPORTED, std::string("libomen ") + omen_version() + " (ABI " + std::to_string(abi) + ") is too " +
-                                  (is_older ? "old" : "new") + " for this program, compiled with omen.h " +
-                                  std::to_string(own_major) + "." + std::to_string(own_minor) + "." +
-                                  std::to_string(OMEN_VERSION_PATCH) + " (ABI " + std::to_string(OMEN_ABI_VERSION) + ")"};
+                                  (is_older ? "old" : "new") + " for this program, compiled with omen.h " + own};
 }
 
 /**
@@ -240,7 +240,8 @@ class Store {
     }
 
     /** Opens; what this object had open is closed first. */
-    Status try_open(const std::string &path, std::uint32_t dim = 0, const omen_store_options &options = StoreOptions()) {
+    Status try_open(const std::string &path, std::uint32_t dim = 0,
+                    const omen_store_options &options = StoreOptions()) {
         *this = Store();
         if (Status status = try_library(); !status.ok()) return status;
         if (path.find('\0') != std::string::npos) return detail::invalid("path", path.find('\0'), "no NUL inside");
@@ -317,7 +318,7 @@ class Store {
 
     // Reading
 
-    /** Reads vectors. Without `found` every id must be there; with it, found[i] tells, and a missing vector is all zeros. */
+    /** Reads vectors. Without `found` every id must be there; with it found[i] tells, and missing vectors are zeros. */
     Status try_get(Ids ids, View<float> vectors, View<std::uint8_t> found = {}) const {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         if (found.data() != nullptr && found.size() != ids.size())
