@@ -1,13 +1,15 @@
 # `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
-.PHONY: demo test install bench bench-compression bench-search soak setup header abi
+.PHONY: demo test install bench bench-compression bench-search soak setup setup-test header abi
 
-# A C and a C++ compiler and nm, for the tests of the C ABI; what builds and checks programs outside of this directory,
-# and an old processor to run them on. Rust comes from rustup (https://rustup.rs).
+# A C and a C++ compiler and nm, for the tests of the C ABI. Rust comes from rustup (https://rustup.rs).
 setup:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later from https://rustup.rs"; exit 1; }
 	@{ command -v cc && command -v c++ && command -v nm; } >/dev/null || \
 	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq gcc g++ binutils >/dev/null; } || \
 	  { echo "install a C compiler, a C++ compiler and binutils"; exit 1; }
+
+# Besides, what finds the installed library, what checks the header, and an old processor to run on.
+setup-test: setup
 	@{ command -v pkg-config && command -v cmake && command -v abidiff && command -v doxygen && command -v qemu-x86_64; } \
 	  >/dev/null || { command -v apt-get >/dev/null && apt-get update -qq && \
 	    apt-get install -y -qq pkg-config cmake abigail-tools doxygen qemu-user >/dev/null; } || \
@@ -17,7 +19,7 @@ setup:
 demo: setup
 	cargo run --release --quiet --example demo
 
-test: setup
+test: setup-test
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	cargo test --quiet --no-fail-fast
