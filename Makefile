@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
-.PHONY: demo test bench bench-compression bench-search soak setup header
+.PHONY: demo test install bench bench-compression bench-search soak setup setup-test header abi
 
 # A C and a C++ compiler and nm, for the tests of the C ABI; Python with venv, for those of the bindings, which install
 # their own packages. Rust comes from rustup (https://rustup.rs).
@@ -12,14 +12,25 @@ setup:
 	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; } || \
 	  { echo "install Python 3.11 or later with its venv"; exit 1; }
 
+# Besides, what finds the installed library, what checks the header, and an old processor to run on.
+setup-test: setup
+	@{ command -v pkg-config && command -v cmake && command -v abidiff && command -v doxygen && command -v qemu-x86_64; } \
+	  >/dev/null || { command -v apt-get >/dev/null && apt-get update -qq && \
+	    apt-get install -y -qq pkg-config cmake abigail-tools doxygen qemu-user >/dev/null; } || \
+	  { echo "install pkg-config, cmake, abigail-tools, doxygen and qemu-user"; exit 1; }
+
 # Real data, through the whole life of a store, with a short report.
 demo: setup
 	cargo run --release --quiet --example demo
 
-test: setup
+test: setup-test
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	cargo test --quiet --no-fail-fast
+
+# The library, its headers, and what pkg-config and CMake look for, under PREFIX (/usr/local): see docs/install.md.
+install:
+	@PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" packaging/install.sh
 
 # The long forms of the crash search, the kills and the corruption sweep: about an hour.
 soak: setup
@@ -48,3 +59,7 @@ bench-search: setup
 # Writes include/omen.h anew from src/ffi.
 header:
 	OMEN_BLESS=1 cargo test --quiet --test abi header
+
+# Writes tests/data/omen.abi anew: the functions and structs that programs compiled so far rely on.
+abi:
+	OMEN_BLESS=1 cargo test --quiet --test abi baseline

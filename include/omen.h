@@ -1,4 +1,4 @@
-/*
+/** @file
  * libomen: a vector store in a directory. Vectors go in as floats, are kept exactly, compressed on request, and read,
  * listed and searched at any time.
  *
@@ -34,10 +34,10 @@
  *     sync failed (OMEN_IO) the next open may still find all. Every byte on disk is checksummed: damage is reported,
  *     never returned as data. Files are mapped read-only: if another program truncates one while it is in use, the
  *     system sends SIGBUS, which no library can turn into a status.
- * 10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
- *     reading. Close and open it again: that recovers all that was committed.
- * 11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread behind,
- *     and reads and writes no file outside the directory of the store. Paths are UTF-8, NUL-terminated.
+ *  10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
+ *      reading. Close and open it again: that recovers all that was committed.
+ *  11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread
+ *      behind, and reads and writes no file outside the directory of the store. Paths are UTF-8, NUL-terminated.
  */
 
 #ifndef OMEN_H
@@ -46,6 +46,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/**
+ * Part of the version of this header; omen_version() tells that of the library that was linked.
+ */
+#define OMEN_VERSION_MAJOR 0
+
+/**
+ * Part of the version of this header; omen_version() tells that of the library that was linked.
+ */
+#define OMEN_VERSION_MINOR 1
+
+/**
+ * Part of the version of this header; omen_version() tells that of the library that was linked.
+ */
+#define OMEN_VERSION_PATCH 0
+
+/**
+ * An open store: what omen_store_open gives and omen_store_close takes.
+ */
 typedef struct omen_store omen_store;
 typedef struct omen_store_options omen_store_options;
 typedef struct omen_compress_options omen_compress_options;

@@ -1,12 +1,12 @@
 //! The C ABI from outside (trap 29): the header is what the source says, the library exports what the header says, C
 //! and C++ programs compile against it and link to it, and abuse of every kind has a status.
 //!
-//! `OMEN_BLESS=1 cargo test --test abi header` writes include/omen.h anew.
+//! `OMEN_BLESS=1 cargo test --test abi header` writes include/omen.h anew, `... --test abi baseline` tests/data/omen.abi.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod programs;
 
-use programs::{ROOT, build, built, output, succeeds};
+use programs::{ROOT, build, built, compile, link, runs, succeeds};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,9 +15,6 @@ use std::process::Command;
 
 /// The files of src/ffi that the header is made of, in its order.
 const PARTS: [&str; 9] = ["constants", "types", "library", "store", "write", "read", "compress", "search", "upkeep"];
-const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// What a program linked to libomen.a needs besides.
-const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-lm", "-ldl", "-lc"];
 
 // The header
 
@@ -40,6 +37,7 @@ fn header_is_generated_from_the_source() {
 fn generated_header() -> String {
     let mut config = cbindgen::Config::from_file(format!("{ROOT}/cbindgen.toml")).unwrap();
     config.header = Some(conventions());
+    config.after_includes = config.after_includes.map(|types| format!("{}{types}", versions()));
     let builder = PARTS.iter().fold(cbindgen::Builder::new().with_config(config), |builder, part| {
         builder.with_src(format!("{ROOT}/src/ffi/{part}.rs"))
     });
@@ -52,11 +50,22 @@ fn generated_header() -> String {
 fn conventions() -> String {
     let source = fs::read_to_string(format!("{ROOT}/src/ffi/mod.rs")).unwrap();
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
-    let mut comment = String::from("/*\n");
+    let mut comment = String::from("/** @file\n");
     for line in lines {
         comment += &format!(" *{line}\n");
     }
     comment + " */"
+}
+
+/// The version of Cargo.toml, as macros.
+fn versions() -> String {
+    let comment = "Part of the version of this header; omen_version() tells that of the library that was linked.";
+    let parts = [
+        ("MAJOR", env!("CARGO_PKG_VERSION_MAJOR")),
+        ("MINOR", env!("CARGO_PKG_VERSION_MINOR")),
+        ("PATCH", env!("CARGO_PKG_VERSION_PATCH")),
+    ];
+    parts.map(|(part, number)| format!("\n/**\n * {comment}\n */\n#define OMEN_VERSION_{part} {number}\n")).concat()
 }
 
 #[test]
@@ -76,7 +85,7 @@ fn header_compiles_as_every_c_and_cpp_included_twice() {
     let scratch = tempfile::tempdir().unwrap();
     let source = "#include <omen.h>\n#include <omen.h>\nint main(void) { return (int)OMEN_OK; }\n";
     for (compiler, suffix, standards) in
-        [("gcc", "c", ["c99", "c11", "c17"]), ("g++", "cpp", ["c++11", "c++17", "c++20"])]
+        [("gcc", "c", &["c99", "c11", "c17"][..]), ("g++", "cpp", &["c++11", "c++14", "c++17", "c++20"])]
     {
         let file = scratch.path().join(format!("twice.{suffix}"));
         fs::write(&file, source).unwrap();
@@ -120,7 +129,78 @@ fn header_statuses_are_those_of_the_errors() {
     }
 }
 
+#[test]
+fn header_documents_every_item() {
+    let header = fs::read_to_string(format!("{ROOT}/include/omen.h")).unwrap();
+    let complaints = doxygen(&[&format!("{ROOT}/include/omen.h"), &format!("{ROOT}/bindings/cpp/omen.hpp")]);
+    assert_eq!(complaints, "");
+
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("omen.h");
+    for first_words in ["Commits and closes", "The call did what", "Wall time of the call"] {
+        fs::write(&file, header.replace(first_words, "*/ /*")).unwrap();
+        let complaints = doxygen(&[file.to_str().unwrap()]);
+        assert!(complaints.contains("is not documented"), "without \"{first_words}\": {complaints}");
+    }
+}
+
+/// What doxygen has to say against `files`; the manual it makes of them goes.
+fn doxygen(files: &[&str]) -> String {
+    let scratch = tempfile::tempdir().unwrap();
+    let settings = fs::read_to_string(format!("{ROOT}/Doxyfile")).unwrap();
+    let file = scratch.path().join("Doxyfile");
+    let own = format!("INPUT = {}\nOUTPUT_DIRECTORY = {}\n", files.join(" "), scratch.path().display());
+    fs::write(&file, settings + &own).unwrap();
+    complaints(Command::new("doxygen").current_dir(ROOT).arg(file))
+}
+
+/// Runs a tool that checks; returns what it printed if it failed.
+fn complaints(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run make setup"));
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { String::new() } else { format!("{}\n{said}", output.status) }
+}
+
 // The library
+
+/// A program compiled before must go on running: functions, parameters and structs are those of tests/data/omen.abi. What
+/// is described is the header, compiled: the library exports its functions, and it is made from the library's source.
+#[test]
+fn library_keeps_the_abi_of_the_baseline() {
+    let header = fs::read_to_string(format!("{ROOT}/include/omen.h")).unwrap();
+    let baseline = Path::new(ROOT).join("tests/data/omen.abi");
+    let scratch = tempfile::tempdir().unwrap();
+    if std::env::var_os("OMEN_BLESS").is_some() {
+        fs::copy(described(&header, scratch.path()), &baseline).unwrap();
+    }
+    let compared = |header: &str| {
+        let fresh = described(header, scratch.path());
+        complaints(Command::new("abidiff").arg(&baseline).arg(fresh))
+    };
+    let says =
+        "only additions: run make abi; anything else: raise OMEN_ABI_VERSION and the version of Cargo.toml first";
+    assert_eq!(compared(&header), "", "{says}");
+
+    for (now, then) in [
+        ("int32_t omen_store_commit(struct omen_store *store);", ""),
+        ("size_t k,", "uint32_t k,"),
+        ("    uint32_t dim;\n", "    uint64_t dim;\n"),
+        ("    double drift;\n", "    double drift;\n    double another;\n"),
+    ] {
+        assert!(header.contains(now), "{now} is not in the header");
+        assert_ne!(compared(&header.replace(now, then)), "", "{now} → {then} went unseen");
+    }
+}
+
+/// The file that abidw writes of a library with the functions of `header`.
+fn described(header: &str, scratch: &Path) -> PathBuf {
+    let functions = header.replace(");\n", ") { for (;;) {} }\n").replace("total) { for (;;) {} }", "total);");
+    fs::write(scratch.join("omen.c"), functions).unwrap();
+    succeeds(Command::new("gcc").current_dir(scratch).args(["-g", "-shared", "-fPIC", "omen.c", "-o", "omen.so"]));
+    let options = ["--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--out-file", "omen.abi", "omen.so"];
+    succeeds(Command::new("abidw").current_dir(scratch).args(options));
+    scratch.join("omen.abi")
+}
 
 #[test]
 fn library_exports_what_the_header_declares() {
@@ -157,10 +237,9 @@ fn library_has_no_fault_inside() {
 
 #[test]
 fn examples_run_as_c_and_cpp_shared_and_static() {
-    let examples: [(&str, &[&str]); 2] = [
-        ("quickstart", &["nearest: itself", "OMEN_NOT_FOUND"]),
-        ("search", &["recall@10 over codes: 0.", "ids that were not allowed: 0"]),
-    ];
+    let story = fs::read_to_string(format!("{ROOT}/examples/expected.txt")).unwrap();
+    let examples: [(&str, &[&str]); 2] =
+        [("quickstart", &[&story]), ("search", &["recall@10 over codes: 0.", "ids that were not allowed: 0"])];
     for (name, expected) in examples {
         let source = Path::new(ROOT).join(format!("examples/c/{name}.c"));
         for (compiler, standard) in [("gcc", "c99"), ("g++", "c++17")] {
@@ -207,6 +286,25 @@ fn trap_29_panic_in_a_release_build_is_a_status() {
     runs(Command::new(program).arg(scratch.path()).env("OMEN_FAILPOINT", "panic"));
 }
 
+/// No instruction that only newer processors have is run without having asked, and the answers are the same.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_processor_without_avx_gives_the_same_answers() {
+    let scratch = tempfile::tempdir().unwrap();
+    let program = link(compile("gcc", "c99", &c_test("old_cpu")), built(), true, scratch.path());
+    let said_by = |name: &str, command: &mut Command| {
+        let room = scratch.path().join(name);
+        fs::create_dir(&room).unwrap();
+        let said = runs(command.arg(room));
+        let (avx, answers) = said.split_once('\n').unwrap();
+        (avx.to_owned(), answers.to_owned())
+    };
+    let (_, here) = said_by("here", &mut Command::new(&program));
+    let (avx, there) = said_by("there", Command::new("qemu-x86_64").args(["-cpu", "Nehalem"]).arg(&program));
+    assert_eq!(avx, "avx 0");
+    assert!(here == there && here.lines().count() == 15, "here:\n{here}\nthere:\n{there}");
+}
+
 /// Builds a program of tests/c plainly and under the address and undefined-behaviour sanitizers, and runs both.
 fn run_checked(name: &str) {
     for sanitized in [false, true] {
@@ -226,38 +324,4 @@ fn run_checked(name: &str) {
 
 fn c_test(name: &str) -> PathBuf {
     Path::new(ROOT).join(format!("tests/c/{name}.c"))
-}
-
-fn compile(compiler: &str, standard: &str, source: &Path) -> Command {
-    let mut command = Command::new(compiler);
-    if compiler == "g++" {
-        command.args(["-x", "c++"]);
-    }
-    command.arg(format!("-std={standard}")).args(STRICT).arg("-O1");
-    // POSIX names for the tests; the header and the example need none.
-    if source.starts_with(Path::new(ROOT).join("tests")) {
-        command.arg("-D_POSIX_C_SOURCE=200809L").arg(format!("-DVERSION=\"{}\"", env!("CARGO_PKG_VERSION")));
-    }
-    command.arg("-I").arg(Path::new(ROOT).join("include")).arg(source);
-    command
-}
-
-fn link(mut command: Command, library: &Path, shared: bool, scratch: &Path) -> PathBuf {
-    let program = scratch.join("program");
-    command.arg("-o").arg(&program).args(["-x", "none"]);
-    if shared {
-        command.arg("-L").arg(library).arg("-lomen").arg(format!("-Wl,-rpath,{}", library.display()));
-    } else {
-        command.arg(library.join("libomen.a")).args(SYSTEM_LIBRARIES);
-    }
-    succeeds(command.args(["-lpthread", "-lm"]));
-    program
-}
-
-/// Runs a linked program, which must succeed; the library inside must not have printed a word.
-fn runs(command: &mut Command) -> String {
-    // Cargo points the loader at the tests' own build of the library, before any rpath.
-    let (stdout, stderr) = output(command.env_remove("LD_LIBRARY_PATH"));
-    assert_eq!(stderr, "", "{command:?}");
-    stdout
 }

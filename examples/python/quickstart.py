@@ -1,4 +1,4 @@
-"""libomen in one page: open, insert, compress, get, search, delete.
+"""libomen in one page: open, insert, commit, get, search, compress, reopen, verify, delete. It prints examples/expected.txt.
 
 pip install ./bindings/python && python examples/python/quickstart.py /tmp/quickstart.omen
 """
@@ -8,25 +8,37 @@ import numpy as np
 
 import omen
 
-DIM, N, K = 64, 20000, 3
+DIM, N, K = 8, 10000, 3
 
+path = sys.argv[1] if len(sys.argv) > 1 else "quickstart.omen"
 i, j = np.arange(N)[:, None], np.arange(DIM)
-vectors = ((i % 97) * (j + 1) % 31 + (i * 7 + j * 13) % 5).astype(np.float32)
+vectors = ((i + 1) * (i + j * j * 997) % 10007 % 100).astype(np.float32)
 
-with omen.open(sys.argv[1] if len(sys.argv) > 1 else "quickstart.omen", dim=DIM) as store:
+
+def print_nearest(store: omen.Store, query: np.ndarray) -> None:
+    ids, distances = store.search(query, K)
+    print("nearest:", *(f"{id} at {distance:.0f}" for id, distance in zip(ids[0], distances[0])))
+
+
+with omen.open(path, dim=DIM) as store:
     ids = store.insert(vectors)  # 0, 1, 2, ...; or store.insert(vectors, ids)
     store.commit()  # survives a crash from here on
+    print(f"{N} vectors of {DIM} floats, ids {ids[0]} to {ids[-1]}")
 
-    report = store.compress(ratio=8)  # an eighth of the bytes, all files counted
-    print(f"{report.ratio:.1f} times smaller, relative error {report.relative_mse:.4f}")
+    id = ids[42:43]
+    vector = store.get(id)
+    print(f"vector {id[0]}:", *(f"{component:g}" for component in vector[0]))
+    print_nearest(store, vector)
 
-    vector = store.get(ids[7:8])
-    print(f"inserted {vectors[7, 0]:g}, reads {vector[0, 0]:g}")
-    near, distances = store.search(vector, K)
-    print(f"nearest: {'itself' if near[0, 0] == ids[7] else 'another'}")
+    report = store.compress(ratio=4)  # a quarter of the bytes, all files counted
+    print(f"{vectors.nbytes} bytes as floats, {report.bytes_after} compressed, relative error {report.relative_mse:.6f}")
 
-    store.delete(ids[7:8])
+with omen.open(path) as store:
+    print(f"reopened and verified: {store.verify().vectors} vectors")
+    print_nearest(store, vector)  # over the codes
+
+    deleted = store.delete(id)
     try:
-        store.get(ids[7:8])
+        store.get(id)
     except omen.NotFound as error:  # as expected; also a KeyError
-        print(error.name)
+        print(f"deleted {deleted}, and get says {error.name}")

@@ -33,10 +33,10 @@
 //!     sync failed (OMEN_IO) the next open may still find all. Every byte on disk is checksummed: damage is reported,
 //!     never returned as data. Files are mapped read-only: if another program truncates one while it is in use, the
 //!     system sends SIGBUS, which no library can turn into a status.
-//! 10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
-//!     reading. Close and open it again: that recovers all that was committed.
-//! 11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread behind,
-//!     and reads and writes no file outside the directory of the store. Paths are UTF-8, NUL-terminated.
+//!  10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
+//!      reading. Close and open it again: that recovers all that was committed.
+//!  11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread
+//!      behind, and reads and writes no file outside the directory of the store. Paths are UTF-8, NUL-terminated.
 //
 // The lines above open `include/omen.h` as well; `tests/abi.rs` puts them there. One file for each noun of the header,
 // in the header's order; each export has one shape: fence, handle, slices, one call, write out.

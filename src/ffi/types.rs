@@ -202,3 +202,10 @@ pub struct omen_verify_report {
     /// Vectors that can be read.
     pub vectors: u64,
 }
+
+// omen_*_init write whole structs, without knowing how much room the caller has: it is what the caller was compiled with.
+// So the structs they write never grow. Members to come are set by functions of other names, to which the header then
+// maps these, and whoever was compiled before goes on calling these.
+const _: () = assert!(size_of::<omen_store_options>() == 24);
+const _: () = assert!(size_of::<omen_compress_options>() == 64);
+const _: () = assert!(size_of::<omen_search_options>() == 48);

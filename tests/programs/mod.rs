@@ -1,12 +1,45 @@
-//! What the tests share that run programs of other languages: the release library, commands that must succeed.
-#![allow(clippy::unwrap_used, dead_code)]
+//! What the tests that compile C and C++ share: the release library, compilers, programs that must work.
+#![allow(dead_code, reason = "each test program uses some of it")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 pub const TARGET: &str = env!("CARGO_TARGET_TMPDIR");
+const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+/// What a program linked to libomen.a needs besides.
+const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-lm", "-ldl", "-lc"];
+
+pub fn compile(compiler: &str, standard: &str, source: &Path) -> Command {
+    let mut command = Command::new(compiler);
+    if compiler == "g++" {
+        command.args(["-x", "c++"]);
+    }
+    command.arg(format!("-std={standard}")).args(STRICT).arg("-O1");
+    // POSIX names for the tests; the header and the example need none.
+    if source.starts_with(Path::new(ROOT).join("tests")) {
+        command.arg("-D_POSIX_C_SOURCE=200809L").arg(format!("-DVERSION=\"{}\"", env!("CARGO_PKG_VERSION")));
+    }
+    for folder in ["include", "bindings/cpp"] {
+        command.arg("-I").arg(Path::new(ROOT).join(folder));
+    }
+    command.arg(source);
+    command
+}
+
+pub fn link(mut command: Command, library: &Path, shared: bool, scratch: &Path) -> PathBuf {
+    let program = scratch.join("program");
+    command.arg("-o").arg(&program).args(["-x", "none"]);
+    if shared {
+        command.arg("-L").arg(library).arg("-lomen").arg(format!("-Wl,-rpath,{}", library.display()));
+    } else {
+        command.arg(library.join("libomen.a")).args(SYSTEM_LIBRARIES);
+    }
+    succeeds(command.args(["-lpthread", "-lm"]));
+    program
+}
 
 /// Where the release library is, built once for this run; not the tests' own, which has their features.
 pub fn built() -> &'static Path {
@@ -20,6 +53,37 @@ pub fn build(name: &str, arguments: &[&str]) -> PathBuf {
     command.current_dir(ROOT).args(["build", "--release", "--lib", "--target-dir"]).arg(&target).args(arguments);
     succeeds(&mut command);
     target.join("release")
+}
+
+/// Where `installed` says that libomen will be.
+pub const PREFIX: &str = "/opt/omen";
+
+/// A tree installed for PREFIX under a DESTDIR: the path of what will be PREFIX.
+pub fn installed() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        // Of its own for each test program: they may run at the same time.
+        let name = std::env::current_exe().unwrap().file_stem().unwrap().to_owned();
+        let destdir = Path::new(TARGET).join("installed").join(name);
+        let _ = fs::remove_dir_all(&destdir);
+        succeeds(make_install().arg(format!("PREFIX={PREFIX}")).arg(format!("DESTDIR={}", destdir.display())));
+        destdir.join(&PREFIX[1..])
+    })
+}
+
+/// `make install` of the build that the tests of the C ABI link to.
+pub fn make_install() -> Command {
+    let mut command = Command::new("make");
+    command.current_dir(ROOT).arg("install").env("CARGO_TARGET_DIR", Path::new(TARGET).join("shipped"));
+    command
+}
+
+/// Runs a linked program, which must succeed; the library inside must not have printed a word.
+pub fn runs(command: &mut Command) -> String {
+    // Cargo points the loader at the tests' own build of the library, before any rpath.
+    let (stdout, stderr) = output(command.env_remove("LD_LIBRARY_PATH"));
+    assert_eq!(stderr, "", "{command:?}");
+    stdout
 }
 
 /// Runs `command`, which must succeed; returns what it printed.

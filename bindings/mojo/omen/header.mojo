@@ -3,6 +3,15 @@
 from std.memory import OpaquePointer, Pointer
 from std.sys import size_of
 
+comptime OMEN_VERSION_MAJOR: Int32 = 0
+"""Part of the version of this header; omen_version() tells that of the library that was linked."""
+
+comptime OMEN_VERSION_MINOR: Int32 = 1
+"""Part of the version of this header; omen_version() tells that of the library that was linked."""
+
+comptime OMEN_VERSION_PATCH: Int32 = 0
+"""Part of the version of this header; omen_version() tells that of the library that was linked."""
+
 comptime OMEN_ABI_VERSION: UInt32 = 1
 """The version of this header; omen_abi_version() tells that of the library that was linked. It grows when a program
 compiled before could notice; additions at the end of structs and new functions leave it alone."""
