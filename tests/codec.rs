@@ -439,6 +439,35 @@ fn blocks_give_back_what_was_packed() {
 }
 
 #[test]
+fn rows_gathered_from_blocks_are_those_rows_packed() {
+    let mut numbers = Numbers(12);
+    for (symbols, side_bytes) in [(1, 0), (5, 2), (62, 1), (64, 0)] {
+        let row_bytes = usize::div_ceil(symbols, 2) + side_bytes;
+        let codes: Vec<u8> = (0..7 * block::ROWS * row_bytes)
+            .map(|place| if symbols % 2 == 1 && place % row_bytes == symbols / 2 { 15 } else { 255 } & numbers.next() as u8)
+            .collect();
+        let blocks: Vec<Vec<u8>> = codes
+            .chunks(block::bytes(row_bytes))
+            .map(|codes| {
+                let mut packed = vec![0; block::bytes(row_bytes)];
+                block::pack(codes, symbols, side_bytes, &mut packed);
+                packed
+            })
+            .collect();
+        for n in 1..=block::ROWS {
+            let rows: Vec<usize> = (0..n).map(|_| numbers.next() as usize % (7 * block::ROWS)).collect();
+            let from: Vec<(&[u8], usize)> =
+                rows.iter().map(|row| (&blocks[row / block::ROWS][..], row % block::ROWS)).collect();
+            let chosen: Vec<u8> = rows.iter().flat_map(|row| codes[row * row_bytes..][..row_bytes].to_vec()).collect();
+            let (mut packed, mut gathered) = (blocks[0].clone(), blocks[1].clone());
+            block::pack(&chosen, symbols, side_bytes, &mut packed);
+            block::gather(&from, symbols, side_bytes, &mut gathered);
+            assert_eq!(gathered, packed, "{symbols} symbols, {side_bytes} side bytes, rows {rows:?}");
+        }
+    }
+}
+
+#[test]
 fn blocks_have_the_documented_layout() {
     // Three symbols and one side byte: symbol s of row v is (v + 5 s) mod 16, its side byte 100 + v.
     let symbol = |row: usize, number: usize| ((row + 5 * number) % 16) as u8;

@@ -35,6 +35,10 @@ def count(value):
     return '-' if value is None else f'{value:,.0f}' if value >= 100 else f'{value:.3g}'
 
 
+def error(value):
+    return '-' if value is None else f'{value:.5f}'
+
+
 def cells(row):
     name = row['method']
     name = f'**libomen, ratio {name.split()[1]}**' if name.startswith('omen') else name
@@ -42,7 +46,7 @@ def cells(row):
         return [name, row['failed'], *[''] * (len(HEAD) - 2)]
     code = '-' if row['code_bytes'] is None else str(row['code_bytes'])
     return [name, f'{row["total_bytes"]:.2f}', code, count(row['train_seconds']), count(row['encode_per_second']),
-            count(row['decode_per_second']), f'{row["relative_mse"]:.5f}', f'{row["relative_mse_held_out"]:.5f}',
+            count(row['decode_per_second']), error(row['relative_mse']), error(row['relative_mse_held_out']),
             f'{row["recall_decoded"]:.4f}', f'{row["recall_own"]:.4f}', str(row['rounds'])]
 
 

@@ -57,6 +57,11 @@ impl Reservoir {
         self.hits.reserve(self.seen.max(BLOCK_ROWS));
     }
 
+    /// Calls the rows that are kept what `name` says.
+    pub fn rename(&mut self, name: impl Fn(u32) -> u32) {
+        self.hits.iter_mut().map(|hit| &mut hit.row).chain(&mut self.silent).for_each(|row| *row = name(*row));
+    }
+
     /// The rows that are kept, once all hits were looked at.
     pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
         self.hits.iter().map(|hit| hit.row).chain(self.silent.iter().copied())

@@ -5,8 +5,11 @@
 //! one's count where it was. So a reader that loads a snapshot and then its count sees whole calls only.
 
 mod nearest;
+mod rows;
+mod scan;
 
-pub use nearest::{QUERIES_AT_ONCE, Question, Share};
+pub use nearest::{QUERIES_AT_ONCE, Question};
+pub use rows::Share;
 
 use crate::codec::{Codebook, block};
 use crate::error::{Error, Result};

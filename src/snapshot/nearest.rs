@@ -4,28 +4,17 @@
 //! (`codec::Table`) a scan keeps the rows whose scores may be among the k best, and those are measured in the end; other codes
 //! are decoded. Each row has the same distance whatever way it was found, so the answer does not depend on the way.
 
+use super::rows::{ROWS_AT_ONCE, Rows, Share};
+use super::scan::Scanner;
 use super::{Live, Place, Scratch, View};
 use crate::codec::{Codebook, Correction, Table};
 use crate::error::Result;
-use crate::kernels::{self, BLOCK_ROWS, Hit, Metric, kernels};
-use crate::search::{Reservoir, TopK};
+use crate::kernels::{self, Metric};
+use crate::search::TopK;
 use crate::tombstones::Tombstones;
-use std::ops::Range;
 
 /// Queries that share one pass over the rows: their tables stay in the cache.
 pub const QUERIES_AT_ONCE: usize = 16;
-
-/// About how many bytes of codes are scored for one query before the next has its turn.
-const BYTES_AT_ONCE: usize = 128 << 10;
-
-/// Rows whose scores are compared with each other: the same for any number of threads, or their answers might differ.
-const ROWS_TOGETHER: usize = 1 << 17;
-
-/// Rows decoded, or looked at where they lie, together.
-const ROWS_AT_ONCE: usize = 64;
-
-/// Lists are visited until they have so many rows for each neighbour that is asked for.
-const ROWS_A_NEIGHBOUR: usize = 8;
 
 /// What a search asks.
 #[derive(Clone, Copy, Debug)]
@@ -40,22 +29,6 @@ pub struct Question<'a> {
     pub effort: f64,
 }
 
-/// One of equal shares of the rows, for one of several threads.
-#[derive(Clone, Copy, Debug)]
-pub struct Share {
-    /// Which, from 0.
-    pub number: usize,
-    /// How many there are.
-    pub of: usize,
-}
-
-impl Share {
-    /// The part of `count` things that is this share's.
-    fn part(self, count: usize) -> Range<usize> {
-        count * self.number / self.of..count * (self.number + 1) / self.of
-    }
-}
-
 /// Some queries of a question.
 struct Tile<'a> {
     queries: Vec<&'a [f32]>,
@@ -66,94 +39,11 @@ struct Tile<'a> {
     effort: f64,
 }
 
-/// Rows of a segment or a tail that are looked at.
-#[derive(Clone, Copy)]
-enum Rows<'a> {
-    /// These, ascending.
-    Chosen(&'a [u32]),
-    /// All from the first on and before the second, both whole blocks or the end.
-    Range(u32, u32),
-}
-
-impl<'a> Rows<'a> {
-    /// The parts of `count` rows, or of those `chosen`, that fall to `share`.
-    fn of(share: Share, count: u32, chosen: Option<&'a Vec<u32>>) -> impl Iterator<Item = Rows<'a>> {
-        let total = chosen.map_or(count as usize, Vec::len);
-        share.part(total.div_ceil(ROWS_TOGETHER)).map(move |part| {
-            let rows = part * ROWS_TOGETHER..((part + 1) * ROWS_TOGETHER).min(total);
-            match chosen {
-                Some(chosen) => Rows::Chosen(&chosen[rows]),
-                None => Rows::Range(rows.start as u32, rows.end as u32),
-            }
-        })
-    }
-
-    fn count(self) -> usize {
-        match self {
-            Rows::Chosen(rows) => rows.len(),
-            Rows::Range(begin, end) => (end - begin) as usize,
-        }
-    }
-
-    /// The row at `place` of `count`.
-    fn at(self, place: usize) -> u32 {
-        match self {
-            Rows::Chosen(rows) => rows[place],
-            Rows::Range(begin, _) => begin + place as u32,
-        }
-    }
-
-    fn contains(self, row: u32) -> bool {
-        match self {
-            Rows::Chosen(rows) => rows.binary_search(&row).is_ok(),
-            Rows::Range(begin, end) => (begin..end).contains(&row),
-        }
-    }
-
-    /// Those that follow one another, so many at a time.
-    fn runs(self) -> impl Iterator<Item = Range<u32>> {
-        let at_once = if matches!(self, Rows::Chosen(_)) { 1 } else { ROWS_AT_ONCE };
-        (0..self.count()).step_by(at_once).map(move |place| {
-            let first = self.at(place);
-            first..first + at_once.min(self.count() - place) as u32
-        })
-    }
-
-    /// The blocks that have any of these rows.
-    fn blocks(self) -> Vec<Range<u32>> {
-        match self {
-            Rows::Range(begin, end) => blocks_of(std::iter::once(begin..end)),
-            Rows::Chosen(rows) => blocks_of(rows.iter().map(|row| *row..*row + 1)),
-        }
-    }
-}
-
-/// The blocks that have any row of `runs`, which ascend and are not empty.
-fn blocks_of(runs: impl Iterator<Item = Range<u32>>) -> Vec<Range<u32>> {
-    let mut blocks: Vec<Range<u32>> = Vec::new();
-    for rows in runs {
-        let (start, end) = (rows.start / BLOCK_ROWS as u32, rows.end.div_ceil(BLOCK_ROWS as u32));
-        match blocks.last_mut() {
-            Some(last) if start <= last.end => last.end = end,
-            _ => blocks.push(start..end),
-        }
-    }
-    blocks
-}
-
 /// Rows that are allowed, ascending.
 pub struct Chosen {
     /// `[segments]`.
     segments: Vec<Vec<u32>>,
     tail: Vec<u32>,
-}
-
-/// One query while codes of one book are scanned.
-struct Scanner<'a> {
-    query: usize,
-    k: usize,
-    table: &'a Table<'a>,
-    reservoir: Reservoir,
 }
 
 impl View<'_> {
@@ -296,7 +186,7 @@ impl Live {
                 && let Some(book) = book
             {
                 let mut scanners = Scanner::all(&tables, tops);
-                self.scan(&mut scanners, rows)?;
+                self.scan(book, &mut scanners, rows)?;
                 self.measure_hits(book, tile, &scanners, tops)?;
             }
         }
@@ -311,67 +201,6 @@ impl Live {
     /// How many inverted lists there are, if a search visits some of them and does not look at all rows in question.
     fn lists_to_visit(&self, is_exact: bool, effort: f64, is_filtered: bool) -> Option<u32> {
         self.segment.lists().filter(|_| !is_exact && !is_filtered && effort < 1.0)
-    }
-
-    /// Scores the blocks that have any of `rows`, and keeps in each reservoir what may count.
-    fn scan(&self, scanners: &mut [Scanner], rows: Rows) -> Result<()> {
-        let wanted = |row: u32| rows.contains(row) && !self.hidden.hides(row);
-        let at_once = (BYTES_AT_ONCE / (BLOCK_ROWS * self.segment.row_bytes())).max(1);
-        for blocks in rows.blocks() {
-            for first in blocks.clone().step_by(at_once) {
-                let bytes = self.segment.blocks(first..blocks.end.min(first + at_once as u32))?;
-                for scanner in scanners.iter_mut() {
-                    scanner.scan(bytes, first, wanted);
-                }
-            }
-        }
-        scanners.iter_mut().for_each(|scanner| scanner.reservoir.tighten(wanted));
-        Ok(())
-    }
-
-    /// Scores the blocks of those of `count` lists that are near the query, and keeps what may count. The other rows of
-    /// these blocks are looked at too.
-    fn scan_lists(&self, scanner: &mut Scanner, count: u32, effort: f64) -> Result<()> {
-        let wanted = |row: u32| row < self.segment.rows() && !self.hidden.hides(row);
-        for blocks in blocks_of(self.lists_near(scanner, count, effort)?.into_iter()) {
-            scanner.scan(self.segment.blocks(blocks.clone())?, blocks.start, wanted);
-        }
-        scanner.reservoir.tighten(wanted);
-        Ok(())
-    }
-
-    /// The rows of those of `count` lists whose centroids are nearest to the query, ascending; none is empty.
-    fn lists_near(&self, scanner: &Scanner, count: u32, effort: f64) -> Result<Vec<Range<u32>>> {
-        let mut lists = self.lists_by_distance(scanner.table, count)?;
-        let chosen =
-            if effort > 0.0 { (effort * f64::from(count)).ceil() as usize } else { self.segment.probes()? as usize };
-        let wanted_rows = (ROWS_A_NEIGHBOUR * scanner.k).min(self.segment.rows() as usize);
-        let (mut visited, mut rows, mut near) = (0, 0, Vec::new());
-        while visited < lists.len() && (visited < chosen || rows < wanted_rows) {
-            let next = chosen.max(2 * visited).clamp(visited + 1, lists.len());
-            if next < lists.len() {
-                lists[visited..].select_nth_unstable_by(next - visited, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            }
-            for (_, list) in &lists[visited..next] {
-                let of_list = self.segment.rows_of_list(*list)?;
-                rows += of_list.len();
-                near.push(of_list);
-            }
-            visited = next;
-        }
-        near.retain(|rows| !rows.is_empty());
-        near.sort_unstable_by_key(|rows| rows.start);
-        Ok(near)
-    }
-
-    /// For each of `count` lists how far its centroid is from the query of `table`, by a scan like that of rows; and its
-    /// number.
-    fn lists_by_distance(&self, table: &Table, count: u32) -> Result<Vec<(f32, u32)>> {
-        let (centroids, norms) = self.segment.centroids()?;
-        let mut hits = Vec::with_capacity((count as usize).next_multiple_of(BLOCK_ROWS));
-        kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);
-        let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
-        Ok(hits.iter().zip(norms).map(distance).zip(0..).collect())
     }
 
     /// Measures what scans have left.
@@ -440,36 +269,6 @@ impl Live {
         match self.codebook.as_ref().filter(|_| !tile.is_exact) {
             Some(book) => book.correction(&codes[index * book.row_bytes()..][..book.row_bytes()], vector),
             None => Correction::NONE,
-        }
-    }
-}
-
-impl<'a> Scanner<'a> {
-    /// One for each query that has a table.
-    fn all(tables: &'a [Option<Table<'a>>], tops: &[TopK]) -> Vec<Scanner<'a>> {
-        let queries = tables.iter().zip(tops).enumerate();
-        queries.filter_map(|(query, (table, top))| Some(Scanner::new(query, table.as_ref()?, top))).collect()
-    }
-
-    /// What is farther than all that `top` keeps need not be looked at.
-    fn new(query: usize, table: &'a Table<'a>, top: &TopK) -> Scanner<'a> {
-        let reservoir = Reservoir::new(table.measured(top.k()), table.slack(), table.limit(top.bound()));
-        Scanner { query, k: top.k(), table, reservoir }
-    }
-
-    /// Scores `blocks`, the first of which is number `first` of the segment.
-    fn scan(&mut self, blocks: &[u8], first: u32, wanted: impl Fn(u32) -> bool) {
-        let scan = self.table.scan();
-        let (mut rest, mut first) = (blocks, first);
-        loop {
-            let limit = self.reservoir.limit();
-            let done = kernels().scan(&scan, rest, first * BLOCK_ROWS as u32, limit, &mut self.reservoir.hits);
-            rest = &rest[done * scan.block_bytes..];
-            first += done as u32;
-            if rest.is_empty() {
-                return;
-            }
-            self.reservoir.tighten(&wanted);
         }
     }
 }

@@ -1,0 +1,159 @@
+//! The scan of codes as they lie: of whole segments, of the rows a caller allows, of the inverted lists near a query.
+//!
+//! What is kept on the way depends on the scores alone (`search::Reservoir`), so all ways to the same rows find the same.
+
+use super::Live;
+use super::rows::{Rows, blocks_of};
+use crate::codec::{Codebook, Table, block};
+use crate::error::Result;
+use crate::kernels::{BLOCK_ROWS, Hit, kernels};
+use crate::search::{Reservoir, TopK};
+use std::ops::Range;
+
+/// About how many bytes of codes are scored for one query before the next has its turn.
+const BYTES_AT_ONCE: usize = 128 << 10;
+
+/// Lists are visited until they have so many rows for each neighbour that is asked for.
+const ROWS_A_NEIGHBOUR: usize = 8;
+
+/// One query while codes of one book are scanned.
+pub struct Scanner<'a> {
+    /// Its number in the tile.
+    pub query: usize,
+    /// Neighbours that are asked for.
+    pub k: usize,
+    /// Of the query and the book.
+    pub table: &'a Table<'a>,
+    /// What was kept so far.
+    pub reservoir: Reservoir,
+}
+
+impl<'a> Scanner<'a> {
+    /// One for each query that has a table.
+    pub fn all(tables: &'a [Option<Table<'a>>], tops: &[TopK]) -> Vec<Scanner<'a>> {
+        let queries = tables.iter().zip(tops).enumerate();
+        queries.filter_map(|(query, (table, top))| Some(Scanner::new(query, table.as_ref()?, top))).collect()
+    }
+
+    /// What is farther than all that `top` keeps need not be looked at.
+    fn new(query: usize, table: &'a Table<'a>, top: &TopK) -> Scanner<'a> {
+        let reservoir = Reservoir::new(table.measured(top.k()), table.slack(), table.limit(top.bound()));
+        Scanner { query, k: top.k(), table, reservoir }
+    }
+
+    /// Scores `blocks`, the first of which is number `first` of the segment.
+    fn scan(&mut self, blocks: &[u8], first: u32, wanted: impl Fn(u32) -> bool) {
+        let scan = self.table.scan();
+        let (mut rest, mut first) = (blocks, first);
+        loop {
+            let limit = self.reservoir.limit();
+            let done = kernels().scan(&scan, rest, first * BLOCK_ROWS as u32, limit, &mut self.reservoir.hits);
+            rest = &rest[done * scan.block_bytes..];
+            first += done as u32;
+            if rest.is_empty() {
+                return;
+            }
+            self.reservoir.tighten(&wanted);
+        }
+    }
+}
+
+impl Live {
+    /// Scores the codes of `rows`, and keeps in each reservoir what may count.
+    pub fn scan(&self, book: &Codebook, scanners: &mut [Scanner], rows: Rows) -> Result<()> {
+        let blocks = rows.blocks();
+        // To take a row out of its block costs about as much as to score a block for a query.
+        let scored = scanners.len() * blocks.iter().map(ExactSizeIterator::len).sum::<usize>();
+        match rows {
+            Rows::Chosen(chosen) if chosen.len() < 2 * scored => self.scan_apart(book, scanners, chosen),
+            _ => self.scan_blocks(scanners, rows, blocks),
+        }
+    }
+
+    /// Scores `rows` in blocks that are made of them.
+    fn scan_apart(&self, book: &Codebook, scanners: &mut [Scanner], rows: &[u32]) -> Result<()> {
+        let block_bytes = block::bytes(book.row_bytes());
+        let at_once = (BYTES_AT_ONCE / block_bytes).max(1) * BLOCK_ROWS;
+        let mut bytes = Vec::new();
+        let mut from = Vec::with_capacity(BLOCK_ROWS);
+        let wanted = |place: u32| rows.get(place as usize).is_some_and(|row| !self.hidden.hides(*row));
+        for (number, part) in rows.chunks(at_once).enumerate() {
+            bytes.resize(part.len().div_ceil(BLOCK_ROWS) * block_bytes, 0);
+            for (rows, out) in part.chunks(BLOCK_ROWS).zip(bytes.chunks_exact_mut(block_bytes)) {
+                from.clear();
+                for row in rows {
+                    from.push((self.segment.block(row / BLOCK_ROWS as u32)?, *row as usize % BLOCK_ROWS));
+                }
+                block::gather(&from, book.symbols(), book.side_bytes(), out);
+            }
+            let first = (number * at_once / BLOCK_ROWS) as u32;
+            scanners.iter_mut().for_each(|scanner| scanner.scan(&bytes, first, wanted));
+        }
+        for scanner in scanners {
+            scanner.reservoir.tighten(wanted);
+            scanner.reservoir.rename(|place| rows[place as usize]);
+        }
+        Ok(())
+    }
+
+    /// Scores `blocks`, which have any of `rows`.
+    fn scan_blocks(&self, scanners: &mut [Scanner], rows: Rows, blocks: Vec<Range<u32>>) -> Result<()> {
+        let wanted = |row: u32| rows.contains(row) && !self.hidden.hides(row);
+        let at_once = (BYTES_AT_ONCE / (BLOCK_ROWS * self.segment.row_bytes())).max(1);
+        for blocks in blocks {
+            for first in blocks.clone().step_by(at_once) {
+                let bytes = self.segment.blocks(first..blocks.end.min(first + at_once as u32))?;
+                for scanner in scanners.iter_mut() {
+                    scanner.scan(bytes, first, wanted);
+                }
+            }
+        }
+        scanners.iter_mut().for_each(|scanner| scanner.reservoir.tighten(wanted));
+        Ok(())
+    }
+
+    /// Scores the blocks of those of `count` lists that are near the query, and keeps what may count. The other rows of
+    /// these blocks are looked at too.
+    pub fn scan_lists(&self, scanner: &mut Scanner, count: u32, effort: f64) -> Result<()> {
+        let wanted = |row: u32| row < self.segment.rows() && !self.hidden.hides(row);
+        for blocks in blocks_of(self.lists_near(scanner, count, effort)?.into_iter()) {
+            scanner.scan(self.segment.blocks(blocks.clone())?, blocks.start, wanted);
+        }
+        scanner.reservoir.tighten(wanted);
+        Ok(())
+    }
+
+    /// The rows of those of `count` lists whose centroids are nearest to the query, ascending; none is empty.
+    fn lists_near(&self, scanner: &Scanner, count: u32, effort: f64) -> Result<Vec<Range<u32>>> {
+        let mut lists = self.lists_by_distance(scanner.table, count)?;
+        let chosen =
+            if effort > 0.0 { (effort * f64::from(count)).ceil() as usize } else { self.segment.probes()? as usize };
+        let wanted_rows = (ROWS_A_NEIGHBOUR * scanner.k).min(self.segment.rows() as usize);
+        let (mut visited, mut rows, mut near) = (0, 0, Vec::new());
+        while visited < lists.len() && (visited < chosen || rows < wanted_rows) {
+            let next = chosen.max(2 * visited).clamp(visited + 1, lists.len());
+            if next < lists.len() {
+                lists[visited..].select_nth_unstable_by(next - visited, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            }
+            for (_, list) in &lists[visited..next] {
+                let of_list = self.segment.rows_of_list(*list)?;
+                rows += of_list.len();
+                near.push(of_list);
+            }
+            visited = next;
+        }
+        near.retain(|rows| !rows.is_empty());
+        near.sort_unstable_by_key(|rows| rows.start);
+        Ok(near)
+    }
+
+    /// For each of `count` lists how far its centroid is from the query of `table`, by a scan like that of rows; and its
+    /// number.
+    fn lists_by_distance(&self, table: &Table, count: u32) -> Result<Vec<(f32, u32)>> {
+        let (centroids, norms) = self.segment.centroids()?;
+        let mut hits = Vec::with_capacity((count as usize).next_multiple_of(BLOCK_ROWS));
+        kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);
+        let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
+        Ok(hits.iter().zip(norms).map(distance).zip(0..).collect())
+    }
+}
