@@ -400,10 +400,16 @@ fn scanned(kernels: &Kernels, pairs: usize, sides: Sides, start: usize, limit: u
     let bytes = |count: usize, seed: u64| -> Vec<u8> { noise(count, seed).iter().map(|x| x.to_bits() as u8).collect() };
     let side_bytes = if matches!(sides, Sides::None) { 0 } else { 32 };
     let block_bytes = pairs * 32 + side_bytes;
-    // Tables small enough for their sums, as who makes them sees to.
-    let most = (65_535 / (2 * pairs.max(1))).min(255) as u8;
-    let tables: Vec<[u8; 32]> =
-        bytes(pairs * 32, 5).as_chunks::<32>().0.iter().map(|table| table.map(|entry| entry.min(most))).collect();
+    // Tables small enough for their sums, as who makes them sees to: of a code, and of two pairs in a byte.
+    let most = |pair: usize| match (pair % 2, pair + 1 == pairs) {
+        (0, true) => 255,
+        (0, false) => 200,
+        _ => 55,
+    };
+    let most = |pair: usize| (65_535 / (2 * pairs)).min(most(pair)) as u8;
+    let entries = bytes(pairs * 32, 5);
+    let tables = entries.as_chunks::<32>().0.iter().enumerate();
+    let tables: Vec<[u8; 32]> = tables.map(|(pair, table)| table.map(|entry| entry.min(most(pair)))).collect();
     let blocks = bytes(start + BLOCKS * block_bytes, 6);
     let mut hits = Vec::with_capacity(BLOCKS * 32);
     let scan = Scan { tables: &tables, sides, block_bytes };

@@ -14,12 +14,15 @@ use super::side::Side;
 use super::train::turned;
 use super::windows::Windows;
 use super::{CODEWORDS, Codebook, Kind};
-use crate::kernels::{Lanes, Metric, SILENT, SLOPE_MAX, Scan, Sides, kernels};
+use crate::kernels::{Lanes, Metric, SILENT, SLOPE_MAX, Scan, Sides, kernels, sums_fit};
 
 /// Scores are kept below this, for what is rounded up to fit 16 bits.
 const SCORES: f64 = 65_000.0;
 /// So many symbols round up too much.
 const SYMBOLS_MAX: usize = 32_000;
+
+/// Counts that are added up in a byte, one of them rounded up.
+const BYTE: f64 = 254.0;
 
 /// The share of what is added up that a sum of floats may be off.
 const FLOAT_ERROR: f64 = 4e-6;
@@ -122,13 +125,13 @@ impl<'a> Table<'a> {
         let ranges: Vec<f64> =
             largest.iter().zip(least).map(|(most, least)| f64::from(*most) - f64::from(least)).collect();
         let most: f64 = largest.iter().map(|largest| f64::from(*largest)).sum();
-        let (widest, total) = (ranges.iter().copied().fold(0.0, f64::max), ranges.iter().sum::<f64>());
+        let (widest, total) = (widest(&ranges), ranges.iter().sum::<f64>());
         let best = f64::from(fixed) + most;
         let (reach, steepest) = match (metric, side) {
             (Metric::L2, Some(side)) => (total + side.spread() / 2.0, side.steepest() / 2.0),
             _ => (total.max(best), 0.0),
         };
-        let steps = [widest / 255.0, reach / SCORES, steepest / f64::from(SLOPE_MAX), f64::from(f32::MIN_POSITIVE)];
+        let steps = [widest / BYTE, reach / SCORES, steepest / f64::from(SLOPE_MAX), f64::from(f32::MIN_POSITIVE)];
         let step = steps.into_iter().fold(0.0, f64::max);
         let size = f64::from(fixed).abs() + 2.0 * (most.abs() + total);
         if !(step.is_finite() && size.is_finite()) {
@@ -136,6 +139,7 @@ impl<'a> Table<'a> {
         }
         let off = products.len() as f64 / 2.0 + FLOAT_ERROR * size / step;
         let (counts, variance) = counts(&products, &largest, step as f32);
+        debug_assert!(sums_fit(&counts));
         Some(Table {
             row_bytes,
             is_coarse: false,
@@ -286,6 +290,14 @@ impl Windows {
         }
         (fixed, products)
     }
+}
+
+/// The widest of the `ranges: [symbols]` that are counted in one byte: as `Scan::tables` asks, each with that of the next pair
+/// but one, two pairs at a time.
+fn widest(ranges: &[f64]) -> f64 {
+    let fours = ranges.chunks(4);
+    let together = |four: &[f64], symbol: usize| four.iter().skip(symbol).step_by(2).sum::<f64>();
+    fours.flat_map(|four| [0, 1].map(|symbol| together(four, symbol))).fold(0.0, f64::max)
 }
 
 /// How many steps each product is below the `largest` of its symbol, two symbols side by side; and the variance of what is

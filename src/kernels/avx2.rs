@@ -61,26 +61,35 @@ pub(super) fn score(scan: &Scan<'_>, block: &[u8], limit: u16, scores: &mut [u16
 #[target_feature(enable = "avx2")]
 fn sums(tables: &[[u8; 32]], pairs: &[[u8; 32]]) -> Rows {
     let nibble = _mm256_set1_epi8(15);
-    let mut both = [_mm256_setzero_si256(); 2];
-    let mut odd = both;
-    let mut add = |pair: &[u8; 32], table: &[u8; 32]| {
+    let look_up = |pair: &[u8; 32], table: &[u8; 32]| {
         let (codes, table) = (load(pair), load(table));
         let halves = [_mm256_and_si256(codes, nibble), _mm256_and_si256(_mm256_srli_epi16::<4>(codes), nibble)];
+        halves.map(|half| _mm256_shuffle_epi8(table, half))
+    };
+    let mut both = [_mm256_setzero_si256(); 2];
+    let mut odd = both;
+    let mut add = |counts: [__m256i; 2]| {
         for half in 0..2 {
-            let counts = _mm256_shuffle_epi8(table, halves[half]);
-            both[half] = _mm256_add_epi16(both[half], counts);
-            odd[half] = _mm256_add_epi16(odd[half], _mm256_srli_epi16::<8>(counts));
+            both[half] = _mm256_add_epi16(both[half], counts[half]);
+            odd[half] = _mm256_add_epi16(odd[half], _mm256_srli_epi16::<8>(counts[half]));
         }
     };
-    // Four at a time, or counting them would be a fifth of the work.
-    let ((fours, rest), (four_tables, tables)) = (pairs.as_chunks::<4>(), tables.as_chunks::<4>());
+    // Two pairs fit a byte. Two of those at a time, or counting them would be a fifth of the work.
+    let two = |pairs: &[[u8; 32]; 2], tables: &[[u8; 32]; 2]| {
+        let (first, second) = (look_up(&pairs[0], &tables[0]), look_up(&pairs[1], &tables[1]));
+        [0, 1].map(|half| _mm256_add_epi8(first[half], second[half]))
+    };
+    let ((twos, rest), (two_tables, tables)) = (pairs.as_chunks::<2>(), tables.as_chunks::<2>());
+    let ((fours, last), (four_tables, last_tables)) = (twos.as_chunks::<2>(), two_tables.as_chunks::<2>());
     for (pairs, tables) in fours.iter().zip(four_tables) {
-        for at in 0..4 {
-            add(&pairs[at], &tables[at]);
-        }
+        add(two(&pairs[0], &tables[0]));
+        add(two(&pairs[1], &tables[1]));
+    }
+    for (pairs, tables) in last.iter().zip(last_tables) {
+        add(two(pairs, tables));
     }
     for (pair, table) in rest.iter().zip(tables) {
-        add(pair, table);
+        add(look_up(pair, table));
     }
     let even = |half: usize| _mm256_sub_epi16(both[half], _mm256_slli_epi16::<8>(odd[half]));
     // The even symbols of rows 0 to 15 lie in the first half of a register, the odd ones in the second.

@@ -19,7 +19,7 @@ mod scan;
 mod windows;
 
 pub use chain::Chain;
-pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps};
+pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps, sums_fit};
 pub use windows::{Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
 
 /// How far two vectors are from each other; smaller is nearer.

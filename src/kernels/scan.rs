@@ -61,12 +61,23 @@ pub const SILENT: [u8; 2] = [0, u8::MAX];
 /// How codes are scored.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
-    /// `[pairs]`. No sum of a code is above 65,535.
+    /// `[pairs]`. No sum of a code is above 65,535; and of two pairs that go together, 2j and 2j + 1, no two counts of
+    /// first symbols are above 255 together, nor of second ones: bytes are added as they are.
     pub tables: &'a [[u8; 32]],
     /// What follows the symbols of a block.
     pub sides: Sides,
     /// Bytes of a block.
     pub block_bytes: usize,
+}
+
+/// True if `tables` are as [`Scan::tables`] must be.
+pub fn sums_fit(tables: &[[u8; 32]]) -> bool {
+    let most = |table: &[u8; 32], symbol: usize| table[symbol..][..16].iter().fold(0, |most, count| (*count).max(most));
+    let fit_a_byte = |two: &[[u8; 32]; 2]| {
+        [0, 16].iter().all(|symbol| most(&two[0], *symbol).checked_add(most(&two[1], *symbol)).is_some())
+    };
+    let all = tables.iter().flat_map(|table| [0, 16].map(|symbol| usize::from(most(table, symbol))));
+    tables.as_chunks::<2>().0.iter().all(fit_a_byte) && all.sum::<usize>() <= usize::from(u16::MAX)
 }
 
 /// A code whose score was low enough.
