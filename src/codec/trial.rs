@@ -40,10 +40,12 @@ pub(super) fn better_shape(
     let bound = |shape: &Shape| principal.error_bound(shape.directions, 8.0 * shape.row_bytes as f64);
     let counts = (1..=PARTS).map(|part| part * plain.dim / PARTS).filter(|count| *count > 0);
     let shapes = counts.filter_map(of_directions).filter(|shape| !shape.is_scalar() && shape.check().is_ok());
-    let Some(other) = shapes.min_by(|a, b| bound(a).total_cmp(&bound(b))) else { return Ok(*plain) };
+    // The bound is one for codes that are chosen as a whole: another stage costs more than directions differ by.
+    let nearer = |a: &Shape, b: &Shape| a.stages().cmp(&b.stages()).then(bound(a).total_cmp(&bound(b)));
+    let Some(other) = shapes.min_by(nearer) else { return Ok(*plain) };
     let steps: usize = STEPS.iter().map(|step| step.rounds).sum();
-    let stages = plain.stage_symbols().len() + other.stage_symbols().len();
-    let mut progress = Progress { done: 0, total: (stages * steps) as u64, callback };
+    let total = (plain.stages() + other.stages()) * steps;
+    let mut progress = Progress { done: 0, total: total as u64, callback };
     let error = tried(&sample, plain, None, seed, &mut progress)?;
     let basis = principal.basis(&even_runs(other.stage_symbols()[0], other.directions));
     let rotation = Rotation::of_basis(&basis, plain.dim);

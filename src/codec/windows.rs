@@ -46,6 +46,11 @@ impl Shape {
         (self.row_bytes - usize::from(self.side_metric().is_some())) * 2
     }
 
+    /// Stages of window codes: each codes what those before it left.
+    pub fn stages(&self) -> usize {
+        self.stage_symbols().len()
+    }
+
     /// The symbols of each stage, near-equal: no more than dims. Directions vary by very different amounts; a run of two at
     /// least lets each have its part of the bits.
     pub(super) fn stage_symbols(&self) -> Vec<usize> {

@@ -148,6 +148,9 @@ const TURNED_GAINS: [(usize, f64); 5] = [(1, 0.0), (2, 0.42), (4, 0.49), (8, 0.5
 /// The same of a byte of code for each dim: a bit makes the error a quarter.
 const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
 
+/// The same of a stage less, on sentence embeddings at 98 bytes: what two stages choose is not chosen together.
+const STAGE_GAIN: f64 = 0.1;
+
 /// A book of the longest codes with which a file of the rows of `source` takes at most `room` bytes, trained on an even
 /// sample of them, decoded where they are codes; the least possible bytes where even the shortest codes do not fit.
 fn book_within(
@@ -227,9 +230,16 @@ impl Files {
         let gains = if plain.directions > 0 { TURNED_GAINS.as_slice() } else { &WINDOW_GAINS };
         for &(window, gain) in gains {
             let Some(row_bytes) = longest(1, scalar - 1, |row_bytes| fits(row_bytes, window)) else { continue };
-            let gain = gain + BYTE_GAIN * row_bytes as f64 / plain.dim as f64;
-            if best.is_none_or(|(most, _)| gain > most) {
-                best = Some((gain, of(row_bytes, window)));
+            let shape = of(row_bytes, window);
+            // A few bytes more are not worth another stage.
+            let one_stage_less = longest(1, row_bytes, |row_bytes| of(row_bytes, window).stages() < shape.stages());
+            let shorter = one_stage_less.filter(|row_bytes| fits(*row_bytes, window));
+            for shape in shorter.map(|row_bytes| of(row_bytes, window)).into_iter().chain([shape]) {
+                let bytes = shape.row_bytes as f64 / plain.dim as f64;
+                let gain = gain + BYTE_GAIN * bytes - STAGE_GAIN * shape.stages() as f64;
+                if best.is_none_or(|(most, _)| gain > most) {
+                    best = Some((gain, shape));
+                }
             }
         }
         best.map(|(_, shape)| shape).ok_or_else(|| self.bytes(&of(1, 1)))
