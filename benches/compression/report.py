@@ -103,7 +103,7 @@ def draw_panel(axis, methods):
     axis.plot(bound['total_bytes'], bound['relative_mse'], '--', color='grey', label='Shannon bound (Gaussian)')
     points = {}
     for name, row in methods.items():
-        if name != 'shannon' and 'failed' not in row:
+        if name != 'shannon' and 'failed' not in row and row['relative_mse'] > 0:  # what is lossless has no logarithm
             points.setdefault(family(row), []).append((row['total_bytes'], row['relative_mse']))
     for name in (name for name in COLOURS if name in points):
         label = {'omen': 'libomen', 'pq': 'pq, 8 bits', 'pq4': 'pq, 4 bits'}.get(name, name)
