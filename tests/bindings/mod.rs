@@ -32,9 +32,13 @@ pub fn shell(bin: &Path, script: &str) -> Command {
     command
 }
 
-/// The text of each block of a README that is fenced as `language`.
-pub fn blocks(readme: &str, language: &str) -> Vec<String> {
-    let text = fs::read_to_string(Path::new(ROOT).join(readme)).unwrap();
+/// The text of each block of a document that is fenced as `language`.
+pub fn blocks(document: &str, language: &str) -> Vec<String> {
+    fenced(&fs::read_to_string(Path::new(ROOT).join(document)).unwrap(), language)
+}
+
+/// The same of a part of one.
+pub fn fenced(text: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
