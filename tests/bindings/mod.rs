@@ -1,7 +1,7 @@
 //! What the tests of the bindings share: an environment of pinned packages, the commands of a README.
 #![allow(dead_code)]
 
-use crate::programs::{ROOT, TARGET, succeeds};
+use crate::programs::{ROOT, TARGET, built, succeeds};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,6 +29,22 @@ pub fn shell(bin: &Path, script: &str) -> Command {
     let mut command = Command::new("sh");
     // Cargo points the loader at the tests' own build of the library, before any rpath.
     command.current_dir(ROOT).args(["-euc", script]).env("PATH", path).env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+/// `bin` of an environment of `pins` that has the package omen as it is now, from the library the tests share.
+pub fn with_omen(name: &str, pins: &str) -> PathBuf {
+    let bin = environment(name, pins, |_| {});
+    let install = "pip install -q --no-build-isolation --no-deps --force-reinstall ./bindings/python";
+    succeeds(&mut python(&bin, install));
+    bin
+}
+
+/// A shell that takes the library that is built already, and leaves no __pycache__ among the sources.
+pub fn python(bin: &Path, script: &str) -> Command {
+    let mut command = shell(bin, script);
+    command.env("OMEN_LIBRARY", built().join("libomen.so")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("MYPY_CACHE_DIR", bin.join("../mypy"));
     command
 }
 
