@@ -8,6 +8,7 @@ mod programs;
 use bindings::{blocks, environment};
 use programs::{ROOT, built, succeeds};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -42,6 +43,24 @@ fn mojo_tells_the_story() {
     tells_the_story("Mojo", "mojo", &format!("{}:{SYSTEM}", bin.display()));
 }
 
+/// Where cargo test has the feature `cli`, which builds `omen`.
+#[test]
+fn the_command_line_tells_the_story() {
+    let Some(omen) = option_env!("CARGO_BIN_EXE_omen") else {
+        // libtest does not capture what is written to stderr itself.
+        writeln!(std::io::stderr(), "NOT RUN: the command line of {GUIDE}, which is not built").unwrap();
+        return;
+    };
+    let room = tempfile::tempdir().unwrap();
+    fs::create_dir_all(room.path().join("target/release")).unwrap();
+    symlink(omen, room.path().join("target/release/omen")).unwrap();
+    symlink(Path::new(ROOT).join("tests"), room.path().join("tests")).unwrap();
+    let scripts = in_section("Command line", "sh");
+    assert!(scripts[0].lines().count() <= COMMANDS_MAX, "{}", scripts[0]);
+    assert!(in_empty_environment(room.path(), SYSTEM, &scripts[0]).contains("recall"));
+    assert!(in_empty_environment(room.path(), SYSTEM, &scripts[1]).contains("10000"));
+}
+
 /// The program and the commands of a section, in a directory that has of the repository what they name.
 fn tells_the_story(section: &str, language: &str, path: &str) {
     let room = tempfile::tempdir().unwrap();
@@ -57,19 +76,25 @@ fn tells_the_story(section: &str, language: &str, path: &str) {
     let commands = only(section, "sh");
     let count = commands.lines().count();
     assert!(count <= COMMANDS_MAX, "{section} takes {count} commands:\n{commands}");
-    let mut shell = Command::new("sh");
-    shell.args(["-euc", &commands]).current_dir(room.path());
-    shell.env_clear().env("PATH", path).env("HOME", std::env::var("HOME").unwrap());
-    let said = succeeds(&mut shell);
+    let said = in_empty_environment(room.path(), path, &commands);
     assert_eq!(said, blocks(GUIDE, "text")[0], "{section}");
+}
+
+fn in_empty_environment(room: &Path, path: &str, commands: &str) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", commands]).current_dir(room);
+    succeeds(shell.env_clear().env("PATH", path).env("HOME", std::env::var("HOME").unwrap()))
 }
 
 /// The one block in `language` of a section of the guide.
 fn only(section: &str, language: &str) -> String {
-    let text = fs::read_to_string(Path::new(ROOT).join(GUIDE)).unwrap();
-    let begin = text.split(&format!("\n## {section}\n")).nth(1).unwrap_or_else(|| panic!("no section {section}"));
-    let own = begin.split("\n## ").next().unwrap();
-    let mut found = bindings::fenced(own, language);
+    let mut found = in_section(section, language);
     assert_eq!(found.len(), 1, "blocks of {language} under {section}");
     found.remove(0)
+}
+
+fn in_section(section: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(ROOT).join(GUIDE)).unwrap();
+    let begin = text.split(&format!("\n## {section}\n")).nth(1).unwrap_or_else(|| panic!("no section {section}"));
+    bindings::fenced(begin.split("\n## ").next().unwrap(), language)
 }
