@@ -5,11 +5,10 @@
 mod bindings;
 mod programs;
 
-use bindings::{blocks, environment, shell};
-use programs::{ROOT, built, succeeds};
+use bindings::{blocks, environment, python, with_omen};
+use programs::{ROOT, succeeds};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 const README: &str = "bindings/python/README.md";
@@ -19,24 +18,12 @@ const WHEEL_BYTES_MAX: u64 = 2 << 20;
 fn installed() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        let first_command = &blocks(README, "sh")[0];
-        let bin = environment("python", "bindings/python/tests/requirements.txt", |bin| {
+        let (pins, first_command) = ("bindings/python/tests/requirements.txt", &blocks(README, "sh")[0]);
+        environment("python", pins, |bin| {
             succeeds(&mut python(bin, first_command));
         });
-        succeeds(&mut python(
-            &bin,
-            "pip install -q --no-build-isolation --no-deps --force-reinstall ./bindings/python",
-        ));
-        bin
+        with_omen("python", pins)
     })
-}
-
-/// A shell that takes the library that is built already, and leaves no __pycache__ among the sources.
-fn python(bin: &Path, script: &str) -> Command {
-    let mut command = shell(bin, script);
-    command.env("OMEN_LIBRARY", built().join("libomen.so")).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("MYPY_CACHE_DIR", bin.join("../mypy"));
-    command
 }
 
 #[test]

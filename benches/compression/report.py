@@ -1,4 +1,4 @@
-"""From the records of a day to markdown tables and one plot."""
+"""From the records of a day to markdown tables and two plots."""
 import matplotlib
 import numpy as np
 from records import columns
@@ -75,6 +75,25 @@ def tables(by_data, date):
     return '\n'.join([*text, NOTES.format(trained=f'{drawn} rows'.strip(), unit=UNIT if is_l2 else ''), ''])
 
 
+def ratio_table(by_data):
+    """Markdown: libomen alone, what each ratio gives on each data set (docs/choosing.md)."""
+    head = ['data', 'ratio', 'bytes a vector', 'relative MSE', 'recall@10']
+    rows = [[name, f'{ratio:g}', f'{row["total_bytes"]:.1f}', f'{row["relative_mse"]:.2g}', f'{row["recall_own"]:.3f}']
+            for name, points in ratios(by_data).items() for ratio, row in points]
+    return columns([head, *rows]) if rows else ''
+
+
+def ratios(by_data):
+    """{data: [(ratio, row)]} of libomen, at the ratios that are powers of two: the others are there to meet a peer."""
+    found = {}
+    for (name, _), methods in by_data.items():
+        rows = [(float(method.split()[1]), row) for method, row in methods.items() if method.startswith('omen')]
+        points = sorted((ratio, row) for ratio, row in rows if 'failed' not in row and np.log2(ratio) % 1 == 0)
+        if points:
+            found[name] = points
+    return found
+
+
 def bound_line(bound):
     """The Shannon bound at the bytes of a few ratios, from the recorded curve (a line in log-log in between)."""
     at = lambda size: np.exp(np.interp(np.log(size), np.log(bound['total_bytes']), np.log(bound['relative_mse'])))
@@ -95,6 +114,29 @@ def draw(by_data, date, path):
     figure.suptitle(f'Error against bytes. {row["machine"]}, {row["cores"]} cores, {date}')
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
+
+
+def draw_ratios(by_data, date, path):
+    """What a ratio costs: recall@10 of a search on the left, relative MSE on the right, a line for each data set."""
+    figure, (recall, error) = plt.subplots(1, 2, figsize=(11, 4.5))
+    for name, points in ratios(by_data).items():
+        _, first = points[0]
+        metric = {'ip': 'inner product', 'l2': 'L2'}[first['metric']]
+        label = f'{name}: {first["n"]:,} x {first["dim"]}, {metric}'
+        for axis, key in ((recall, 'recall_own'), (error, 'relative_mse')):
+            axis.plot([ratio for ratio, _ in points], [row[key] for _, row in points], 'o-', label=label)
+    for axis, title in ((recall, 'recall@10 of a search'), (error, 'relative MSE')):
+        axis.set_xscale('log', base=2)
+        axis.xaxis.set_major_formatter('{x:g}')
+        axis.set_xlabel('ratio, all files of the directory counted')
+        axis.set_title(title)
+        axis.grid(True, which='both', linewidth=0.3)
+    recall.set_ylim(0, 1)
+    error.set_yscale('log')
+    error.legend(fontsize=8)
+    figure.suptitle(f'libomen: what a ratio costs. Newest records up to {date}')
+    figure.tight_layout()
     figure.savefig(path, dpi=80)
 
 

@@ -102,9 +102,10 @@ def main():
     # What other days recorded and this one did not still stands: errors do not depend on the day.
     rows = newest(sorted(folder.glob('compression-*.jsonl')), 'method')
     print(report.tables(rows, options.date))
-    plot = folder / 'compression.png'
-    report.draw(rows, options.date, plot)
-    print(f'records: {told(path)}, plot beside it: {plot.name}')
+    print(report.ratio_table(rows))
+    report.draw(rows, options.date, folder / 'compression.png')
+    report.draw_ratios(rows, options.date, folder / 'ratios.png')
+    print(f'records: {told(path)}, plots beside it: compression.png, ratios.png')
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 //! What the tests of the bindings share: an environment of pinned packages, the commands of a README.
 #![allow(dead_code)]
 
-use crate::programs::{ROOT, TARGET, succeeds};
+use crate::programs::{ROOT, TARGET, built, succeeds};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,9 +32,29 @@ pub fn shell(bin: &Path, script: &str) -> Command {
     command
 }
 
-/// The text of each block of a README that is fenced as `language`.
-pub fn blocks(readme: &str, language: &str) -> Vec<String> {
-    let text = fs::read_to_string(Path::new(ROOT).join(readme)).unwrap();
+/// `bin` of an environment of `pins` that has the package omen as it is now, from the library the tests share.
+pub fn with_omen(name: &str, pins: &str) -> PathBuf {
+    let bin = environment(name, pins, |_| {});
+    let install = "pip install -q --no-build-isolation --no-deps --force-reinstall ./bindings/python";
+    succeeds(&mut python(&bin, install));
+    bin
+}
+
+/// A shell that takes the library that is built already, and leaves no __pycache__ among the sources.
+pub fn python(bin: &Path, script: &str) -> Command {
+    let mut command = shell(bin, script);
+    command.env("OMEN_LIBRARY", built().join("libomen.so")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("MYPY_CACHE_DIR", bin.join("../mypy"));
+    command
+}
+
+/// The text of each block of a document that is fenced as `language`.
+pub fn blocks(document: &str, language: &str) -> Vec<String> {
+    fenced(&fs::read_to_string(Path::new(ROOT).join(document)).unwrap(), language)
+}
+
+/// The same of a part of one.
+pub fn fenced(text: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
