@@ -316,7 +316,7 @@ struct omen_store_options {
  * user   the `user` member of the options, untouched
  *
  * It runs on the thread that made the call, may call functions that read the same store, and must return: no longjmp,
- * no C++ exception may leave it.
+ * no C++ exception may leave it. omen_store_compress, _compact and _close of the same store are OMEN_INVALID_ARGUMENT there.
  */
 typedef int32_t (*omen_progress_fn)(void *user, uint64_t done, uint64_t total);
 
@@ -607,7 +607,8 @@ int32_t omen_store_open(const char *path,
                         struct omen_store **out);
 
 /**
- * Commits and closes the store. The handle is gone whatever the status is; NULL is OMEN_OK.
+ * Commits and closes the store. The handle is gone whatever the status is; NULL is OMEN_OK. (Only from a progress function
+ * of this store it is OMEN_INVALID_ARGUMENT, and nothing happens.)
  *
  * Threads: calls of other threads that are running finish; the bytes they use are given back with the last of them.
  * Errors:  OMEN_NO_SPACE, OMEN_IO: the commit failed; what was committed before is safe.

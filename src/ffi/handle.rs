@@ -92,6 +92,7 @@ fn run<T>(value: usize, found: Option<&Open>, call: impl FnOnce(&Store) -> Resul
 
 /// Takes the store behind `handle` out of the table, then closes it; calls in flight finish on it.
 pub(super) fn close(handle: *mut omen_store) -> Result<()> {
+    with(handle, Store::check_closable)?;
     take(handle.addr())?.store.close()
 }
 

@@ -52,7 +52,8 @@ pub unsafe extern "C" fn omen_store_open(
     })
 }
 
-/// Commits and closes the store. The handle is gone whatever the status is; NULL is OMEN_OK.
+/// Commits and closes the store. The handle is gone whatever the status is; NULL is OMEN_OK. (Only from a progress function
+/// of this store it is OMEN_INVALID_ARGUMENT, and nothing happens.)
 ///
 /// Threads: calls of other threads that are running finish; the bytes they use are given back with the last of them.
 /// Errors:  OMEN_NO_SPACE, OMEN_IO: the commit failed; what was committed before is safe.

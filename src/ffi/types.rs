@@ -40,7 +40,7 @@ impl omen_store_options {
 /// user   the `user` member of the options, untouched
 ///
 /// It runs on the thread that made the call, may call functions that read the same store, and must return: no longjmp,
-/// no C++ exception may leave it.
+/// no C++ exception may leave it. omen_store_compress, _compact and _close of the same store are OMEN_INVALID_ARGUMENT there.
 pub type omen_progress_fn = Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// What omen_store_compress aims at. omen_compress_options_init fills in the defaults.

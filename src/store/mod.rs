@@ -14,6 +14,7 @@ mod rewrite;
 mod sample;
 mod search;
 mod threads;
+mod turn;
 mod upkeep;
 mod writer;
 
@@ -26,7 +27,8 @@ use crate::kernels::{self, Metric};
 use crate::os::{Dir, Pinned, Shared, open_or_create_dir};
 use crate::snapshot::Snapshot;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+use turn::Turn;
 use writer::Writer;
 
 /// When a call is durable.
@@ -100,8 +102,8 @@ pub struct Store {
     published: Arc<Shared<Snapshot>>,
     /// `None` on a read-only or closed store.
     writer: Mutex<Option<Writer>>,
-    /// One compress or compact at a time; taken before `writer`.
-    upkeep: Mutex<()>,
+    /// Taken before `writer`.
+    upkeep: Turn,
 }
 
 impl Store {
@@ -162,9 +164,14 @@ impl Store {
         self.write(Writer::commit)
     }
 
+    /// An error if this thread is in a progress function of this store, where it must not be closed.
+    pub fn check_closable(&self) -> Result<()> {
+        self.upkeep.check()
+    }
+
     /// Commits and lets the directory go. A second close is `Ok`; reads under way on other threads finish.
     pub fn close(&self) -> Result<()> {
-        let _upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.upkeep.take()?;
         let mut writer = self.lock_writer();
         let closed = writer.take().map_or(Ok(()), Writer::close);
         // Files and maps go now; reads under way on other threads keep what they began with.

@@ -4,6 +4,7 @@
 //! anything else of the log is copied, frame by proven frame, into a new log that is synced and listed before the old one
 //! goes: a checksum read back through the page cache proves nothing about the disk.
 
+use super::turn::Turn;
 use super::writer::{Start, Writer};
 use super::{Mode, Options, Store, Tuning};
 use crate::codec::Codebook;
@@ -147,7 +148,7 @@ fn store_of(
         read_only: options.mode == Mode::ReadOnly,
         published,
         writer: Mutex::new(None),
-        upkeep: Mutex::new(()),
+        upkeep: Turn::default(),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::format::{BLOCK_BYTES, Kind, Manifest, ROWS_MAX};
 use crate::ids;
 use crate::snapshot::{Live, Snapshot};
 use crate::tombstones::Tombstones;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A symbol has 16 codewords: fewer vectors than that cannot place them.
@@ -100,7 +100,7 @@ impl Store {
         if !options.ratio.is_finite() || options.ratio < 1.0 {
             return Err(Error::InvalidArgument(format!("ratio {}: expected a number of at least 1", options.ratio)));
         }
-        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.upkeep.take()?;
         let bytes_before = self.bytes_on_disk()?;
         let (frozen, base) = self.freeze()?;
         let vectors = frozen.view().count();
@@ -136,7 +136,7 @@ impl Store {
 
     /// Drops deleted and superseded vectors and gives their bytes back. Durable when it returns; all-old or all-new.
     pub fn compact(&self) -> Result<()> {
-        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.upkeep.take()?;
         let (frozen, _) = self.freeze()?;
         let (raw, coded): (Vec<_>, Vec<_>) = frozen.segments.iter().cloned().partition(|live| live.codebook.is_none());
         let is_tidy = |group: &[Arc<Live>]| match group {

@@ -85,7 +85,7 @@ static void report_sizes(const omen_store *store)
 }
 
 struct watch {
-    const omen_store *store;
+    omen_store *store;
     uint64_t calls, stop_at, last;
 };
 
@@ -95,9 +95,15 @@ static int32_t watched(void *user, uint64_t done, uint64_t total)
     struct watch *watch = (struct watch *)user;
     uint64_t id = 0, n = 0;
     float row[DIM];
+    omen_compress_report report = {0};
+    report.struct_size = sizeof report;
     OK(omen_store_count(watch->store, &n));
     OK(omen_store_get(watch->store, &id, 1, row, NULL));
     ASSERT(n == N && done <= total && done >= watch->last);
+    /* They would wait for the compress that waits for them. */
+    EXPECT(omen_store_compress(watch->store, NULL, &report), OMEN_INVALID_ARGUMENT, "progress function");
+    EXPECT(omen_store_compact(watch->store), OMEN_INVALID_ARGUMENT, "progress function");
+    EXPECT(omen_store_close(watch->store), OMEN_INVALID_ARGUMENT, "progress function");
     watch->last = done;
     return ++watch->calls == watch->stop_at;
 }
