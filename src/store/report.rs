@@ -181,11 +181,7 @@ impl Store {
         }
     }
 
-    fn verify_sealed(
-        &self,
-        entry: &SegmentEntry,
-        progress: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<VerifyReport> {
+    fn verify_sealed(&self, entry: &SegmentEntry, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<VerifyReport> {
         let blocks = sealed::verify(self.dir.as_ref(), entry, progress)?;
         if entry.kind != Kind::Tombstones {
             let live = open_live(self.dir.as_ref(), entry, self.dim, Tombstones::default())?;

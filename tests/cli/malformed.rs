@@ -160,7 +160,8 @@ fn what_fails_in_the_second_pass_is_deleted_again() {
     let store = home.store();
     let before = exported(&home, &store);
     // Twice the same id, 9,000 vectors apart: not in one batch, and not in the store before.
-    let ids: Vec<u8> = (20_000..30_000u64).map(|id| if id == 29_900 { 20_001 } else { id }).flat_map(u64::to_le_bytes).collect();
+    let ids: Vec<u8> =
+        (20_000..30_000u64).map(|id| if id == 29_900 { 20_001 } else { id }).flat_map(u64::to_le_bytes).collect();
     let ids = home.file("ids.npy", &npy("<u8", "False", "(10000,)", &ids));
     omen(&["import", &store, &data("base.bvecs"), "--ids", &ids]).assert_failed(8, &["vector 9900", "id 20001"]);
     assert!(exported(&home, &store) == before);
@@ -180,7 +181,9 @@ mod parquet {
     fn written(home: &Home, name: &str, columns: &[&str], values: &[f32], defined: &[i16], begins: &[i16]) -> String {
         let columns: Vec<String> = columns
             .iter()
-            .map(|column| format!("optional group {column} (LIST) {{ repeated group list {{ optional float item; }} }}"))
+            .map(|column| {
+                format!("optional group {column} (LIST) {{ repeated group list {{ optional float item; }} }}")
+            })
             .collect();
         let schema = Arc::new(parse_message_type(&format!("message m {{ {} }}", columns.join(" "))).unwrap());
         let path = home.path(name);
@@ -218,7 +221,9 @@ mod parquet {
         let none = written(&home, "none.parquet", &["a"], &[], &[], &[]);
         assert_refused(&home, &store, &none, 30, &["found 0 rows", "at least 1"]);
         let bytes = std::fs::read(&good).unwrap();
-        for (name, bytes) in [("cut", &bytes[..bytes.len() - 9]), ("empty", &[][..]), ("foreign", b"\x93NUMPY, not this")] {
+        for (name, bytes) in
+            [("cut", &bytes[..bytes.len() - 9]), ("empty", &[][..]), ("foreign", b"\x93NUMPY, not this")]
+        {
             let file = home.file(&format!("{name}.parquet"), bytes);
             assert_refused(&home, &store, &file, 30, &[]);
         }

@@ -19,6 +19,7 @@ const K: usize = 10;
 const QUERIES: u64 = 200;
 /// Fewer vectors have no ten neighbours worth the name.
 const VECTORS_MIN: u64 = 100;
+const SAMPLE_MIN: u64 = 50;
 
 /// Measure error and recall@10 of ratios on a sample of a file
 ///
@@ -114,7 +115,7 @@ fn draw(source: &mut dyn Source, sample: u64, seed: u64) -> Outcome<Sample> {
         return Err(Failure::argument(format!("{name}: found {count} vectors, expected at least {VECTORS_MIN}")));
     }
     let queries = QUERIES.min(count / 10);
-    let wanted = sample.clamp(VECTORS_MIN - queries, count - queries) + queries;
+    let wanted = sample.max(SAMPLE_MIN).min(count - queries) + queries;
     let chosen = choose(count, wanted, seed);
     // Queries are spread over the file as the vectors are.
     let every = wanted / queries;
@@ -168,8 +169,12 @@ fn answer(source: &dyn Source, sample: &Sample, points: &[Point]) -> Answer {
     let (count, dim) = (source.count(), source.dim());
     let raw_bytes = count * dim as u64 * 4;
     let (vectors, queries) = (sample.vectors.len() / dim, sample.queries.len() / dim);
-    let mut text = format!("{count} vectors of {dim} floats, {raw_bytes} bytes; sampled {vectors}, {queries} queries\n\n");
-    text += &format!("{:>8} {:>16} {:>16} {:>14} {:>10}\n", "ratio", "bytes a vector", "bytes", "relative MSE", "recall@10");
+    let mut text =
+        format!("{count} vectors of {dim} floats, {raw_bytes} bytes; sampled {vectors}, {queries} queries\n\n");
+    text += &format!(
+        "{:>8} {:>16} {:>16} {:>14} {:>10}\n",
+        "ratio", "bytes a vector", "bytes", "relative MSE", "recall@10"
+    );
     let mut measured: Vec<Value> = Vec::new();
     for point in points {
         let Point { ratio, bytes, relative_mse, recall } = *point;

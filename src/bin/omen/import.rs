@@ -131,7 +131,8 @@ impl Import {
         match self.delete(done) {
             Ok(()) => failure,
             Err(second) => {
-                let message = format!("{}; the first {} vectors stay, for: {}", failure.message, done.rows, second.message);
+                let message =
+                    format!("{}; the first {} vectors stay, for: {}", failure.message, done.rows, second.message);
                 Failure { message, ..failure }
             }
         }
@@ -234,7 +235,9 @@ impl Input {
         store.contains(ids, &mut stored)?;
         match stored.iter().position(|flag| *flag == 1) {
             None => Ok(()),
-            Some(position) => Err(self.named(Error::DuplicateId { id: ids[position], position, place: "already stored" })),
+            Some(position) => {
+                Err(self.named(Error::DuplicateId { id: ids[position], position, place: "already stored" }))
+            }
         }
     }
 

@@ -63,17 +63,30 @@ fn render(pixels: &mut [u8], points: &[Point]) -> Drawn<()> {
     chart.configure_secondary_axes().y_desc("recall@10").label_style((FONT, 15)).draw().map_err(told)?;
     let errors: Vec<(f64, f64)> = doublings().zip(points.iter().map(|point| point.relative_mse)).collect();
     let recalls: Vec<(f64, f64)> = doublings().zip(points.iter().map(|point| point.recall)).collect();
-    chart.draw_series(LineSeries::new(errors.clone(), RED.stroke_width(2)).point_size(4)).map_err(told)?
-        .label("relative MSE").legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], RED.stroke_width(2)));
-    chart.draw_secondary_series(LineSeries::new(recalls, BLUE.stroke_width(2)).point_size(4)).map_err(told)?
-        .label("recall@10").legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLUE.stroke_width(2)));
+    chart
+        .draw_series(LineSeries::new(errors.clone(), RED.stroke_width(2)).point_size(4))
+        .map_err(told)?
+        .label("relative MSE")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], RED.stroke_width(2)));
+    chart
+        .draw_secondary_series(LineSeries::new(recalls, BLUE.stroke_width(2)).point_size(4))
+        .map_err(told)?
+        .label("recall@10")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLUE.stroke_width(2)));
     let style = (FONT, 13).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
-    let labels = errors.iter().zip(points).map(|(at, point)| {
-        EmptyElement::at(*at) + Text::new(size(point.bytes), (0, 8), style.clone())
-    });
+    let labels = errors
+        .iter()
+        .zip(points)
+        .map(|(at, point)| EmptyElement::at(*at) + Text::new(size(point.bytes), (0, 8), style.clone()));
     chart.draw_series(labels).map_err(told)?;
-    chart.configure_series_labels().label_font((FONT, 15)).background_style(WHITE).border_style(BLACK)
-        .position(SeriesLabelPosition::MiddleLeft).draw().map_err(told)?;
+    chart
+        .configure_series_labels()
+        .label_font((FONT, 15))
+        .background_style(WHITE)
+        .border_style(BLACK)
+        .position(SeriesLabelPosition::MiddleLeft)
+        .draw()
+        .map_err(told)?;
     root.present().map_err(told)
 }
 

@@ -67,7 +67,8 @@ impl Search {
             return Err(Failure { message: format!("{}: {}", queries.name(), failure.message), ..failure });
         }
         let mut truth = self.truth.as_deref().map(|path| open_truth(path, queries.count(), self.k)).transpose()?;
-        let mut out = self.out.as_deref().map(|path| IntegersSink::create(path, queries.count(), self.k)).transpose()?;
+        let mut out =
+            self.out.as_deref().map(|path| IntegersSink::create(path, queries.count(), self.k)).transpose()?;
         let is_shown = truth.is_none() && out.is_none();
         let progress = Progress::new("search", queries.count());
         let (mut done, mut hits, mut searching) = (0, 0, Duration::ZERO);

@@ -169,7 +169,8 @@ fn find_column(name: &str, schema: &SchemaDescriptor, asked: Option<&str>) -> Ou
         column.physical_type() == Physical::FLOAT && column.max_rep_level() == 1
     };
     let lists: Vec<usize> = (0..schema.num_columns()).filter(is_list).collect();
-    let fitting: Vec<usize> = lists.iter().copied().filter(|leaf| asked.is_none_or(|asked| root(*leaf) == asked)).collect();
+    let fitting: Vec<usize> =
+        lists.iter().copied().filter(|leaf| asked.is_none_or(|asked| root(*leaf) == asked)).collect();
     if let [leaf] = fitting.as_slice() {
         return Ok(*leaf);
     }

@@ -161,7 +161,10 @@ fn u32_at(name: &str, head: &[u8], at: usize, what: &str) -> Outcome<u32> {
         Some(bytes) => Ok(u32::from_le_bytes(*bytes)),
         None => {
             let found = head.len();
-            Err(Failure::file(name, format!("byte {at}: found the end after {found} bytes, expected {what} of 4 bytes")))
+            Err(Failure::file(
+                name,
+                format!("byte {at}: found the end after {found} bytes, expected {what} of 4 bytes"),
+            ))
         }
     }
 }

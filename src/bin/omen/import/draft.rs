@@ -21,7 +21,10 @@ impl Draft {
     /// Begins a store for `target`. What an earlier import left when it was killed goes first.
     pub fn begin(target: &Path, dim: u32, options: &Options) -> Outcome<Draft> {
         let Some(name) = target.file_name() else {
-            return Err(Failure::argument(format!("{}: found no name, expected that of a directory", target.display())));
+            return Err(Failure::argument(format!(
+                "{}: found no name, expected that of a directory",
+                target.display()
+            )));
         };
         let mut hidden = OsString::from(".");
         hidden.push(name);
