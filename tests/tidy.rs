@@ -176,7 +176,14 @@ fn every_source_file_is_part_of_the_crate() {
 
 #[test]
 fn links_in_the_documents_lead_somewhere() {
-    for name in ["README.md", "docs/architecture.md", "docs/format.md", "docs/reliability.md", "docs/performance.md"] {
+    for name in [
+        "README.md",
+        "docs/architecture.md",
+        "docs/command-line.md",
+        "docs/format.md",
+        "docs/reliability.md",
+        "docs/performance.md",
+    ] {
         let path = Path::new(ROOT).join(name);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{name} is missing"));
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
