@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
-.PHONY: demo test install bench bench-compression bench-search soak setup setup-test header abi
+.PHONY: demo test install bench bench-compression bench-search bench-import soak setup setup-test header abi
 
 # A C and a C++ compiler and nm, for the tests of the C ABI; Python with venv, for those of the bindings, which install
 # their own packages. Rust comes from rustup (https://rustup.rs).
@@ -25,8 +25,8 @@ demo: setup
 
 test: setup-test
 	cargo fmt --check
-	cargo clippy --all-targets --quiet -- -D warnings
-	cargo test --quiet --no-fail-fast
+	cargo clippy --all-targets --features cli,parquet --quiet -- -D warnings
+	cargo test --features cli,parquet --quiet --no-fail-fast
 
 # The library, its headers, and what pkg-config and CMake look for, under PREFIX (/usr/local): see docs/install.md.
 install:
@@ -55,6 +55,11 @@ bench-compression: setup
 bench-search: setup
 	cargo build --release
 	benches/search/run.sh $(SEARCH)
+
+# `omen import` of 1,000,000 x 128 floats beside `cp` and a sync of the same file, medians of 5, and peak memory.
+bench-import: setup
+	cargo build --release --features cli
+	python3 benches/import.py
 
 # Writes include/omen.h anew from src/ffi.
 header:

@@ -8,7 +8,7 @@ use crate::format::{Kind, MANIFEST_NAMES, Manifest, to_usize};
 use crate::os::{Access, Dir};
 
 /// A manifest longer than this was not written by us: about 1.6 million files.
-const BYTES_MAX: u64 = 64 << 20;
+pub const BYTES_MAX: u64 = 64 << 20;
 
 /// What the two copies hold.
 #[derive(Debug)]

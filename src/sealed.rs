@@ -267,8 +267,12 @@ pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
     if error.is_missing() { Error::corrupt(name, "the manifest lists this file, and it is missing") } else { error }
 }
 
-/// Re-reads every byte of a sealed file from the disk; returns the number of blocks proven.
-pub fn verify(dir: &dyn Dir, entry: &SegmentEntry) -> Result<u64> {
+/// `verify` tells its progress once in so many blocks: every 4 MiB.
+const PROGRESS_BLOCKS: usize = 1024;
+
+/// Re-reads every byte of a sealed file from the disk; returns the number of blocks proven. `progress` is told the bytes read
+/// so far, now and then; its error ends the work.
+pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
     let opened = Sealed::open(dir, entry)?;
     let file = dir.open(&opened.name, Access::Read)?;
     let mut table = vec![0; opened.table.len()];
@@ -282,6 +286,9 @@ pub fn verify(dir: &dyn Dir, entry: &SegmentEntry) -> Result<u64> {
         let bytes = &mut block_bytes[..BLOCK_BYTES.min(data - block * BLOCK_BYTES)];
         file.read_at(bytes, (block * BLOCK_BYTES) as u64)?;
         opened.compare("block", block, block as u64, bytes, u32_at(expected, 0))?;
+        if block % PROGRESS_BLOCKS == 0 {
+            progress((block * BLOCK_BYTES) as u64)?;
+        }
     }
     Ok(table.len() as u64 / 4)
 }

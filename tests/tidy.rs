@@ -166,7 +166,11 @@ fn every_source_file_is_part_of_the_crate() {
             stem.to_owned()
         };
         let declared = |text: &String| text.contains(&format!("mod {name};"));
-        assert!(name == "lib" || all.iter().any(|(_, text)| declared(text)), "{} is dead", path.display());
+        assert!(
+            ["lib", "main"].contains(&name.as_str()) || all.iter().any(|(_, text)| declared(text)),
+            "{} is dead",
+            path.display()
+        );
     }
 }
 

@@ -27,8 +27,13 @@ pub extern "C" fn omen_abi_version() -> u32 {
 /// thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_status_name(status: i32) -> *const c_char {
+    name_of_status(status).as_ptr()
+}
+
+/// What [`omen_status_name`] returns, for callers in Rust.
+pub fn name_of_status(status: i32) -> &'static CStr {
     let named = STATUSES.iter().find(|(number, _)| *number == status);
-    named.map_or(c"OMEN_?", |(_, name)| *name).as_ptr()
+    named.map_or(c"OMEN_?", |(_, name)| *name)
 }
 
 /// Returns the story of this thread's last failure, with its numbers, as

@@ -2,11 +2,12 @@
 //!
 //! One writer at a time holds the [`Writer`]; readers load the published [`Snapshot`] and never wait. `open` recovers,
 //! `writer` takes calls, `durable` brings them to the disk, `upkeep` compresses and compacts with `rewrite`, `search`
-//! finds, `report` measures.
+//! finds, `report` measures, `inspect` looks at what does not open.
 
 mod arrange;
 mod durable;
 mod encode;
+mod inspect;
 mod open;
 mod plan;
 mod report;
@@ -18,6 +19,7 @@ mod turn;
 mod upkeep;
 mod writer;
 
+pub use inspect::{Found, Inspection, inspect};
 pub use report::{Stats, VerifyReport};
 pub use search::SearchOptions;
 pub use upkeep::{CompressOptions, CompressReport};

@@ -122,7 +122,14 @@ impl Store {
     /// Reads every byte the store has, from the files, and checks it. Damage is told with file and block. Writers go on:
     /// what they replace while it is read is passed over.
     pub fn verify(&self) -> Result<VerifyReport> {
+        self.verify_with(&mut |_, _| false)
+    }
+
+    /// [`verify`](Store::verify), with `progress` told the bytes read and those there are; `true` cancels.
+    pub fn verify_with(&self, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<VerifyReport> {
         let (manifest, log) = self.listed_and_log()?;
+        let total = manifest.files.iter().map(|entry| entry.length).sum::<u64>() + log.1;
+        let mut tell = |done| if progress(done, total) { Err(Error::Cancelled { done, total }) } else { Ok(()) };
         let mut report = VerifyReport { vectors: self.count(), ..VerifyReport::default() };
         for name in MANIFEST_NAMES {
             report.files += 1;
@@ -130,10 +137,13 @@ impl Store {
             let file = self.dir.open(name, Access::Read).map_err(|error| sealed::missing_is_corrupt(error, name))?;
             report.bytes += file.length()?;
         }
+        let mut done = 0;
         for entry in &manifest.files {
-            let verified = self.verify_sealed(entry);
+            let verified = self.verify_sealed(entry, &mut |bytes| tell(done + bytes));
+            done += entry.length;
             self.unless_replaced(verified, &entry.kind.file_name(entry.id), &mut report)?;
         }
+        tell(done)?;
         let verified = self.verify_log(log);
         self.unless_replaced(verified, &Kind::Log.file_name(log.0), &mut report)?;
         Ok(report)
@@ -163,6 +173,7 @@ impl Store {
                 report.bytes += read.bytes;
                 Ok(())
             }
+            Err(error @ Error::Cancelled { .. }) => Err(error),
             Err(error) => {
                 let (manifest, _) = self.listed_and_log()?;
                 if manifest::listed(&manifest).iter().any(|listed| listed == name) { Err(error) } else { Ok(()) }
@@ -170,8 +181,8 @@ impl Store {
         }
     }
 
-    fn verify_sealed(&self, entry: &SegmentEntry) -> Result<VerifyReport> {
-        let blocks = sealed::verify(self.dir.as_ref(), entry)?;
+    fn verify_sealed(&self, entry: &SegmentEntry, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<VerifyReport> {
+        let blocks = sealed::verify(self.dir.as_ref(), entry, progress)?;
         if entry.kind != Kind::Tombstones {
             let live = open_live(self.dir.as_ref(), entry, self.dim, Tombstones::default())?;
             live.segment.check_header(self.name, self.metric as u32)?;
@@ -202,6 +213,6 @@ impl Store {
     }
 }
 
-fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     name == LOCK_NAME || MANIFEST_NAMES.contains(&name) || Kind::parse(name).is_some()
 }

@@ -136,8 +136,15 @@ impl Store {
 
     /// Drops deleted and superseded vectors and gives their bytes back. Durable when it returns; all-old or all-new.
     pub fn compact(&self) -> Result<()> {
+        self.compact_with(&mut |_, _| false)
+    }
+
+    /// [`compact`](Store::compact), with `progress` told the vectors rewritten and the most there may be; `true` cancels.
+    pub fn compact_with(&self, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<()> {
         let _one = self.upkeep.take()?;
         let (frozen, _) = self.freeze()?;
+        let total = frozen.view().count();
+        let mut tell = |done| if progress(done, total) { Err(Error::Cancelled { done, total }) } else { Ok(()) };
         let (raw, coded): (Vec<_>, Vec<_>) = frozen.segments.iter().cloned().partition(|live| live.codebook.is_none());
         let is_tidy = |group: &[Arc<Live>]| match group {
             [] => true,
@@ -145,19 +152,26 @@ impl Store {
             _ => false,
         };
         if !is_tidy(&raw) {
-            self.compact_group(&frozen, raw, Kind::Raw, Target::Raw)?;
+            self.compact_group(&frozen, raw, Kind::Raw, Target::Raw, &mut tell)?;
         }
         for group in by_codebook(coded) {
             if let (false, Some(book)) = (is_tidy(&group), group.first().and_then(|live| live.codebook.clone())) {
-                self.compact_group(&frozen, group, Kind::Code, Target::Coded(book))?;
+                self.compact_group(&frozen, group, Kind::Code, Target::Coded(book), &mut tell)?;
             }
         }
         Ok(())
     }
 
-    fn compact_group(&self, frozen: &Snapshot, group: Vec<Arc<Live>>, kind: Kind, target: Target) -> Result<()> {
+    fn compact_group(
+        &self,
+        frozen: &Snapshot,
+        group: Vec<Arc<Live>>,
+        kind: Kind,
+        target: Target,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
         let replaced: Vec<u64> = group.iter().map(|live| live.segment.entry().id).collect();
-        let live = self.write_segment(&subset(frozen, group), kind, target, self.thread_count(0), &mut |_| Ok(()))?;
+        let live = self.write_segment(&subset(frozen, group), kind, target, self.thread_count(0), progress)?;
         self.swap(frozen, &replaced, live)
     }
 

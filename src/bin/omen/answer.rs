@@ -1,0 +1,34 @@
+//! What commands answer: one object for programs, and a text for people that says the same.
+
+use serde_json::{Value, json};
+
+/// What a command found.
+pub struct Answer {
+    pub text: String,
+    pub json: Value,
+    /// 0, or what was found out to be wrong with the store.
+    pub status: i32,
+}
+
+impl Answer {
+    pub fn new(text: String, json: Value) -> Answer {
+        Answer { text, json, status: 0 }
+    }
+
+    /// One line for each figure, its name in front; `figures` is an object.
+    pub fn of_figures(figures: Value) -> Answer {
+        let mut text = String::new();
+        for (name, value) in figures.as_object().into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text.push_str(&format!("{:22} {value}\n", name.replace('_', " ")));
+        }
+        Answer::new(text, figures)
+    }
+}
+
+/// A number with five digits that count, as JSON.
+pub fn rounded(value: f64) -> Value {
+    let scale = 10f64.powi(4 - value.abs().max(1e-12).log10().floor() as i32);
+    let rounded = (value * scale).round() / scale;
+    json!(if rounded.is_finite() { rounded } else { value })
+}

@@ -1,0 +1,78 @@
+//! `omen export`: the vectors of a store into a file, by ascending id.
+
+use crate::answer::{Answer, rounded};
+use crate::failure::{Failure, Outcome};
+use crate::files::{self, Format, IntegersSink, Shape, Sink};
+use crate::progress::Progress;
+use crate::store::open_to_read;
+use clap::Args;
+use omen::store::Store;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Vectors in memory at a time: as many as fit this many bytes.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Write the vectors of a store to a file, by ascending id
+///
+/// The file is written as FILE.part, synced, and renamed when it is whole, in place of one that was there; Ctrl-C and a
+/// full disk leave none.
+#[derive(Args)]
+pub struct Export {
+    /// Directory of the store
+    store: PathBuf,
+    /// File to write: .npy, .fvecs, .fbin; .bvecs, .u8bin, .i8bin for vectors of bytes; .parquet where it is built in
+    file: PathBuf,
+    /// Format of the file, if its name does not say it
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write halves instead of floats, in .npy
+    #[arg(long)]
+    half: bool,
+    /// Write the ids to this file: .npy, .ivecs, .ibin
+    #[arg(long)]
+    ids: Option<PathBuf>,
+}
+
+impl Export {
+    pub fn run(self) -> Outcome<Answer> {
+        let begin = Instant::now();
+        let store = open_to_read(&self.store)?;
+        let (count, dim) = (store.count(), store.dim() as usize);
+        if count == 0 {
+            return Err(Failure::argument(format!("{}: found no vectors to export", self.store.display())));
+        }
+        let format = Format::of(&self.file, self.format)?;
+        let mut sink = files::create(&self.file, format, Shape { count, dim, is_half: self.half })?;
+        let mut ids_sink = self.ids.as_ref().map(|path| IntegersSink::create(path, count, 1)).transpose()?;
+        copy(&store, sink.as_mut(), ids_sink.as_mut())?;
+        sink.finish()?;
+        ids_sink.map_or(Ok(()), IntegersSink::finish)?;
+        let bytes = std::fs::metadata(&self.file).map_err(Failure::io("stat", &self.file))?.len();
+        Ok(Answer::of_figures(json!({
+            "exported": count,
+            "dim": dim,
+            "bytes": bytes,
+            "seconds": rounded(begin.elapsed().as_secs_f64()),
+        })))
+    }
+}
+
+fn copy(store: &Store, sink: &mut dyn Sink, mut ids_sink: Option<&mut IntegersSink>) -> Outcome<()> {
+    let (count, dim) = (store.count(), store.dim() as usize);
+    let rows = (BATCH_BYTES / (dim * 4)).max(1);
+    let (mut ids, mut vectors) = (vec![0; rows], vec![0.0; rows * dim]);
+    let progress = Progress::new("export", count);
+    let (mut position, mut done) = (0, 0);
+    while done < count {
+        progress.at(done)?;
+        let read = store.scan(&mut position, &mut ids, Some(&mut vectors))?;
+        sink.write(&ids[..read], &vectors[..read * dim])?;
+        if let Some(ids_sink) = &mut ids_sink {
+            ids_sink.write(&ids[..read])?;
+        }
+        done += read as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Why a command failed: a status of the library, whose number is the exit code, and a message for people.
+
+use omen::error::Error;
+use omen::ffi::{constants, library};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The result of all that can fail here.
+pub type Outcome<T> = Result<T, Failure>;
+
+/// A status and its story; what the command found out before it failed is still an answer.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: i32,
+    pub message: String,
+}
+
+impl Failure {
+    /// An argument that cannot be.
+    pub fn argument(message: impl Into<String>) -> Failure {
+        Failure { status: constants::OMEN_INVALID_ARGUMENT, message: message.into() }
+    }
+
+    /// A failed system call on `path`.
+    pub fn io(operation: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Failure {
+        let name = path.display().to_string();
+        move |error| Error::io(operation, &name, error).into()
+    }
+
+    /// `file` does not hold what it should; `what` has the place, what was found and what was expected.
+    pub fn file(file: &str, what: impl std::fmt::Display) -> Failure {
+        Failure { status: constants::OMEN_CORRUPT, message: format!("{file}: {what}") }
+    }
+
+    pub fn name(&self) -> String {
+        library::name_of_status(self.status).to_string_lossy().into_owned()
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({ "status": self.status, "name": self.name(), "message": self.message })
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let message = match &error {
+            Error::Cancelled { done, total } => format!("stopped by Ctrl-C after {done} of {total}"),
+            other => other.to_string(),
+        };
+        Failure { status: error.status(), message }
+    }
+}

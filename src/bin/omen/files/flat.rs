@@ -1,0 +1,189 @@
+//! Files whose rows all have the same length: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin.
+
+use super::layout::{Element, Frame, Layout};
+use super::whole::Whole;
+use super::{Format, Shape, Sink, Source};
+use crate::failure::{Failure, Outcome};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use omen::kernels;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// A file that is read, row by row.
+pub struct Flat {
+    file: File,
+    path: PathBuf,
+    name: String,
+    pub(super) layout: Layout,
+    /// The next row.
+    next: u64,
+    bytes: Vec<u8>,
+}
+
+impl Flat {
+    pub fn open(path: &Path, format: Format) -> Outcome<Flat> {
+        let mut file = File::open(path).map_err(Failure::io("open", path))?;
+        if !file.metadata().map_err(Failure::io("stat", path))?.is_file() {
+            return Err(Failure::argument(format!("{}: not a regular file", path.display())));
+        }
+        let layout = Layout::read(&mut file, path, format)?;
+        Ok(Flat { file, path: path.to_owned(), name: path.display().to_string(), layout, next: 0, bytes: Vec::new() })
+    }
+
+    /// A file of vectors; one of ids is refused by name.
+    pub fn of_vectors(path: &Path, format: Format) -> Outcome<Flat> {
+        let flat = Flat::open(path, format)?;
+        let element = flat.layout.element;
+        if !element.is_of_vectors() {
+            let what = format!("found rows of {element:?}, expected vectors of F32, F16, U8 or I8");
+            return Err(Failure::file(&flat.name, what));
+        }
+        Ok(flat)
+    }
+
+    /// The next rows as they lie, at most `rows`; returns how many. With `prefix` bytes before each row, which were checked.
+    pub fn read_bytes(&mut self, rows: usize) -> Outcome<(&[u8], usize)> {
+        let rows = (self.layout.count - self.next).min(rows as u64) as usize;
+        self.bytes.resize(rows * self.layout.stride(), 0);
+        self.file.read_exact(&mut self.bytes).map_err(Failure::io("read", &self.path))?;
+        if self.layout.prefix > 0 {
+            self.check_dims()?;
+        }
+        self.next += rows as u64;
+        Ok((&self.bytes, rows))
+    }
+
+    /// Each row begins with the dim of the first.
+    fn check_dims(&self) -> Outcome<()> {
+        let expected = (self.layout.dim as u32).to_le_bytes();
+        let rows = self.bytes.chunks_exact(self.layout.stride());
+        match rows.enumerate().find(|(_, row)| row[..4] != expected) {
+            None => Ok(()),
+            Some((at, row)) => {
+                let number = self.next + at as u64;
+                let offset = self.layout.offset(number, 0) - 4;
+                let found = i32::from_le_bytes([row[0], row[1], row[2], row[3]]);
+                let what = format!("byte {offset}, row {number}: found a dim of {found}, expected {}", self.layout.dim);
+                Err(Failure::file(&self.name, what))
+            }
+        }
+    }
+}
+
+impl Source for Flat {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn dim(&self) -> usize {
+        self.layout.dim
+    }
+
+    fn count(&self) -> u64 {
+        self.layout.count
+    }
+
+    fn read(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<usize> {
+        let Layout { dim, element, prefix, .. } = self.layout;
+        let stride = self.layout.stride();
+        let (bytes, rows) = self.read_bytes(rows)?;
+        vectors.resize(rows * dim, 0.0);
+        for (row, out) in bytes.chunks_exact(stride).zip(vectors.chunks_exact_mut(dim)) {
+            to_floats(element, &row[prefix..], out);
+        }
+        Ok(rows)
+    }
+
+    fn skip(&mut self, rows: u64) -> Outcome<()> {
+        self.next += rows.min(self.layout.count - self.next);
+        let start = self.layout.start + self.next * self.layout.stride() as u64;
+        self.file.seek(SeekFrom::Start(start)).map(drop).map_err(Failure::io("seek", &self.path))
+    }
+
+    fn place(&self, row: u64, column: usize) -> String {
+        format!("byte {}, vector {row}, component {column}", self.layout.offset(row, column))
+    }
+}
+
+/// Components as floats; every kind but ids has one.
+fn to_floats(element: Element, bytes: &[u8], out: &mut [f32]) {
+    match element {
+        Element::F16 => {
+            for (value, half) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                *value = f16::from_le_bytes(*half).to_f32();
+            }
+        }
+        Element::U8 => out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = f32::from(*byte)),
+        Element::I8 => out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = f32::from(byte.cast_signed())),
+        _ => kernels::floats(bytes, out),
+    }
+}
+
+/// A file that is written, row by row, and is there when it is whole.
+pub struct FlatSink {
+    whole: Whole,
+    layout: Layout,
+    ending: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl FlatSink {
+    pub fn create(path: &Path, format: Format, element: Element, shape: Shape) -> Outcome<FlatSink> {
+        let frame = format.frame().map(|(frame, _)| frame);
+        if frame == Some(Frame::Bin) && u32::try_from(shape.count).is_err() {
+            let count = shape.count;
+            return Err(Failure::argument(format!("{}: {count} rows, at most 2^32 - 1", path.display())));
+        }
+        let prefix = if frame == Some(Frame::Vecs) { 4 } else { 0 };
+        let layout = Layout { element, dim: shape.dim, count: shape.count, start: 0, prefix };
+        let mut whole = Whole::create(path)?;
+        whole.write(&layout.header(frame))?;
+        let ending = if element == Element::F16 { "half" } else { "8-bit" };
+        Ok(FlatSink { whole, layout, ending, bytes: Vec::new() })
+    }
+}
+
+impl Sink for FlatSink {
+    fn write(&mut self, ids: &[u64], vectors: &[f32]) -> Outcome<()> {
+        self.bytes.clear();
+        for (id, row) in ids.iter().zip(vectors.chunks_exact(self.layout.dim)) {
+            if self.layout.prefix > 0 {
+                self.bytes.extend((self.layout.dim as u32).to_le_bytes());
+            }
+            if let Err(column) = push_row(self.layout.element, row, &mut self.bytes) {
+                let (value, kind) = (row[column], self.ending);
+                return Err(Failure::argument(format!("id {id}, component {column}: {value} is no {kind} number")));
+            }
+        }
+        self.whole.write(&self.bytes)
+    }
+
+    fn finish(self: Box<Self>) -> Outcome<()> {
+        self.whole.finish()
+    }
+}
+
+/// Appends a row as it lies in a file; the first component that does not fit is the error.
+fn push_row(element: Element, row: &[f32], bytes: &mut Vec<u8>) -> Result<(), usize> {
+    let unfit = |fits: fn(&f32) -> bool| row.iter().position(|value| !fits(value)).map_or(Ok(()), Err);
+    match element {
+        Element::U8 => {
+            unfit(|value| f32::from(*value as u8) == *value)?;
+            bytes.extend(row.iter().map(|value| *value as u8));
+        }
+        Element::I8 => {
+            unfit(|value| f32::from(*value as i8) == *value)?;
+            bytes.extend(row.iter().map(|value| (*value as i8).cast_unsigned()));
+        }
+        Element::F16 => {
+            unfit(|value| f16::from_f32(*value).is_finite())?;
+            let mut halves = vec![f16::ZERO; row.len()];
+            halves.convert_from_f32_slice(row);
+            bytes.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+        }
+        _ => bytes.extend(row.iter().flat_map(|value| value.to_le_bytes())),
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Where the rows of a file lie: what its header says, compared with its length.
+//!
+//!     vecs  [i32 dim][dim elements] for each row
+//!     bin   [u32 count][u32 dim], then rows
+//!     npy   a header of Python, then rows
+
+use super::Format;
+use crate::failure::{Failure, Outcome};
+use npyz::{Endianness, NpyHeader, Order, TypeChar};
+use omen::format::DIM_MAX;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek};
+use std::path::Path;
+
+/// A header of .npy is not longer than this.
+const NPY_HEADER_BYTES_MAX: u64 = 64 << 10;
+const NPY_MAGIC: [u8; 6] = *b"\x93NUMPY";
+/// Rows of a .npy file begin at a multiple of this.
+const NPY_ALIGN: usize = 64;
+
+/// What a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    F32,
+    F16,
+    U8,
+    I8,
+    I32,
+    U32,
+    I64,
+    U64,
+}
+
+impl Element {
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::U8 | Element::I8 => 1,
+            Element::F16 => 2,
+            Element::F32 | Element::I32 | Element::U32 => 4,
+            Element::I64 | Element::U64 => 8,
+        }
+    }
+
+    pub fn is_of_vectors(self) -> bool {
+        matches!(self, Element::F32 | Element::F16 | Element::U8 | Element::I8)
+    }
+
+    fn of_npy(kind: TypeChar, bytes: u64) -> Option<Element> {
+        Some(match (kind, bytes) {
+            (TypeChar::Float, 4) => Element::F32,
+            (TypeChar::Float, 2) => Element::F16,
+            (TypeChar::Uint, 1) => Element::U8,
+            (TypeChar::Int, 1) => Element::I8,
+            (TypeChar::Int, 4) => Element::I32,
+            (TypeChar::Uint, 4) => Element::U32,
+            (TypeChar::Int, 8) => Element::I64,
+            (TypeChar::Uint, 8) => Element::U64,
+            _ => return None,
+        })
+    }
+
+    fn npy_name(self) -> &'static str {
+        match self {
+            Element::F32 => "<f4",
+            Element::F16 => "<f2",
+            Element::U8 => "|u1",
+            Element::I8 => "|i1",
+            Element::I32 => "<i4",
+            Element::U32 => "<u4",
+            Element::I64 => "<i8",
+            Element::U64 => "<u8",
+        }
+    }
+}
+
+/// What lies around rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    Vecs,
+    Bin,
+}
+
+/// Rows of equal length, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    pub element: Element,
+    pub dim: usize,
+    pub count: u64,
+    /// Byte of the first row.
+    pub start: u64,
+    /// Bytes before the components of each row: its dim, or nothing.
+    pub prefix: usize,
+}
+
+impl Layout {
+    pub fn stride(&self) -> usize {
+        self.prefix + self.dim * self.element.bytes()
+    }
+
+    /// Byte of component `column` of row `row`.
+    pub fn offset(&self, row: u64, column: usize) -> u64 {
+        self.start + row * self.stride() as u64 + (self.prefix + column * self.element.bytes()) as u64
+    }
+
+    /// Reads the header of `file`, which is at its beginning, and compares it with the length of the file.
+    pub fn read(file: &mut File, path: &Path, format: Format) -> Outcome<Layout> {
+        let name = path.display().to_string();
+        let length = file.metadata().map_err(Failure::io("stat", path))?.len();
+        let mut head = Vec::new();
+        let begin = Read::by_ref(file).take(NPY_HEADER_BYTES_MAX).read_to_end(&mut head);
+        begin.map_err(Failure::io("read", path))?;
+        let layout = match format.frame() {
+            Some((Frame::Vecs, element)) => of_vecs(&name, &head, length, element)?,
+            Some((Frame::Bin, element)) => of_bin(&name, &head, element)?,
+            None => of_npy(&name, &head)?,
+        };
+        layout.check(&name, length)?;
+        file.seek(std::io::SeekFrom::Start(layout.start)).map_err(Failure::io("seek", path))?;
+        Ok(layout)
+    }
+
+    fn check(&self, name: &str, length: u64) -> Outcome<()> {
+        if self.count == 0 {
+            return Err(Failure::file(name, format!("found 0 rows in {length} bytes, expected at least 1")));
+        }
+        let (start, count, stride) = (self.start, self.count, self.stride());
+        let expected = count.checked_mul(stride as u64).and_then(|bytes| bytes.checked_add(start));
+        if expected == Some(length) {
+            return Ok(());
+        }
+        let expected = expected.map_or("more than 2^64".to_owned(), |bytes| bytes.to_string());
+        let what = format!("{count} rows of {stride} bytes from byte {start}");
+        Err(Failure::file(name, format!("found {length} bytes, expected {expected}: {what}")))
+    }
+
+    /// What a file of this layout begins with.
+    pub fn header(&self, frame: Option<Frame>) -> Vec<u8> {
+        match frame {
+            Some(Frame::Vecs) => Vec::new(),
+            Some(Frame::Bin) => [(self.count as u32).to_le_bytes(), (self.dim as u32).to_le_bytes()].concat(),
+            None => self.npy_header(),
+        }
+    }
+
+    fn npy_header(&self) -> Vec<u8> {
+        let (name, count, dim) = (self.element.npy_name(), self.count, self.dim);
+        let text = format!("{{'descr': '{name}', 'fortran_order': False, 'shape': ({count}, {dim}), }}");
+        let prelude = NPY_MAGIC.len() + 4;
+        let total = (prelude + text.len() + 1).next_multiple_of(NPY_ALIGN);
+        let text = format!("{text:width$}\n", width = total - prelude - 1);
+        let mut header = NPY_MAGIC.to_vec();
+        header.extend([1, 0]);
+        header.extend((text.len() as u16).to_le_bytes());
+        header.extend(text.as_bytes());
+        header
+    }
+}
+
+fn u32_at(name: &str, head: &[u8], at: usize, what: &str) -> Outcome<u32> {
+    match head.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(bytes) => Ok(u32::from_le_bytes(*bytes)),
+        None => {
+            let found = head.len();
+            Err(Failure::file(
+                name,
+                format!("byte {at}: found the end after {found} bytes, expected {what} of 4 bytes"),
+            ))
+        }
+    }
+}
+
+fn check_dim(name: &str, at: usize, dim: u32) -> Outcome<usize> {
+    if dim == 0 || dim > DIM_MAX {
+        let found = dim.cast_signed();
+        return Err(Failure::file(name, format!("byte {at}: found a dim of {found}, expected 1 to {DIM_MAX}")));
+    }
+    Ok(dim as usize)
+}
+
+fn of_vecs(name: &str, head: &[u8], length: u64, element: Element) -> Outcome<Layout> {
+    let dim = check_dim(name, 0, u32_at(name, head, 0, "a dim")?)?;
+    let layout = Layout { element, dim, count: 0, start: 0, prefix: 4 };
+    // Not rounded down: a cut last row must not agree with the length.
+    Ok(Layout { count: length.div_ceil(layout.stride() as u64), ..layout })
+}
+
+fn of_bin(name: &str, head: &[u8], element: Element) -> Outcome<Layout> {
+    let count = u32_at(name, head, 0, "a count")?;
+    let dim = check_dim(name, 4, u32_at(name, head, 4, "a dim")?)?;
+    Ok(Layout { element, dim, count: u64::from(count), start: 8, prefix: 0 })
+}
+
+fn of_npy(name: &str, head: &[u8]) -> Outcome<Layout> {
+    let magic = &head[..head.len().min(NPY_MAGIC.len())];
+    if magic != NPY_MAGIC {
+        return Err(Failure::file(name, format!("byte 0: found {magic:02x?}, expected {NPY_MAGIC:02x?}")));
+    }
+    let mut cursor = Cursor::new(head);
+    let header = NpyHeader::from_reader(&mut cursor);
+    let header = header.map_err(|error| Failure::file(name, format!("byte 6: found no .npy header: {error}")))?;
+    let wrong = |found: String, expected: &str| {
+        Err(Failure::file(name, format!("header at byte 10: found {found}, expected {expected}")))
+    };
+    if header.order() == Order::Fortran {
+        return wrong("fortran_order True".to_owned(), "C order (numpy.ascontiguousarray)");
+    }
+    let dtype = header.dtype();
+    let element = match &dtype {
+        npyz::DType::Plain(plain) if plain.endianness() != Endianness::Big => {
+            Element::of_npy(plain.type_char(), plain.size_field())
+        }
+        _ => None,
+    };
+    let Some(element) = element else {
+        return wrong(format!("dtype {}", dtype.descr()), "little-endian f4 or f2; for ids i4, u4, i8 or u8");
+    };
+    let (count, dim) = match *header.shape() {
+        [count, dim] => (count, dim),
+        // Ids stand one a row.
+        [count] if !element.is_of_vectors() => (count, 1),
+        _ => return wrong(format!("{} axes", header.shape().len()), "2 axes: vectors, components"),
+    };
+    let dim = check_dim(name, 10, u32::try_from(dim).unwrap_or(u32::MAX))?;
+    Ok(Layout { element, dim, count, start: cursor.position(), prefix: 0 })
+}

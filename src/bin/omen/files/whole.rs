@@ -1,0 +1,65 @@
+//! A file that appears under its name when it is whole, and not at all otherwise.
+
+use crate::failure::{Failure, Outcome};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Written as `NAME.part`, synced, and renamed at the end. Dropped before that, it goes.
+pub struct Whole {
+    file: File,
+    part: PathBuf,
+    path: PathBuf,
+    is_finished: bool,
+}
+
+impl Whole {
+    pub fn create(path: &Path) -> Outcome<Whole> {
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(Failure::argument(format!("{}: there is something that is not a file", path.display())));
+        }
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let file = File::create(&part).map_err(Failure::io("create", &part))?;
+        Ok(Whole { file, part, path: path.to_owned(), is_finished: false })
+    }
+
+    /// Another handle on the same file, for writers that own theirs.
+    #[cfg(feature = "parquet")]
+    pub fn handle(&self) -> Outcome<File> {
+        self.file.try_clone().map_err(Failure::io("open", &self.part))
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.file.write_all(bytes).map_err(Failure::io("write", &self.path))
+    }
+
+    /// The file is whole: durable, and under its name.
+    pub fn finish(mut self) -> Outcome<()> {
+        self.file.sync_all().map_err(Failure::io("sync", &self.path))?;
+        fs::rename(&self.part, &self.path).map_err(Failure::io("rename", &self.path))?;
+        self.is_finished = true;
+        sync_parent(&self.path)
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // The failure that led here is told; that the rest of the file stays is the lesser one.
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+}
+
+/// Makes the name of `path` durable.
+pub fn sync_parent(path: &Path) -> Outcome<()> {
+    let parent = parent_of(path);
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(Failure::io("sync directory", parent))
+}
+
+/// The directory that `path` is in.
+pub fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

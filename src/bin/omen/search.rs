@@ -1,0 +1,156 @@
+//! `omen search`: the nearest vectors of the queries of a file; with their true neighbours, recall.
+
+use crate::answer::{Answer, rounded};
+use crate::failure::{Failure, Outcome};
+use crate::files::{self, Format, Integers, IntegersSink};
+use crate::progress::Progress;
+use crate::store::{Metric, open};
+use clap::Args;
+use omen::error::Error;
+use omen::format::NO_ID;
+use omen::store::{Mode, SearchOptions, Store};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Find the nearest vectors of each query of a file
+///
+/// Prints them, unless they go to --out or only recall is asked for with --truth.
+#[derive(Args)]
+pub struct Search {
+    /// Directory of the store
+    store: PathBuf,
+    /// File of queries, in any format that import reads
+    queries: PathBuf,
+    /// Format of the queries, if their name does not say it
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Column of a parquet file
+    #[arg(long)]
+    column: Option<String>,
+    /// Neighbours of each query
+    #[arg(long, short, default_value_t = 10)]
+    k: usize,
+    /// Must be the store's own
+    #[arg(long, value_enum)]
+    metric: Option<Metric>,
+    /// Share of the inverted lists that is visited, up to 1; 0: chosen
+    #[arg(long, default_value_t = 0.0)]
+    effort: f64,
+    /// Measure every vector as it reads; slow, to compare with
+    #[arg(long)]
+    exact: bool,
+    /// True neighbours of each query, nearest first: .ivecs, .ibin, .npy; prints recall
+    #[arg(long)]
+    truth: Option<PathBuf>,
+    /// Write the ids found to this file: .npy, .ivecs, .ibin
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Threads; 0: all cores
+    #[arg(long, default_value_t = 0)]
+    threads: u32,
+}
+
+/// What a batch of queries found.
+struct Found {
+    ids: Vec<u64>,
+    distances: Vec<f32>,
+}
+
+impl Search {
+    pub fn run(self) -> Outcome<Answer> {
+        let store = open(&self.store, Mode::ReadOnly, self.metric, self.threads)?;
+        self.check(&store)?;
+        let mut queries = files::open(&self.queries, self.format, self.column.as_deref())?;
+        if queries.dim() != store.dim() as usize {
+            let failure = Failure::from(Error::DimMismatch { found: queries.dim() as u32, expected: store.dim() });
+            return Err(Failure { message: format!("{}: {}", queries.name(), failure.message), ..failure });
+        }
+        let mut truth = self.truth.as_deref().map(|path| open_truth(path, queries.count(), self.k)).transpose()?;
+        let mut out =
+            self.out.as_deref().map(|path| IntegersSink::create(path, queries.count(), self.k)).transpose()?;
+        let is_shown = truth.is_none() && out.is_none();
+        let progress = Progress::new("search", queries.count());
+        let (mut done, mut hits, mut searching) = (0, 0, Duration::ZERO);
+        let (mut text, mut neighbours, mut vectors) = (String::new(), Vec::new(), Vec::new());
+        loop {
+            progress.at(done)?;
+            let rows = queries.read(queries.batch(), &mut vectors)?;
+            if rows == 0 {
+                break;
+            }
+            let begin = Instant::now();
+            let found = self.find(&store, &vectors, rows)?;
+            searching += begin.elapsed();
+            if let Some(truth) = &mut truth {
+                hits += count_hits(&found.ids, &truth.read(rows)?, self.k, truth.columns());
+            }
+            if let Some(out) = &mut out {
+                out.write(&found.ids)?;
+            }
+            if is_shown {
+                show(&found, self.k, done, &mut text, &mut neighbours);
+            }
+            done += rows as u64;
+        }
+        out.map_or(Ok(()), IntegersSink::finish)?;
+        let seconds = searching.as_secs_f64();
+        let mut figures = json!({
+            "queries": done,
+            "k": self.k,
+            "seconds": rounded(seconds),
+            "queries_per_second": rounded(done as f64 / seconds),
+        });
+        if truth.is_some() {
+            figures["recall"] = rounded(hits as f64 / (done * self.k as u64) as f64);
+        }
+        text += &Answer::of_figures(figures.clone()).text;
+        if is_shown {
+            figures["neighbours"] = Value::Array(neighbours);
+        }
+        Ok(Answer::new(text, figures))
+    }
+
+    fn check(&self, store: &Store) -> Outcome<()> {
+        if !(0.0..=1.0).contains(&self.effort) {
+            return Err(Failure::argument(format!("--effort: found {}, expected 0 to 1", self.effort)));
+        }
+        if self.k == 0 || self.k as u64 > store.count() {
+            let (found, count) = (self.k, store.count());
+            return Err(Failure::argument(format!("--k: found {found}, expected 1 to the {count} vectors there are")));
+        }
+        Ok(())
+    }
+
+    fn find(&self, store: &Store, queries: &[f32], rows: usize) -> Outcome<Found> {
+        let mut found = Found { ids: vec![NO_ID; rows * self.k], distances: vec![0.0; rows * self.k] };
+        let (is_exact, effort, threads) = (self.exact, self.effort, self.threads);
+        let options = SearchOptions { is_exact, effort, threads, ..SearchOptions::default() };
+        store.search(queries, self.k, &options, &mut found.ids, &mut found.distances)?;
+        Ok(found)
+    }
+}
+
+fn open_truth(path: &std::path::Path, queries: u64, k: usize) -> Outcome<Integers> {
+    let truth = Integers::open(path)?;
+    if truth.rows() != queries || truth.columns() < k {
+        let found = format!("found {} rows of {} ids", truth.rows(), truth.columns());
+        return Err(Failure::file(truth.name(), format!("{found}, expected {queries} rows of at least {k}")));
+    }
+    Ok(truth)
+}
+
+/// How many of `ids: [n][k]` are among the first `k` of `truth: [n][columns]`.
+pub fn count_hits(ids: &[u64], truth: &[u64], k: usize, columns: usize) -> usize {
+    let rows = ids.chunks_exact(k).zip(truth.chunks_exact(columns));
+    rows.map(|(found, truth)| found.iter().filter(|id| truth[..k].contains(id)).count()).sum()
+}
+
+fn show(found: &Found, k: usize, first: u64, text: &mut String, neighbours: &mut Vec<Value>) {
+    let rows = found.ids.chunks_exact(k).zip(found.distances.chunks_exact(k));
+    for (number, (ids, distances)) in rows.enumerate() {
+        let pairs: Vec<String> = ids.iter().zip(distances).map(|(id, distance)| format!("{id} ({distance})")).collect();
+        text.push_str(&format!("query {}: {}\n", first + number as u64, pairs.join(", ")));
+        neighbours.push(json!({ "ids": ids, "distances": distances }));
+    }
+}

@@ -1,0 +1,90 @@
+//! What is left of a store that does not open: each file by itself, and what is wrong with it. Nothing is written.
+
+use super::report::is_ours;
+use crate::error::{Error, Result};
+use crate::format::{FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, to_usize};
+use crate::os::{Access, Dir, open_or_create_dir};
+use crate::{manifest, sealed};
+use std::path::Path;
+
+/// What a directory holds, sound or not.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The sound manifest of the highest generation, if there is one.
+    pub manifest: Option<Manifest>,
+    /// The store's files, also those that the manifest lists and the directory lacks, by name.
+    pub files: Vec<Found>,
+}
+
+/// One file.
+#[derive(Debug)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// Its bytes; 0 where it is missing.
+    pub bytes: u64,
+    /// Whether the manifest lists it; so do manifests and the lock, which need not be listed.
+    pub is_listed: bool,
+    /// What is wrong with it.
+    pub damage: Option<String>,
+}
+
+/// Looks at each file of the store in directory `path` and reads every byte of those that are sealed.
+pub fn inspect(path: &Path) -> Result<Inspection> {
+    let dir = open_or_create_dir(path, false)?;
+    let manifests = MANIFEST_NAMES.map(|name| read_manifest(&dir, name));
+    let sound = manifests.iter().flatten().max_by_key(|manifest| manifest.generation).cloned();
+    let mut names: Vec<String> = dir.names()?.into_iter().filter(|name| is_ours(name)).collect();
+    if names.is_empty() {
+        return Err(Error::NotAStore(format!("{}: no file of a store", path.display())));
+    }
+    let listed = sound.as_ref().map_or(Vec::new(), manifest::listed);
+    // The active log need not exist yet.
+    let log = sound.as_ref().map(|manifest| Kind::Log.file_name(manifest.log));
+    names.extend(listed.iter().filter(|name| Some(*name) != log.as_ref()).cloned());
+    names.extend(MANIFEST_NAMES.map(str::to_owned));
+    names.sort();
+    names.dedup();
+    let files = names.into_iter().map(|name| found(&dir, name, &listed, sound.as_ref())).collect();
+    Ok(Inspection { manifest: sound, files })
+}
+
+fn found(dir: &dyn Dir, name: String, listed: &[String], sound: Option<&Manifest>) -> Found {
+    let bytes = dir.open(&name, Access::Read).and_then(|file| file.length()).unwrap_or(0);
+    let is_listed = Kind::parse(&name).is_none() || listed.contains(&name);
+    let damage = check(dir, &name, sound).err().map(|error| error.to_string());
+    Found { name, bytes, is_listed, damage }
+}
+
+fn check(dir: &dyn Dir, name: &str, sound: Option<&Manifest>) -> Result<()> {
+    if name == LOCK_NAME {
+        return Ok(());
+    }
+    if MANIFEST_NAMES.contains(&name) {
+        return read_manifest(dir, name).map(drop);
+    }
+    let mut entries = sound.iter().flat_map(|manifest| &manifest.files);
+    match entries.find(|entry| entry.kind.file_name(entry.id) == name) {
+        Some(entry) => sealed::verify(dir, entry, &mut |_| Ok(())).map(drop),
+        None => read_header(dir, name),
+    }
+}
+
+fn read_manifest(dir: &dyn Dir, name: &str) -> Result<Manifest> {
+    let file = dir.open(name, Access::Read)?;
+    let mut bytes = vec![0; to_usize(file.length()?.min(manifest::BYTES_MAX))?];
+    file.read_at(&mut bytes, 0)?;
+    Manifest::decode(name, &bytes)
+}
+
+/// What a file says of itself is all that can be checked where no manifest tells of it.
+fn read_header(dir: &dyn Dir, name: &str) -> Result<()> {
+    let file = dir.open(name, Access::Read)?;
+    let length = file.length()?;
+    if length < HEADER_BYTES as u64 {
+        return Err(Error::corrupt(name, format!("{length} bytes, expected a header of {HEADER_BYTES}")));
+    }
+    let mut bytes = [0; HEADER_BYTES];
+    file.read_at(&mut bytes, 0)?;
+    FileHeader::decode(name, &bytes).map(drop)
+}

@@ -1,0 +1,11 @@
+//! The command line, as the program it is: real processes on real data. Each answer, each status, each file that is not
+//! what its name says, and what is left after a full disk and after Ctrl-C.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod answers;
+mod damage;
+mod malformed;
+mod program;
+mod round_trips;
+mod stopped;
