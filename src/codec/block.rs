@@ -67,15 +67,21 @@ fn place(lane: usize) -> (usize, usize) {
     (lane % HALF, 4 * (lane / HALF % 2))
 }
 
+/// The two symbols of row `lane` in a pair.
+#[inline(always)]
+pub fn symbols_of(pair: &[u8; ROWS], lane: usize) -> [u8; 2] {
+    let (byte, shift) = place(lane);
+    [pair[byte] >> shift & 15, pair[HALF + byte] >> shift & 15]
+}
+
 /// Reads row `lane` of `block: [32 * row_bytes]` back into `code: [row_bytes]`.
 pub fn unpack(block: &[u8], lane: usize, symbols: usize, side_bytes: usize, code: &mut [u8]) {
     let pairs = symbols.div_ceil(2);
     debug_assert_eq!((block.len(), code.len()), (bytes(pairs + side_bytes), pairs + side_bytes));
-    let (byte, shift) = place(lane);
     let (symbol_part, side_part) = block.split_at(ROWS * pairs);
-    let (pair_part, _) = symbol_part.as_chunks::<ROWS>();
-    for (two, pair) in code.iter_mut().zip(pair_part) {
-        *two = (pair[byte] >> shift & 15) | (pair[HALF + byte] >> shift & 15) << 4;
+    for (two, pair) in code.iter_mut().zip(symbol_part.as_chunks::<ROWS>().0) {
+        let [first, second] = symbols_of(pair, lane);
+        *two = first | second << 4;
     }
     code[pairs..].copy_from_slice(&side_part[lane * side_bytes..][..side_bytes]);
 }

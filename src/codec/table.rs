@@ -13,8 +13,8 @@
 use super::side::Side;
 use super::train::turned;
 use super::windows::Windows;
-use super::{CODEWORDS, Codebook, Kind};
-use crate::kernels::{Lanes, Metric, SILENT, SLOPE_MAX, Scan, Sides, kernels, sums_fit};
+use super::{CODEWORDS, Codebook, Kind, block};
+use crate::kernels::{BLOCK_ROWS, Lanes, Metric, SILENT, SLOPE_MAX, Scan, Sides, kernels, sums_fit};
 
 /// Scores are kept below this, for what is rounded up to fit 16 bits.
 const SCORES: f64 = 65_000.0;
@@ -243,29 +243,45 @@ impl<'a> Table<'a> {
         if score < WORST { score.max(0.0) as u16 } else { u16::MAX }
     }
 
-    /// The distance to the vector that was inserted, as its `code: [row_bytes]` estimates it; `None` if it must be decoded.
-    pub fn estimate(&self, code: &[u8]) -> Option<f32> {
+    /// The distance to the vector that was inserted, as the code in this `lane` of its `block` estimates it; `None` if it must
+    /// be decoded.
+    pub fn estimate(&self, block: &[u8], lane: usize) -> Option<f32> {
         let number = match self.side {
             None => 1.0,
             Some(side) => {
-                let byte = *code.last()?;
+                // The side byte is the last of a code, and all others are pairs.
+                let byte = block[BLOCK_ROWS * (self.row_bytes - 1) + lane];
                 (!SILENT.contains(&byte)).then(|| side.number(byte) as f32)?
             }
         };
         if self.is_coarse || !self.is_estimated() {
             return None;
         }
-        let pairs = self.products.chunks(2).zip(code);
-        let products = pairs.map(|(pair, byte)| {
-            let second = pair.get(1).map_or(0.0, |lanes| lanes.0[usize::from(byte >> 4)]);
-            pair[0].0[usize::from(byte & 15)] + second
-        });
-        let sum: f32 = products.sum();
+        let sum = self.sum_of_products(block, lane);
         Some(match self.metric {
             // An estimate may fall below nothing.
             Metric::L2 => (self.fixed - 2.0 * sum + number).max(0.0),
             _ => -(self.fixed + sum) * number,
         })
+    }
+
+    /// The products of a code's symbols, added up four pairs side by side, so that no sum waits for the one before.
+    fn sum_of_products(&self, block: &[u8], lane: usize) -> f32 {
+        let (pairs, _) = block.as_chunks::<BLOCK_ROWS>();
+        let (fours, rest) = self.products.as_chunks::<8>();
+        let of_pair = |products: &[Lanes], pair: &[u8; BLOCK_ROWS]| {
+            let symbols = block::symbols_of(pair, lane);
+            products.iter().zip(symbols).map(|(lanes, symbol)| lanes.0[usize::from(symbol)]).sum::<f32>()
+        };
+        let mut sums = [0.0; 4];
+        let (four_pairs, pairs_left) = pairs.split_at(fours.len() * 4);
+        for (products, pairs) in fours.iter().zip(four_pairs.as_chunks::<4>().0) {
+            for (number, sum) in sums.iter_mut().enumerate() {
+                *sum += of_pair(&products[2 * number..][..2], &pairs[number]);
+            }
+        }
+        let left: f32 = rest.chunks(2).zip(pairs_left).map(|(products, pair)| of_pair(products, pair)).sum();
+        (sums[0] + sums[1]) + (sums[2] + sums[3]) + left
     }
 }
 

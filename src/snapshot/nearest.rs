@@ -9,7 +9,7 @@ use super::scan::Scanner;
 use super::{Live, Place, Scratch, View};
 use crate::codec::{Codebook, Correction, Table};
 use crate::error::Result;
-use crate::kernels::{self, Metric};
+use crate::kernels::{self, BLOCK_ROWS, Metric};
 use crate::search::TopK;
 use crate::tombstones::Tombstones;
 
@@ -210,11 +210,15 @@ impl Live {
         for scanner in scanners {
             found.clear();
             for row in scanner.reservoir.rows() {
-                self.code(book, row, &mut code)?;
-                let distance = scanner.table.estimate(&code).unwrap_or_else(|| {
-                    book.decode(&code, &mut vector);
-                    tile.distance(scanner.query, &vector)
-                });
+                let block = self.segment.block(row / BLOCK_ROWS as u32)?;
+                let distance = match scanner.table.estimate(block, row as usize % BLOCK_ROWS) {
+                    Some(distance) => distance,
+                    None => {
+                        self.code(book, row, &mut code)?;
+                        book.decode(&code, &mut vector);
+                        tile.distance(scanner.query, &vector)
+                    }
+                };
                 found.push((distance + 0.0, row));
             }
             // Only what is among the k nearest of these needs its id.
