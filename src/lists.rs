@@ -187,6 +187,28 @@ impl Lists {
         Ok(at)
     }
 
+    /// The rows of many ids at once: `(place, tag)` becomes `(row, tag)`, and ascending places become ascending rows. Each
+    /// plane is read from its begin to its end; one place by itself looks into each plane somewhere else.
+    pub fn rows_of_places(&self, file: &Sealed, places: &mut Vec<(u32, usize)>) -> Result<()> {
+        let mut of_ones = Vec::new();
+        for (level, zeros) in (0..).zip(self.zeros(file)?) {
+            let mut kept = 0;
+            for index in 0..places.len() {
+                let (at, tag) = places[index];
+                let (bit, ones) = self.ones_before(file, level, at)?;
+                if bit {
+                    of_ones.push((self.checked(file, zeros.saturating_add(ones))?, tag));
+                } else {
+                    places[kept] = (at.saturating_sub(ones), tag);
+                    kept += 1;
+                }
+            }
+            places.truncate(kept);
+            places.append(&mut of_ones);
+        }
+        Ok(())
+    }
+
     /// The place of `row`, in order of id.
     pub fn place_of(&self, file: &Sealed, row: u32) -> Result<u32> {
         let (zeros, mut at) = (self.zeros(file)?, row);

@@ -124,6 +124,19 @@ impl Segment {
         }
     }
 
+    /// The rows of those of `ids` that are here, each with its position in `ids`.
+    pub fn rows_of(&self, ids: &[u64]) -> Result<Vec<(u32, usize)>> {
+        let mut found = Vec::new();
+        for (position, id) in ids.iter().enumerate() {
+            found.extend(self.ids.row_of(&self.file, *id)?.map(|place| (place, position)));
+        }
+        if let Some(lists) = &self.lists {
+            found.sort_unstable();
+            lists.rows_of_places(&self.file, &mut found)?;
+        }
+        Ok(found)
+    }
+
     /// How many inverted lists there are; `None` where rows lie in order of id.
     pub fn lists(&self) -> Option<u32> {
         self.lists.as_ref().map(Lists::count)

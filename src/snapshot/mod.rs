@@ -233,10 +233,7 @@ impl<'a> View<'a> {
     /// Where the vector with `id` is, if it is live.
     #[inline]
     pub fn locate(&self, id: u64) -> Result<Option<Place>> {
-        if let Some(tail) = &self.snapshot.tail
-            && let Some(row) = tail.ids.find(id, self.visible)
-            && !self.snapshot.tail_hidden.hides(row)
-        {
+        if let Some(row) = self.locate_in_tail(id) {
             return Ok(Some(Place::Tail(row)));
         }
         for (index, live) in self.snapshot.segments.iter().enumerate().rev() {
@@ -247,6 +244,12 @@ impl<'a> View<'a> {
             }
         }
         Ok(None)
+    }
+
+    #[inline]
+    fn locate_in_tail(&self, id: u64) -> Option<u32> {
+        let tail = self.snapshot.tail.as_ref()?;
+        tail.ids.find(id, self.visible).filter(|row| !self.snapshot.tail_hidden.hides(*row))
     }
 
     /// Reads the vector at `place` into `out: [dim]`.

@@ -6,7 +6,7 @@
 
 use super::rows::{ROWS_AT_ONCE, Rows, Share};
 use super::scan::Scanner;
-use super::{Live, Place, Scratch, View};
+use super::{Live, Scratch, View};
 use crate::codec::{Codebook, Correction, Table};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS, Metric};
@@ -83,12 +83,22 @@ impl View<'_> {
     /// Where the vectors of `ids` are, as far as they are stored.
     pub fn choose(&self, ids: &[u64]) -> Result<Chosen> {
         let mut chosen = Chosen { segments: vec![Vec::new(); self.snapshot.segments.len()], tail: Vec::new() };
-        for id in ids {
-            match self.locate(*id)? {
-                Some(Place::Sealed(segment, row)) => chosen.segments[segment].push(row),
-                Some(Place::Tail(row)) => chosen.tail.push(row),
-                None => {}
+        let mut left = ids.to_vec();
+        left.retain(|id| {
+            let row = self.locate_in_tail(*id);
+            chosen.tail.extend(row);
+            row.is_none()
+        });
+        for (live, rows) in self.snapshot.segments.iter().zip(&mut chosen.segments).rev() {
+            let mut is_found = vec![false; left.len()];
+            for (row, position) in live.segment.rows_of(&left)? {
+                if !live.hidden.hides(row) {
+                    rows.push(row);
+                    is_found[position] = true;
+                }
             }
+            let mut is_found = is_found.into_iter();
+            left.retain(|_| !is_found.next().unwrap_or(true));
         }
         for rows in chosen.segments.iter_mut().chain([&mut chosen.tail]) {
             rows.sort_unstable();
