@@ -19,8 +19,8 @@ use clap::ValueEnum;
 use layout::{Element, Frame};
 use std::path::Path;
 
-/// Bytes of floats in memory at a time.
-const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of floats in memory at a time: they stay in the cache from the file to the store.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// The formats; the name of a file ends in the name of its format, or `--format` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
