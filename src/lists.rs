@@ -181,8 +181,7 @@ impl Lists {
     pub fn row_of(&self, file: &Sealed, place: u32) -> Result<u32> {
         let (zeros, mut at) = (self.zeros(file)?, place);
         for (level, zeros) in (0..).zip(zeros) {
-            let (bit, ones) = self.ones_before(file, level, at)?;
-            at = self.checked(file, if bit { zeros.saturating_add(ones) } else { at.saturating_sub(ones) })?;
+            at = self.moved(file, level, *zeros, at)?.1;
         }
         Ok(at)
     }
@@ -195,11 +194,11 @@ impl Lists {
             let mut kept = 0;
             for index in 0..places.len() {
                 let (at, tag) = places[index];
-                let (bit, ones) = self.ones_before(file, level, at)?;
+                let (bit, at) = self.moved(file, level, *zeros, at)?;
                 if bit {
-                    of_ones.push((self.checked(file, zeros.saturating_add(ones))?, tag));
+                    of_ones.push((at, tag));
                 } else {
-                    places[kept] = (at.saturating_sub(ones), tag);
+                    places[kept] = (at, tag);
                     kept += 1;
                 }
             }
@@ -207,6 +206,13 @@ impl Lists {
             places.append(&mut of_ones);
         }
         Ok(())
+    }
+
+    /// The bit at `at` of a plane with so many `zeros`, and where sorting by it moves it to.
+    #[inline]
+    fn moved(&self, file: &Sealed, level: u32, zeros: u32, at: u32) -> Result<(bool, u32)> {
+        let (bit, ones) = self.ones_before(file, level, at)?;
+        Ok((bit, self.checked(file, if bit { zeros.saturating_add(ones) } else { at.saturating_sub(ones) })?))
     }
 
     /// The place of `row`, in order of id.

@@ -9,7 +9,7 @@ use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
 use crate::files::{self, Format, Integers, Source};
 use crate::progress::Progress;
-use crate::store::{Metric, open};
+use crate::store::{Metric, check_dim, open};
 use clap::Args;
 use draft::Draft;
 use omen::error::Error;
@@ -103,11 +103,7 @@ impl Import {
     /// Adds to a store that is there.
     fn add(&self, mut input: Input) -> Outcome<Done> {
         let store = open(&self.store, Mode::ReadWrite, self.metric, 0)?;
-        let (found, expected) = (input.source.dim() as u32, store.dim());
-        if found != expected {
-            let failure = Failure::from(Error::DimMismatch { found, expected });
-            return Err(Failure { message: format!("{}: {}", input.source.name(), failure.message), ..failure });
-        }
+        check_dim(input.source.as_ref(), &store)?;
         input.check_all(&store, self.resume)?;
         if matches!(input.ids, Ids::OfStore) {
             eprintln!("omen: {} vectors from id {} on", input.source.count(), store.insert(None, &[])?);

@@ -4,9 +4,8 @@ use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
 use crate::files::{self, Format, Integers, IntegersSink};
 use crate::progress::Progress;
-use crate::store::{Metric, open};
+use crate::store::{Metric, check_dim, open};
 use clap::Args;
-use omen::error::Error;
 use omen::format::NO_ID;
 use omen::store::{Mode, SearchOptions, Store};
 use serde_json::{Value, json};
@@ -62,10 +61,7 @@ impl Search {
         let store = open(&self.store, Mode::ReadOnly, self.metric, self.threads)?;
         self.check(&store)?;
         let mut queries = files::open(&self.queries, self.format, self.column.as_deref())?;
-        if queries.dim() != store.dim() as usize {
-            let failure = Failure::from(Error::DimMismatch { found: queries.dim() as u32, expected: store.dim() });
-            return Err(Failure { message: format!("{}: {}", queries.name(), failure.message), ..failure });
-        }
+        check_dim(queries.as_ref(), &store)?;
         let mut truth = self.truth.as_deref().map(|path| open_truth(path, queries.count(), self.k)).transpose()?;
         let mut out =
             self.out.as_deref().map(|path| IntegersSink::create(path, queries.count(), self.k)).transpose()?;

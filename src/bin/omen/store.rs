@@ -1,7 +1,9 @@
 //! How commands open a store, and what metrics are called.
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::files::Source;
 use clap::ValueEnum;
+use omen::error::Error;
 use omen::kernels;
 use omen::store::{Mode, Options, Store};
 use std::path::Path;
@@ -44,4 +46,14 @@ pub fn open(path: &Path, mode: Mode, metric: Option<Metric>, threads: u32) -> Ou
 
 pub fn open_to_read(path: &Path) -> Outcome<Store> {
     open(path, Mode::ReadOnly, None, 0)
+}
+
+/// An error with the name of the file if its vectors are of another dim than those of the store.
+pub fn check_dim(source: &dyn Source, store: &Store) -> Outcome<()> {
+    let (found, expected) = (source.dim() as u32, store.dim());
+    if found == expected {
+        return Ok(());
+    }
+    let failure = Failure::from(Error::DimMismatch { found, expected });
+    Err(Failure { message: format!("{}: {}", source.name(), failure.message), ..failure })
 }
