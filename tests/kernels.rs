@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::kernels::{
-    self, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, Paths, SLOPE_MAX, Scan, Sides, Steps, Stretch, Trellis,
-    Window,
+    self, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, Paths, SLOPE_MAX, Scan, Sides, Steps, Stretch, Strip,
+    Trellis, Window,
 };
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
@@ -327,9 +327,27 @@ fn lanes_of(values: &[f32]) -> Vec<Lanes> {
     values.as_chunks().0.iter().copied().map(Lanes).collect()
 }
 
+/// The codewords of windows that begin and end in ascending order, cut into strips that cover `dim`.
+fn strips_of(windows: &[Window], values: &[f32], dim: usize) -> (Vec<Strip>, Vec<Lanes>) {
+    let (mut strips, mut lanes) = (Vec::new(), Vec::new());
+    for start in (0..dim).step_by(16) {
+        let first = windows.iter().filter(|window| window.first + window.width <= start).count();
+        strips.push(Strip { first, end: windows.len(), place: lanes.len() });
+        for (window, codeword) in
+            windows[first..].iter().flat_map(|window| (0..16).map(move |codeword| (window, codeword)))
+        {
+            let reached = |dim: &usize| (window.first..window.first + window.width).contains(dim);
+            let value = |dim: usize| values[window.place + codeword * window.width + dim - window.first];
+            lanes.push(Lanes(std::array::from_fn(|lane| Some(start + lane).filter(reached).map_or(0.0, value))));
+        }
+    }
+    (strips, lanes)
+}
+
 #[test]
 fn sums_of_codewords_equal_scalar_to_the_bit() {
     const ROWS: usize = 11;
+    const DIM: usize = 77;
     let widths = [1, 2, 15, 16, 17, 33, 64];
     let mut place = 0;
     let windows: Vec<Window> = widths
@@ -340,11 +358,13 @@ fn sums_of_codewords_equal_scalar_to_the_bit() {
             Window { first, width: *width, place: place - 16 * width }
         })
         .collect();
-    let (values, row, symbols) = (noise(place, 11), noise(80, 12), [3, 15, 0, 9, 1, 7, 12]);
+    let (values, row, symbols) = (noise(place, 11), noise(DIM, 12), [3, 15, 0, 9, 1, 7, 12]);
+    let (strips, lanes) = strips_of(&windows, &values, DIM);
+    let codewords = Codewords { symbols: symbols.len(), strips: &strips, lanes: &lanes };
     let run = |kernels: &Kernels| {
         let (mut sum, mut sums) = (row.repeat(ROWS), values.clone());
         let symbols_of_all: Vec<u8> = (0..ROWS as u8).flat_map(|row| symbols.map(|symbol| symbol ^ row)).collect();
-        kernels.add_codewords(&Codewords { windows: &windows, values: &values }, &symbols_of_all, &mut sum);
+        kernels.add_codewords(&codewords, &symbols_of_all, &mut sum);
         kernels.add_to_codewords(&windows, &symbols, &row, &mut sums);
         (bits(&sum), bits(&sums))
     };
@@ -352,7 +372,7 @@ fn sums_of_codewords_equal_scalar_to_the_bit() {
         assert_eq!(run(kernels), run(scalar()), "{:?}", kernels.level());
     }
     let mut plain = row.repeat(ROWS);
-    for (number, row) in plain.chunks_exact_mut(80).enumerate() {
+    for (number, row) in plain.chunks_exact_mut(DIM).enumerate() {
         for (window, symbol) in windows.iter().zip(symbols.map(|symbol| usize::from(symbol ^ number as u8))) {
             let codeword = &values[window.place + symbol * window.width..][..window.width];
             row[window.first..].iter_mut().zip(codeword).for_each(|(value, part)| *value += part);

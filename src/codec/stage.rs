@@ -4,7 +4,9 @@
 //! `window - 1` symbols behind it, so each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
 
 use super::{CODEWORDS, DIM_MAX};
-use crate::kernels::{Chain, Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window, kernels};
+use crate::kernels::{
+    Chain, Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Strip, Trellis, Window, kernels,
+};
 use std::sync::OnceLock;
 
 /// The most dims a window of more than its own run may span.
@@ -124,6 +126,8 @@ pub(super) struct Stage {
     pub(super) effort: Effort,
     /// Made when a row is first encoded: who reads needs none of it, and it is many times the book.
     arranged: OnceLock<Arranged>,
+    /// Made when codes are first decoded.
+    strips: OnceLock<Strips>,
     /// Made when codes are first scored: `[width][16]` for each symbol.
     columns: OnceLock<Vec<Lanes>>,
 }
@@ -203,10 +207,36 @@ impl Arranged {
     }
 }
 
+/// Codewords as decoding reads them; fields as those of [`Codewords`].
+#[derive(Clone)]
+struct Strips {
+    strips: Vec<Strip>,
+    lanes: Vec<Lanes>,
+}
+
+impl Strips {
+    fn new(layout: &Layout, values: &[f32]) -> Strips {
+        let (mut strips, mut lanes) = (Vec::new(), Vec::new());
+        for start in (0..layout.dim()).step_by(CODEWORDS) {
+            let end = start + CODEWORDS;
+            let first = layout.windows.partition_point(|window| window.first + window.width <= start);
+            let behind = layout.windows.partition_point(|window| window.first < end);
+            strips.push(Strip { first, end: behind, place: lanes.len() });
+            for window in &layout.windows[first..behind] {
+                lanes.extend(layout.codewords(values, window).map(|components| {
+                    let component = |dim: usize| dim.checked_sub(window.first).and_then(|at| components.get(at));
+                    Lanes(std::array::from_fn(|lane| component(start + lane).copied().unwrap_or(0.0)))
+                }));
+            }
+        }
+        Strips { strips, lanes }
+    }
+}
+
 impl Stage {
     /// A stage with these codewords, `values: [components]`.
     pub(super) fn new(layout: Layout, values: Vec<f32>, effort: Effort) -> Stage {
-        Stage { layout, values, effort, arranged: OnceLock::new(), columns: OnceLock::new() }
+        Stage { layout, values, effort, arranged: OnceLock::new(), strips: OnceLock::new(), columns: OnceLock::new() }
     }
 
     /// Replaces the codewords.
@@ -248,8 +278,8 @@ impl Stage {
 
     /// Adds what `symbols: [n][symbols]` stand for to `rows: [n][dim]`.
     pub(super) fn add(&self, symbols: &[u8], rows: &mut [f32]) {
-        let codewords = Codewords { windows: &self.layout.windows, values: &self.values };
-        kernels().add_codewords(&codewords, symbols, rows);
+        let Strips { strips, lanes } = self.strips.get_or_init(|| Strips::new(&self.layout, &self.values));
+        kernels().add_codewords(&Codewords { symbols: self.symbols(), strips, lanes }, symbols, rows);
     }
 
     /// Symbols of `rows: [n][dim]`, as `[n][symbols]`.

@@ -198,8 +198,13 @@ impl Windows {
 
     /// These symbols of each of `codes: [n][row_bytes]`.
     fn symbols_of(&self, codes: &[u8], range: std::ops::Range<usize>) -> Vec<u8> {
-        let symbol = |code: &[u8], number: usize| code[number / 2] >> (number % 2 * 4) & 15;
-        codes.chunks_exact(self.row_bytes()).flat_map(|code| range.clone().map(|number| symbol(code, number))).collect()
+        let mut symbols = vec![0; codes.len() / self.row_bytes() * range.len()];
+        for (code, symbols) in codes.chunks_exact(self.row_bytes()).zip(symbols.chunks_exact_mut(range.len())) {
+            for (symbol, number) in symbols.iter_mut().zip(range.clone()) {
+                *symbol = code[number / 2] >> (number % 2 * 4) & 15;
+            }
+        }
+        symbols
     }
 }
 

@@ -16,11 +16,13 @@ mod chain;
 mod nearest;
 mod scalar;
 mod scan;
+mod sums;
 mod windows;
 
 pub use chain::Chain;
 pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps, sums_fit};
-pub use windows::{Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
+pub use sums::{Codewords, Strip};
+pub use windows::{LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
 
 /// How far two vectors are from each other; smaller is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +141,8 @@ static SCALAR: Kernels = Kernels {
     nearest_in_columns: nearest::nearest_in_columns,
     best_symbols: best_symbols_scalar,
     best_chain: chain::best_chain,
-    add_codewords: windows::add_codewords,
-    add_to_codewords: windows::add_to_codewords,
+    add_codewords: sums::add_codewords,
+    add_to_codewords: sums::add_to_codewords,
     combine: windows::combine,
     combine_numbers: windows::combine_numbers,
     scan: scan_scalar,
@@ -160,7 +162,8 @@ fn scan_scalar(codes: &Scan<'_>, blocks: &[u8], first_row: u32, limit: u16, hits
 macro_rules! instantiate {
     ($level:expr, $features:literal) => {
         use super::{
-            Chain, Codewords, Hit, Kernels, Lanes, Level, Paths, Trellis, Window, chain, nearest, scalar, scan, windows,
+            Chain, Codewords, Hit, Kernels, Lanes, Level, Paths, Trellis, Window, chain, nearest, scalar, scan, sums,
+            windows,
         };
 
         #[target_feature(enable = $features)]
@@ -202,12 +205,12 @@ macro_rules! instantiate {
 
         #[target_feature(enable = $features)]
         fn add_codewords(codewords: &Codewords<'_>, symbols: &[u8], rows: &mut [f32]) {
-            windows::add_codewords(codewords, symbols, rows);
+            sums::add_codewords(codewords, symbols, rows);
         }
 
         #[target_feature(enable = $features)]
         fn add_to_codewords(places: &[Window], symbols: &[u8], row: &[f32], sums: &mut [f32]) {
-            windows::add_to_codewords(places, symbols, row, sums);
+            sums::add_to_codewords(places, symbols, row, sums);
         }
 
         #[target_feature(enable = $features)]

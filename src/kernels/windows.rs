@@ -31,6 +31,12 @@ impl Lanes {
     pub const fn of(value: f32) -> Lanes {
         Lanes([value; CODEWORDS])
     }
+
+    /// The sum, lane by lane.
+    #[inline(always)]
+    pub(super) fn plus(self, other: &Lanes) -> Lanes {
+        Lanes(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
 }
 
 /// What the search needs of a code.
@@ -246,10 +252,8 @@ fn sum_up<const SIXTEENS: usize>(
 /// By value, or the compiler does not see that the sums may stay in registers.
 #[inline(always)]
 fn added<const SIXTEENS: usize>(mut sums: [Lanes; SIXTEENS], tail: &[Lanes; SIXTEENS]) -> [Lanes; SIXTEENS] {
-    for sixteen in 0..SIXTEENS {
-        for lane in 0..CODEWORDS {
-            sums[sixteen].0[lane] += tail[sixteen].0[lane];
-        }
+    for (sums, tail) in sums.iter_mut().zip(tail) {
+        *sums = sums.plus(tail);
     }
     sums
 }
@@ -311,15 +315,6 @@ fn keep<const SIXTEENS: usize>(
     count
 }
 
-/// Codewords as rows, each over the dims of its window.
-#[derive(Clone, Copy, Debug)]
-pub struct Codewords<'a> {
-    /// `[symbols]`: first dim and dims of the window, and where its 16 codewords begin in `values`.
-    pub windows: &'a [Window],
-    /// `[16][width]` for each symbol.
-    pub values: &'a [f32],
-}
-
 /// The dims one symbol adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -329,40 +324,6 @@ pub struct Window {
     pub width: usize,
     /// Where `[16][width]` codewords of this symbol begin.
     pub place: usize,
-}
-
-/// Rows that are added to in turn: the windows of one row overlap, and each must wait for the one before.
-const ROWS_IN_TURN: usize = 8;
-
-/// See `Kernels::add_codewords`.
-#[inline(always)]
-pub(super) fn add_codewords(codewords: &Codewords<'_>, symbols: &[u8], rows: &mut [f32]) {
-    let count = codewords.windows.len();
-    let dim = rows.len() / (symbols.len() / count).max(1);
-    let tiles = rows.chunks_mut(ROWS_IN_TURN * dim).zip(symbols.chunks(ROWS_IN_TURN * count));
-    for (rows, symbols) in tiles {
-        for (number, window) in codewords.windows.iter().enumerate() {
-            let values = &codewords.values[window.place..window.place + CODEWORDS * window.width];
-            for (row, symbols) in rows.chunks_exact_mut(dim).zip(symbols.chunks_exact(count)) {
-                let codeword = &values[usize::from(symbols[number]) * window.width..][..window.width];
-                for (value, part) in row[window.first..window.first + window.width].iter_mut().zip(codeword) {
-                    *value += part;
-                }
-            }
-        }
-    }
-}
-
-/// See `Kernels::add_to_codewords`.
-#[inline(always)]
-pub(super) fn add_to_codewords(windows: &[Window], symbols: &[u8], row: &[f32], sums: &mut [f32]) {
-    for (window, symbol) in windows.iter().zip(symbols) {
-        let start = window.place + usize::from(*symbol) * window.width;
-        let sums = &mut sums[start..start + window.width];
-        for (sum, value) in sums.iter_mut().zip(&row[window.first..window.first + window.width]) {
-            *sum += value;
-        }
-    }
 }
 
 /// Outputs and rows summed at once: they stay in registers.
