@@ -154,29 +154,12 @@ pub(super) fn extended(entered: &Entered<'_>, lists: usize, slack: f32, ways: &m
 #[inline]
 #[target_feature(enable = "avx2")]
 fn extended_lists<const LISTS: usize>(entered: &Entered<'_>, slack: f32, ways: &mut Ways) {
-    let mut best = [[_mm256_set1_epi32(-1); 2]; LISTS];
-    let (number_bits, one) = (_mm256_set1_epi32(NUMBER_BITS as i32), _mm256_set1_epi32(1));
-    let mut path = _mm256_setzero_si256();
-    for (cost, sums) in entered.paths() {
-        let mut totals = [_mm256_set1_ps(*cost); 2];
-        for (left, head) in entered.left(sums) {
-            let (left, head) = (_mm256_set1_ps(left), floats(head));
-            for half in 0..2 {
-                let difference = _mm256_sub_ps(left, head[half]);
-                totals[half] = _mm256_add_ps(totals[half], _mm256_mul_ps(difference, difference));
-            }
-        }
-        for half in 0..2 {
-            let total = _mm256_castps_si256(totals[half]);
-            let mut entering = _mm256_or_si256(_mm256_andnot_si256(number_bits, total), path);
-            for list in &mut best {
-                let kept = list[half];
-                list[half] = _mm256_min_epu32(kept, entering);
-                entering = _mm256_max_epu32(kept, entering);
-            }
-        }
-        path = _mm256_add_epi32(path, one);
-    }
+    let best = match entered.heads.len() {
+        1 => cheapest::<LISTS, 1>(entered),
+        2 => cheapest::<LISTS, 2>(entered),
+        3 => cheapest::<LISTS, 3>(entered),
+        _ => cheapest_of_many::<LISTS>(entered),
+    };
     let limit = _mm256_set1_epi32(ways.set_least(least(best[0]), slack) as i32);
     for ((to, near), list) in ways.lists.iter_mut().zip(&mut ways.near).zip(best) {
         let within = list.map(|half| _mm256_cmpeq_epi32(_mm256_min_epu32(half, limit), half));
@@ -190,6 +173,84 @@ fn extended_lists<const LISTS: usize>(entered: &Entered<'_>, slack: f32, ways: &
 }
 
 /// The least of sixteen lanes.
+/// The cheapest ways to each codeword of a symbol with `OWN` dims, which stay in registers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn cheapest<const LISTS: usize, const OWN: usize>(entered: &Entered<'_>) -> [[__m256i; 2]; LISTS] {
+    let mut best = Best::<LISTS>::new();
+    let values: [__m256; OWN] = std::array::from_fn(|own| _mm256_set1_ps(entered.values[own]));
+    let heads: [[__m256; 2]; OWN] = std::array::from_fn(|own| floats(&entered.heads[own]));
+    let places: [(usize, usize); OWN] = std::array::from_fn(|own| entered.place(own));
+    for (cost, sums) in entered.paths() {
+        let mut totals = [_mm256_set1_ps(*cost); 2];
+        for own in 0..OWN {
+            let (sixteen, lane) = places[own];
+            let left = _mm256_sub_ps(values[own], _mm256_set1_ps(sums[sixteen].0[lane]));
+            totals = with_squares(totals, left, heads[own]);
+        }
+        best.enter(totals);
+    }
+    best.lists
+}
+
+/// The same for any number of own dims.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn cheapest_of_many<const LISTS: usize>(entered: &Entered<'_>) -> [[__m256i; 2]; LISTS] {
+    let mut best = Best::<LISTS>::new();
+    for (cost, sums) in entered.paths() {
+        let mut totals = [_mm256_set1_ps(*cost); 2];
+        for (left, head) in entered.left(sums) {
+            totals = with_squares(totals, _mm256_set1_ps(left), floats(head));
+        }
+        best.enter(totals);
+    }
+    best.lists
+}
+
+/// `totals` and what `left` is off each of the 16 components of `head`, squared.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn with_squares(totals: [__m256; 2], left: __m256, head: [__m256; 2]) -> [__m256; 2] {
+    let plus = |half: usize| {
+        let difference = _mm256_sub_ps(left, head[half]);
+        _mm256_add_ps(totals[half], _mm256_mul_ps(difference, difference))
+    };
+    [plus(0), plus(1)]
+}
+
+/// The cheapest ways to each of 16 codewords, as [`Ways`] has them.
+struct Best<const LISTS: usize> {
+    lists: [[__m256i; 2]; LISTS],
+    /// The number of the path that enters next.
+    path: __m256i,
+}
+
+impl<const LISTS: usize> Best<LISTS> {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new() -> Self {
+        Best { lists: [[_mm256_set1_epi32(-1); 2]; LISTS], path: _mm256_setzero_si256() }
+    }
+
+    /// Puts the next path where it belongs in the ascending list of each codeword; the last ones fall out.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn enter(&mut self, totals: [__m256; 2]) {
+        let number_bits = _mm256_set1_epi32(NUMBER_BITS as i32);
+        for half in 0..2 {
+            let total = _mm256_castps_si256(totals[half]);
+            let mut entering = _mm256_or_si256(_mm256_andnot_si256(number_bits, total), self.path);
+            for list in &mut self.lists {
+                let kept = list[half];
+                list[half] = _mm256_min_epu32(kept, entering);
+                entering = _mm256_max_epu32(kept, entering);
+            }
+        }
+        self.path = _mm256_add_epi32(self.path, _mm256_set1_epi32(1));
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx2")]
 fn least(lanes: [__m256i; 2]) -> u32 {

@@ -78,8 +78,8 @@ pub struct Paths {
     generations: [Generation; 2],
     /// `[symbols]`: the path before, and the codeword.
     steps: Vec<Steps>,
-    /// `[symbols]`: the codeword of each path of today.
-    traced: Vec<[u8; PATHS_MAX]>,
+    /// `[symbols]`: a bit for each path that a path of today goes through.
+    alive: Vec<u128>,
     /// `[symbols][16]`: the codeword before, where a codeword ends one path (`chain`).
     pub(super) before: Vec<[u32; CODEWORDS]>,
 }
@@ -126,11 +126,20 @@ impl Entered<'_> {
         self.costs.iter().zip(self.sums.chunks_exact(self.sixteens))
     }
 
+    /// Where own dim number `own` is in the sums of a path.
+    #[inline(always)]
+    pub(super) fn place(&self, own: usize) -> (usize, usize) {
+        ((self.first + own) / CODEWORDS, (self.first + own) % CODEWORDS)
+    }
+
     /// What the path of `sums: [sixteens]` leaves in each of the symbol's own dims, with the codewords for it.
     #[inline(always)]
     pub(super) fn left<'s>(&'s self, sums: &'s [Lanes]) -> impl Iterator<Item = (f32, &'s Lanes)> {
-        let own = (self.first..).zip(self.values).zip(self.heads);
-        own.map(|((dim, value), head)| (value - sums[dim / CODEWORDS].0[dim % CODEWORDS], head))
+        let own = self.values.iter().zip(self.heads).enumerate();
+        own.map(|(own, (value, head))| {
+            let (sixteen, lane) = self.place(own);
+            (value - sums[sixteen].0[lane], head)
+        })
     }
 }
 
@@ -179,10 +188,10 @@ fn search<const SIXTEENS: usize>(
     symbols: &mut [u8],
     extended: impl Fn(&Entered<'_>, usize, f32, &mut Ways),
 ) {
-    let Paths { generations: [first, second], steps, traced, .. } = paths;
+    let Paths { generations: [first, second], steps, alive, .. } = paths;
     let (mut now, mut next) = (first, second);
     steps.resize(symbols.len().max(steps.len()), [(0, 0); PATHS_MAX]);
-    traced.resize(symbols.len().max(traced.len()), [0; PATHS_MAX]);
+    alive.resize(symbols.len().max(alive.len()), 0);
     now.costs[0] = 0.0;
     let tails = trellis.tails.as_chunks::<SIXTEENS>().0.as_chunks::<CODEWORDS>().0;
     let (mut count, mut ways) = (1, Ways::default());
@@ -190,7 +199,7 @@ fn search<const SIXTEENS: usize>(
         let before = stretch.first - stretch.reaching;
         let (reaching, own) = tails[stretch.place..][..stretch.end - stretch.reaching].split_at(before);
         let behind = &steps[stretch.reaching..stretch.first];
-        sum_up(behind, reaching, count, traced, now.sums.as_chunks_mut::<SIXTEENS>().0);
+        sum_up(behind, reaching, count, alive, [&mut now.sums, &mut next.sums]);
         let start = trellis.boundaries[stretch.first];
         for (symbol, tail) in (stretch.first..stretch.end).zip(own) {
             let dims = trellis.boundaries[symbol]..trellis.boundaries[symbol + 1];
@@ -202,6 +211,8 @@ fn search<const SIXTEENS: usize>(
                 trellis.slack,
                 &mut ways,
             );
+            // The next stretch sums anew.
+            let tail = (symbol + 1 < stretch.end).then_some(tail);
             count = keep(&ways, trellis.lists, tail, now, next, &mut steps[symbol]);
             std::mem::swap(&mut now, &mut next);
         }
@@ -214,39 +225,51 @@ fn search<const SIXTEENS: usize>(
     }
 }
 
-/// Sums what each of `count` paths has added to a stretch by the symbols of `steps` and `tails`, oldest first.
+/// Sums what each of `count` paths has added to a stretch by the symbols of `steps` and `tails`, oldest first, into the
+/// first of `sums`. Paths that were one until some symbol are summed as one until there.
 #[inline(always)]
 fn sum_up<const SIXTEENS: usize>(
     steps: &[Steps],
     tails: &[[[Lanes; SIXTEENS]; CODEWORDS]],
     count: usize,
-    traced: &mut [[u8; PATHS_MAX]],
-    sums: &mut [[Lanes; SIXTEENS]],
+    alive: &mut [u128],
+    [sums, before]: [&mut Vec<Lanes>; 2],
 ) {
-    let mut at: [u8; PATHS_MAX] = std::array::from_fn(|path| path as u8);
-    let at = &mut at[..count];
-    // Back to where all paths are one; what is before that is summed once.
-    let mut parted = steps.len();
-    while parted > 0 && at.iter().any(|path| *path != at[0]) {
-        parted -= 1;
-        for (path, codeword) in at.iter_mut().zip(&mut traced[parted]) {
-            (*path, *codeword) = steps[parted][usize::from(*path) % PATHS_MAX];
+    let mut today = u128::MAX >> (PATHS_MAX - count);
+    for (steps, alive) in steps.iter().zip(alive.iter_mut()).rev() {
+        *alive = today;
+        today = numbers_of(today).fold(0, |before, path| before | 1 << steps[path].0);
+    }
+    let zero = [Lanes::of(0.0); SIXTEENS];
+    numbers_of(today).for_each(|path| sums.as_chunks_mut::<SIXTEENS>().0[path] = zero);
+    let step = |symbol: usize, path: usize| {
+        let (before, codeword) = steps[symbol][path];
+        (usize::from(before), &tails[symbol][usize::from(codeword) % CODEWORDS])
+    };
+    let lone = alive[..steps.len()].iter().take_while(|alive| alive.is_power_of_two()).count();
+    let path_of = |symbol: usize| alive[symbol].trailing_zeros() as usize % PATHS_MAX;
+    let sum = (0..lone).fold(zero, |sum, symbol| added(sum, step(symbol, path_of(symbol)).1));
+    if lone > 0 {
+        sums.as_chunks_mut::<SIXTEENS>().0[path_of(lone - 1)] = sum;
+    }
+    for symbol in lone..steps.len() {
+        std::mem::swap(sums, before);
+        let (sums, before) = (sums.as_chunks_mut::<SIXTEENS>().0, before.as_chunks::<SIXTEENS>().0);
+        for path in numbers_of(alive[symbol]) {
+            let (parent, tail) = step(symbol, path);
+            sums[path] = added(before[parent], tail);
         }
     }
-    let mut path = at[0];
-    for (steps, codewords) in steps[..parted].iter().zip(traced.iter_mut()).rev() {
-        (path, codewords[0]) = steps[usize::from(path) % PATHS_MAX];
-    }
-    let mut common = [Lanes::of(0.0); SIXTEENS];
-    for (tails, codewords) in tails[..parted].iter().zip(traced.iter()) {
-        common = added(common, &tails[usize::from(codewords[0]) % CODEWORDS]);
-    }
-    for (path, sums) in sums[..count].iter_mut().enumerate() {
-        let choices = tails[parted..].iter().zip(&traced[parted..]);
-        *sums = choices.fold(common, |sums, (tails, codewords)| {
-            added(sums, &tails[usize::from(codewords[path % PATHS_MAX]) % CODEWORDS])
-        });
-    }
+}
+
+/// The numbers of the bits that are set.
+#[inline(always)]
+fn numbers_of(mut bits: u128) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let number = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (number < PATHS_MAX).then_some(number)
+    })
 }
 
 /// By value, or the compiler does not see that the sums may stay in registers.
@@ -286,12 +309,12 @@ pub(super) fn extended(entered: &Entered<'_>, lists: usize, slack: f32, ways: &m
     }
 }
 
-/// Makes the ways that are near the next paths; returns how many there are.
+/// Makes the ways that are near the next paths, with what they add to by `tails`; returns how many there are.
 #[inline(always)]
 fn keep<const SIXTEENS: usize>(
     ways: &Ways,
     lists: usize,
-    tails: &[[Lanes; SIXTEENS]; CODEWORDS],
+    tails: Option<&[[Lanes; SIXTEENS]; CODEWORDS]>,
     now: &Generation,
     next: &mut Generation,
     steps: &mut Steps,
@@ -307,7 +330,9 @@ fn keep<const SIXTEENS: usize>(
             steps[path] = (before, codeword as u8);
             // From the cheapest on: small differences count however much has been missed so far.
             next.costs[path] = f32::from_bits(way & !NUMBER_BITS) - ways.least;
-            next_sums[path] = added(now[usize::from(before)], &tails[codeword]);
+            if let Some(tails) = tails {
+                next_sums[path] = added(now[usize::from(before)], &tails[codeword]);
+            }
             count += 1;
             left &= left - 1;
         }
