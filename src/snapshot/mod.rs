@@ -1,13 +1,15 @@
 //! What a reader sees: the sealed segments of one generation, the tail up to a count, and what is hidden in both.
 //!
 //! A snapshot is published whole and never changes, but for `visible`: inserts of new ids only add rows behind the count,
-//! so they raise it in place. Anything that hides a row, or moves the tail, publishes a new snapshot and leaves the old
+//! so they raise it in place (and `last_filter`, which only remembers what was found). Anything that hides a row, or moves the tail, publishes a new snapshot and leaves the old
 //! one's count where it was. So a reader that loads a snapshot and then its count sees whole calls only.
 
+mod filter;
 mod nearest;
 mod rows;
 mod scan;
 
+pub use filter::LastFilter;
 pub use nearest::{QUERIES_AT_ONCE, Question};
 pub use rows::Share;
 
@@ -48,6 +50,8 @@ pub struct Snapshot {
     pub tail_hidden: Tombstones,
     /// Rows of the tail that readers may look at.
     pub visible: AtomicU32,
+    /// The rows that a search was last allowed.
+    pub last_filter: LastFilter,
 }
 
 /// Where a live row is.
@@ -80,7 +84,7 @@ impl Snapshot {
     /// A state without a tail.
     pub fn sealed(generation: u64, dim: usize, segments: Vec<Arc<Live>>) -> Snapshot {
         let (tail, tail_hidden, visible) = (None, Tombstones::default(), AtomicU32::new(0));
-        Snapshot { generation, dim, segments, tail, tail_hidden, visible }
+        Snapshot { generation, dim, segments, tail, tail_hidden, visible, last_filter: LastFilter::default() }
     }
 
     /// A copy that can be changed and published.
@@ -92,6 +96,7 @@ impl Snapshot {
             tail: self.tail.clone(),
             tail_hidden: self.tail_hidden.clone(),
             visible: AtomicU32::new(self.visible.load(Ordering::Acquire)),
+            last_filter: LastFilter::default(),
         }
     }
 

@@ -4,10 +4,11 @@
 //! (`codec::Table`) a scan keeps the rows whose scores may be among the k best, and those are measured in the end; other codes
 //! are decoded. Each row has the same distance whatever way it was found, so the answer does not depend on the way.
 
+use super::filter::{Apart, Chosen, ChosenRows};
 use super::rows::{ROWS_AT_ONCE, Rows, Share};
 use super::scan::Scanner;
 use super::{Live, Scratch, View};
-use crate::codec::{Codebook, Correction, Table};
+use crate::codec::{Codebook, Correction, Table, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS, Metric};
 use crate::search::TopK;
@@ -37,13 +38,6 @@ struct Tile<'a> {
     metric: Metric,
     is_exact: bool,
     effort: f64,
-}
-
-/// Rows that are allowed, ascending.
-pub struct Chosen {
-    /// `[segments]`.
-    segments: Vec<Vec<u32>>,
-    tail: Vec<u32>,
 }
 
 impl View<'_> {
@@ -78,33 +72,6 @@ impl View<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Where the vectors of `ids` are, as far as they are stored.
-    pub fn choose(&self, ids: &[u64]) -> Result<Chosen> {
-        let mut chosen = Chosen { segments: vec![Vec::new(); self.snapshot.segments.len()], tail: Vec::new() };
-        let mut left = ids.to_vec();
-        left.retain(|id| {
-            let row = self.locate_in_tail(*id);
-            chosen.tail.extend(row);
-            row.is_none()
-        });
-        for (live, rows) in self.snapshot.segments.iter().zip(&mut chosen.segments).rev() {
-            let mut is_found = vec![false; left.len()];
-            for (row, position) in live.segment.rows_of(&left)? {
-                if !live.hidden.hides(row) {
-                    rows.push(row);
-                    is_found[position] = true;
-                }
-            }
-            let mut is_found = is_found.into_iter();
-            left.retain(|_| !is_found.next().unwrap_or(true));
-        }
-        for rows in chosen.segments.iter_mut().chain([&mut chosen.tail]) {
-            rows.sort_unstable();
-            rows.dedup();
-        }
-        Ok(chosen)
     }
 
     fn nearest_in_tail(&self, tile: &Tile, rows: Rows, tops: &mut [TopK]) -> Result<()> {
@@ -169,13 +136,13 @@ impl Live {
         tile: &Tile,
         share: Share,
         index: usize,
-        chosen: Option<&Vec<u32>>,
+        chosen: Option<&ChosenRows>,
         tops: &mut [TopK],
     ) -> Result<()> {
         let lists = self.lists_to_visit(tile.is_exact, tile.effort, chosen.is_some());
         // What is near in all lists is compared with each other, by one thread.
         let visited = lists.filter(|_| index % share.of == share.number);
-        let parts: Vec<Rows> = Rows::of(share, self.segment.rows(), chosen).collect();
+        let parts: Vec<Rows> = Rows::of(share, self.segment.rows(), chosen.map(|chosen| &chosen.rows)).collect();
         if parts.is_empty() && visited.is_none() {
             // A share without rows needs no tables.
             return Ok(());
@@ -196,14 +163,14 @@ impl Live {
                 && let Some(book) = book
             {
                 let mut scanners = Scanner::all(&tables, tops);
-                self.scan(book, &mut scanners, rows)?;
-                self.measure_hits(book, tile, &scanners, tops)?;
+                let apart = self.scan(book, &mut scanners, rows, chosen)?;
+                self.measure_hits(book, tile, &scanners, apart, tops)?;
             }
         }
         if let (Some(lists), Some(book)) = (visited, book) {
             let mut scanners = Scanner::all(&tables, tops);
             scanners.iter_mut().try_for_each(|scanner| self.scan_lists(scanner, lists, tile.effort))?;
-            self.measure_hits(book, tile, &scanners, tops)?;
+            self.measure_hits(book, tile, &scanners, None, tops)?;
         }
         Ok(())
     }
@@ -213,22 +180,30 @@ impl Live {
         self.segment.lists().filter(|_| !is_exact && !is_filtered && effort < 1.0)
     }
 
-    /// Measures what scans have left.
-    fn measure_hits(&self, book: &Codebook, tile: &Tile, scanners: &[Scanner], tops: &mut [TopK]) -> Result<()> {
+    /// Measures what scans have left: rows of the segment, or of those `apart`.
+    fn measure_hits(
+        &self,
+        book: &Codebook,
+        tile: &Tile,
+        scanners: &[Scanner],
+        apart: Option<Apart>,
+        tops: &mut [TopK],
+    ) -> Result<()> {
+        let block_of = |row: u32| match apart {
+            Some(apart) => Ok(apart.block_of(row)),
+            None => self.segment.block(row / BLOCK_ROWS as u32),
+        };
         let (mut code, mut vector) = (vec![0; book.row_bytes()], vec![0.0; book.dim()]);
         let mut found: Vec<(f32, u32)> = Vec::new();
         for scanner in scanners {
             found.clear();
             for row in scanner.reservoir.rows() {
-                let block = self.segment.block(row / BLOCK_ROWS as u32)?;
-                let distance = match scanner.table.estimate(block, row as usize % BLOCK_ROWS) {
-                    Some(distance) => distance,
-                    None => {
-                        self.code(book, row, &mut code)?;
-                        book.decode(&code, &mut vector);
-                        tile.distance(scanner.query, &vector)
-                    }
-                };
+                let (block, lane) = (block_of(row)?, row as usize % BLOCK_ROWS);
+                let distance = scanner.table.estimate(block, lane).unwrap_or_else(|| {
+                    block::unpack(block, lane, book.symbols(), book.side_bytes(), &mut code);
+                    book.decode(&code, &mut vector);
+                    tile.distance(scanner.query, &vector)
+                });
                 found.push((distance + 0.0, row));
             }
             // Only what is among the k nearest of these needs its id.
@@ -237,8 +212,12 @@ impl Live {
             } else {
                 f32::INFINITY
             };
+            let top = &mut tops[scanner.query];
             for (distance, row) in found.iter().filter(|(distance, _)| *distance <= farthest) {
-                self.offer(*distance, *row, &mut tops[scanner.query])?;
+                match apart {
+                    Some(apart) => top.offer(*distance, apart.ids[*row as usize]),
+                    None => self.offer(*distance, *row, top)?,
+                }
             }
         }
         Ok(())

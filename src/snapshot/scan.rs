@@ -3,6 +3,7 @@
 //! What is kept on the way depends on the scores alone (`search::Reservoir`), so all ways to the same rows find the same.
 
 use super::Live;
+use super::filter::{Apart, ChosenRows};
 use super::rows::{Rows, blocks_of};
 use crate::codec::{Codebook, Table, block};
 use crate::error::Result;
@@ -59,39 +60,51 @@ impl<'a> Scanner<'a> {
 }
 
 impl Live {
-    /// Scores the codes of `rows`, and keeps in each reservoir what may count.
-    pub fn scan(&self, book: &Codebook, scanners: &mut [Scanner], rows: Rows) -> Result<()> {
-        let blocks = rows.blocks();
-        // To take a row out of its block costs about as much as to score a block for a query.
-        let scored = scanners.len() * blocks.iter().map(ExactSizeIterator::len).sum::<usize>();
-        match rows {
-            Rows::Chosen(chosen) if chosen.len() < 2 * scored => self.scan_apart(book, scanners, chosen),
-            _ => self.scan_blocks(scanners, rows, blocks),
+    /// Scores the codes of `rows`, which are of those `chosen` if not all rows are in question, and keeps in each reservoir
+    /// what may count: rows of the segment, or of the blocks that are returned.
+    pub fn scan<'a>(
+        &self,
+        book: &Codebook,
+        scanners: &mut [Scanner],
+        rows: Rows,
+        chosen: Option<&'a ChosenRows>,
+    ) -> Result<Option<Apart<'a>>> {
+        let (Rows::Chosen(part), Some(chosen)) = (rows, chosen) else {
+            return self.scan_blocks(scanners, rows, rows.blocks()).map(|()| None);
+        };
+        if !chosen.is_gathered() {
+            let blocks = rows.blocks();
+            let scored = scanners.len() * blocks.iter().map(ExactSizeIterator::len).sum::<usize>();
+            if !chosen.gathers_after(part, scored) {
+                return self.scan_blocks(scanners, rows, blocks).map(|()| None);
+            }
         }
+        let apart = if part.len() == chosen.rows.len() { chosen.apart(self, book)? } else { None };
+        self.scan_apart(book, scanners, part, apart).map(|()| apart)
     }
 
-    /// Scores `rows` in blocks that are made of them.
-    fn scan_apart(&self, book: &Codebook, scanners: &mut [Scanner], rows: &[u32]) -> Result<()> {
+    /// Scores `rows` in blocks that are made of them: those of `apart`, or some at a time.
+    fn scan_apart(&self, book: &Codebook, scanners: &mut [Scanner], rows: &[u32], apart: Option<Apart>) -> Result<()> {
         let block_bytes = block::bytes(book.row_bytes());
-        let at_once = (BYTES_AT_ONCE / block_bytes).max(1) * BLOCK_ROWS;
-        let mut bytes = Vec::new();
-        let mut from = Vec::with_capacity(BLOCK_ROWS);
+        let at_once = (BYTES_AT_ONCE / block_bytes).max(1);
+        let mut gathered = Vec::new();
         let wanted = |place: u32| rows.get(place as usize).is_some_and(|row| !self.hidden.hides(*row));
-        for (number, part) in rows.chunks(at_once).enumerate() {
-            bytes.resize(part.len().div_ceil(BLOCK_ROWS) * block_bytes, 0);
-            for (rows, out) in part.chunks(BLOCK_ROWS).zip(bytes.chunks_exact_mut(block_bytes)) {
-                from.clear();
-                for row in rows {
-                    from.push((self.segment.block(row / BLOCK_ROWS as u32)?, *row as usize % BLOCK_ROWS));
+        for (number, part) in rows.chunks(at_once * BLOCK_ROWS).enumerate() {
+            let first = number * at_once;
+            let blocks = match apart {
+                Some(apart) => &apart.blocks[first * block_bytes..][..part.len().div_ceil(BLOCK_ROWS) * block_bytes],
+                None => {
+                    self.gather(book, part, &mut gathered)?;
+                    &gathered
                 }
-                block::gather(&from, book.symbols(), book.side_bytes(), out);
-            }
-            let first = (number * at_once / BLOCK_ROWS) as u32;
-            scanners.iter_mut().for_each(|scanner| scanner.scan(&bytes, first, wanted));
+            };
+            scanners.iter_mut().for_each(|scanner| scanner.scan(blocks, first as u32, wanted));
         }
         for scanner in scanners {
             scanner.reservoir.tighten(wanted);
-            scanner.reservoir.rename(|place| rows[place as usize]);
+            if apart.is_none() {
+                scanner.reservoir.rename(|place| rows[place as usize]);
+            }
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Store {
         let count = queries.len() / dim;
         let (metric, is_exact, effort) = (self.metric, options.is_exact, options.effort);
         let question = Question { queries, metric, is_exact, effort };
-        let bytes = view.bytes_looked_at(&question, chosen.as_ref())?;
+        let bytes = view.bytes_looked_at(&question, chosen.as_deref())?;
         let threads = self.search_threads(options.threads, bytes.saturating_mul(count as u64));
         // Each thread has queries of its own if there are enough of them, else some of the rows.
         let of = if count >= threads * QUERIES_AT_ONCE { 1 } else { threads };
@@ -58,7 +58,7 @@ impl Store {
             let question = Question { queries, ..question };
             let mut tops = vec![TopK::new(k); queries.len() / dim];
             let share = Share { number: job % of, of };
-            *found = view.nearest(&question, chosen.as_ref(), share, &mut tops).map(|()| tops);
+            *found = view.nearest(&question, chosen.as_deref(), share, &mut tops).map(|()| tops);
         });
         let mut tops: Vec<TopK> = Vec::with_capacity(count);
         for (job, found) in found.into_iter().enumerate() {
