@@ -23,12 +23,21 @@ fn store(rows: __m256i, to: &mut [u16; 16]) {
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), rows) }
 }
 
+/// Asks for the cache line `ahead` bytes behind `line`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn bring_near(line: &[[u8; 32]; 2], ahead: usize) {
+    _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(ahead));
+}
+
 /// See `scan::score`, its definition.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn score(scan: &Scan<'_>, block: &[u8], limit: u16, scores: &mut [u16; BLOCK_ROWS]) -> u32 {
     let (pairs, sides) = block.split_at(scan.tables.len() * BLOCK_ROWS);
-    let sums = sums(scan.tables, pairs.as_chunks::<32>().0);
+    // What is read without gaps comes by itself.
+    let ahead = (sides.len() > BLOCK_ROWS).then_some(scan.block_bytes);
+    let sums = sums(scan.tables, pairs.as_chunks::<32>().0, ahead);
     let (a, b) = match (&scan.sides, sides.first_chunk::<32>()) {
         (Sides::None, _) | (_, None) => sums,
         (Sides::Add(steps), Some(sides)) => {
@@ -57,9 +66,10 @@ pub(super) fn score(scan: &Scan<'_>, block: &[u8], limit: u16, scores: &mut [u16
 /// What the symbols of 32 rows count together.
 ///
 /// Bytes are summed as they lie, two rows in 16 bits, and the odd rows once more by themselves, to be taken off in the end.
+/// Meanwhile what lies `ahead` bytes further on is brought near: the next block.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn sums(tables: &[[u8; 32]], pairs: &[[u8; 32]]) -> Rows {
+fn sums(tables: &[[u8; 32]], pairs: &[[u8; 32]], ahead: Option<usize>) -> Rows {
     let nibble = _mm256_set1_epi8(15);
     let look_up = |pair: &[u8; 32], table: &[u8; 32]| {
         let (codes, table) = (load(pair), load(table));
@@ -82,6 +92,9 @@ fn sums(tables: &[[u8; 32]], pairs: &[[u8; 32]]) -> Rows {
     let ((twos, rest), (two_tables, tables)) = (pairs.as_chunks::<2>(), tables.as_chunks::<2>());
     let ((fours, last), (four_tables, last_tables)) = (twos.as_chunks::<2>(), two_tables.as_chunks::<2>());
     for (pairs, tables) in fours.iter().zip(four_tables) {
+        if let Some(ahead) = ahead {
+            pairs.iter().for_each(|line| bring_near(line, ahead));
+        }
         add(two(&pairs[0], &tables[0]));
         add(two(&pairs[1], &tables[1]));
     }
