@@ -220,8 +220,8 @@ impl Lists {
         let (zeros, mut at) = (self.zeros(file)?, row);
         for (level, zeros) in (0..self.levels()).zip(zeros).rev() {
             let found = match at.checked_sub(*zeros) {
-                Some(number) => self.find(file, level, true, number)?,
-                None => self.find(file, level, false, at)?,
+                Some(number) => self.find(file, level, *zeros, true, number)?,
+                None => self.find(file, level, *zeros, false, at)?,
             };
             at = self.checked(file, found)?;
         }
@@ -261,18 +261,34 @@ impl Lists {
         Ok((last >> (within % 64) & 1 == 1, u32_at(part, 0).wrapping_add(whole).wrapping_add(ones)))
     }
 
-    /// Where the bit that is `wanted` and has `number` such bits before it is; behind all rows if there is none.
-    fn find(&self, file: &Sealed, level: u32, wanted: bool, number: u32) -> Result<u32> {
-        let before = |part: u32| -> Result<u32> {
-            let ones = u32_at(self.part(file, level, part)?, 0);
-            Ok(if wanted { ones } else { (part * PART_BITS).saturating_sub(ones) })
-        };
-        // The last part that has no more such bits before it.
-        let (mut low, mut high) = (0, self.rows / PART_BITS + 1);
+    /// The last part that has at most `number` of the bits in question before it, which are `total` in all. Looked for around
+    /// where it is if they lie evenly.
+    fn part_with(&self, number: u32, total: u32, before: impl Fn(u32) -> Result<u32>) -> Result<u32> {
+        let parts = self.rows / PART_BITS + 1;
+        let guess = u64::from(number) * u64::from(parts) / u64::from(total.max(1));
+        let guess = u32::try_from(guess).unwrap_or(u32::MAX).min(parts - 1);
+        let (mut low, mut high, mut reach) = (guess, guess + 1, 1);
+        while low > 0 && before(low)? > number {
+            (low, high, reach) = (low.saturating_sub(reach), low, 2 * reach);
+        }
+        while high < parts && before(high)? <= number {
+            (low, high, reach) = (high, high.saturating_add(reach).min(parts), 2 * reach);
+        }
         while high - low > 1 {
             let middle = low.midpoint(high);
             if before(middle)? <= number { low = middle } else { high = middle }
         }
+        Ok(low)
+    }
+
+    /// Where the bit that is `wanted` and has `number` such bits before it is, in a plane with so many `zeros`; behind all
+    /// rows if there is none.
+    fn find(&self, file: &Sealed, level: u32, zeros: u32, wanted: bool, number: u32) -> Result<u32> {
+        let before = |part: u32| -> Result<u32> {
+            let ones = u32_at(self.part(file, level, part)?, 0);
+            Ok(if wanted { ones } else { (part * PART_BITS).saturating_sub(ones) })
+        };
+        let low = self.part_with(number, if wanted { self.rows.saturating_sub(zeros) } else { zeros }, before)?;
         let part = self.part(file, level, low)?;
         let mut left = number.saturating_sub(before(low)?);
         for number in 0..PART_BITS.div_ceil(64) {

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::kernels::{
-    self, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, Paths, SLOPE_MAX, Scan, Sides, Steps, Stretch, Strip,
-    Trellis, Window,
+    self, Bits, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, Paths,
+    SLOPE_MAX, Scan, Sides, Steps, Stretch, Strip, Trellis, Window,
 };
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
@@ -512,5 +512,44 @@ fn floats_in_place_are_those_that_are_copied() {
                 None => assert!(!is_whole),
             }
         }
+    }
+}
+
+#[test]
+fn values_of_numbers_equal_scalar_to_the_bit_and_the_bits_they_are_made_of() {
+    const DIM: usize = 21;
+    let mut code: Vec<u8> = noise(64, 21).iter().map(|value| (value * 500.0) as i32 as u8).collect();
+    code.extend([0; NUMBERS_REACH]);
+    // Bit by bit, as the format says it.
+    let taken = |start: usize, count: usize| {
+        (0..count).map(|bit| u32::from(code[(start + bit) / 8] >> ((start + bit) % 8) & 1) << bit).sum::<u32>()
+    };
+    let (mut numbers, mut expected) = (vec![Numbers::default(); DIM.div_ceil(NUMBERS_AT_ONCE)], Vec::new());
+    let (mut symbol, mut rest) = (0, DIM * 4);
+    for dim in 0..DIM {
+        let (low_bits, has_symbol) = (dim * 7 % 13, dim % 5 != 2);
+        let (numbers, at) = (&mut numbers[dim / NUMBERS_AT_ONCE], dim % NUMBERS_AT_ONCE);
+        let put = |bits: &mut Bits, start: usize, count: usize| {
+            if at == 0 {
+                bits.base = start / 8;
+            }
+            (bits.offset[at], bits.shift[at]) = ((start / 8 - bits.base) as u32, (start % 8) as u32);
+            bits.mask[at] = (1 << count) - 1;
+        };
+        put(&mut numbers.low, rest, low_bits);
+        let high_bits = if has_symbol { 4 } else { 0 };
+        put(&mut numbers.high, symbol, high_bits);
+        (numbers.low_bits[at], numbers.first[at], numbers.step[at]) = (low_bits as u32, dim as f32, 0.25);
+        let number = taken(rest, low_bits) | taken(symbol, high_bits) << low_bits;
+        expected.push(dim as f32 + 0.25 * number as f32);
+        (symbol, rest) = (symbol + high_bits, rest + low_bits);
+    }
+    assert!(expected.iter().any(|value| *value > 1000.0));
+    for kernels in levels() {
+        let mut out = vec![f32::NAN; DIM];
+        kernels.values(&numbers, &code, &mut out);
+        assert_eq!(bits(&out), bits(&expected), "{:?}", kernels.level());
+        kernels.values(&numbers, &code[..4], &mut out);
+        assert_eq!(out[DIM - 1], (DIM - 1) as f32, "a code that is too short: {:?}", kernels.level());
     }
 }

@@ -18,7 +18,7 @@
 
 use super::reader::Reader;
 use super::{DIM_MAX, SCALAR, half};
-use crate::kernels::{Lanes, Metric};
+use crate::kernels::{Bits, Lanes, Metric, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, kernels};
 
 const HEADER_BYTES: usize = 20;
 
@@ -89,6 +89,8 @@ pub(super) struct Scalar {
     form: Form,
     /// `[dim]` for grids.
     splits: Vec<Split>,
+    /// `[dim / 8, rounded up]` for grids.
+    numbers: Vec<Numbers>,
     symbols: usize,
     row_bytes: usize,
     /// True if every number is a byte, and there is an even number of them.
@@ -109,10 +111,12 @@ impl Scalar {
             given += usize::from(has_symbol);
             Split { has_symbol, rest: if has_symbol { grid.bits - SYMBOL_BITS } else { grid.bits } }
         };
-        let splits = grids.iter().map(split).collect();
+        let splits: Vec<Split> = grids.iter().map(split).collect();
+        let numbers = numbers_of(grids, &splits, symbols);
         let is_bytes = symbols == grids.len() && grids.iter().all(|grid| grid.bits == 8) && symbols > 0;
         // A code has a byte even where no dim varies: rows of no bytes could not be told apart in a file.
-        Scalar { splits, symbols, row_bytes: bits.div_ceil(8).max(1) as usize, is_bytes, form }
+        let row_bytes = bits.div_ceil(8).max(1) as usize;
+        Scalar { form, splits, numbers, symbols, row_bytes, is_bytes }
     }
 
     /// Symbols of a code, an even number.
@@ -162,7 +166,10 @@ impl Scalar {
     pub(super) fn decode(&self, code: &[u8], out: &mut [f32]) {
         match &self.form {
             Form::Grids(grids) if self.is_bytes => unpack_bytes(grids, code, out),
-            Form::Grids(grids) => self.unpack(grids, code, out),
+            Form::Grids(_) => {
+                let padded = [code, &[0; NUMBERS_REACH]].concat();
+                kernels().values(&self.numbers, &padded, out);
+            }
             Form::Halves(_) => {
                 let halves = code.as_chunks::<2>().0;
                 out.iter_mut().zip(halves).for_each(|(x, half)| *x = half::to_float(u16::from_le_bytes(*half)));
@@ -249,33 +256,33 @@ impl Scalar {
             held >>= 8;
         }
     }
-
-    /// The values of the numbers in `code`, into `out: [dim]`.
-    fn unpack(&self, grids: &[Grid], code: &[u8], out: &mut [f32]) {
-        let (pairs, rest) = code.split_at(self.symbols / 2);
-        let (whole, last_bytes) = rest.as_chunks::<4>();
-        let mut last = [0; 4];
-        last[..last_bytes.len()].copy_from_slice(last_bytes);
-        let mut words = whole.iter().chain(std::iter::once(&last)).map(|word| u32::from_le_bytes(*word));
-        let (mut held, mut count, mut symbol) = (0u64, 0u32, 0);
-        for ((value, grid), split) in out.iter_mut().zip(grids).zip(&self.splits) {
-            if count < u32::from(BITS_MAX) {
-                held |= u64::from(words.next().unwrap_or(0)) << count;
-                count += u32::BITS;
-            }
-            let mut number = held as u32 & ((1 << split.rest) - 1);
-            if split.has_symbol {
-                number |= u32::from(pairs[symbol / 2] >> (symbol % 2 * 4) & 15) << split.rest;
-                symbol += 1;
-            }
-            *value = grid.value(number as f32);
-            held >>= split.rest;
-            count -= u32::from(split.rest);
-        }
-    }
 }
 
-/// The same where each number is a byte: the upper halves of all of them, then the lower ones.
+/// Where the numbers of codes with so many `symbols` are.
+fn numbers_of(grids: &[Grid], splits: &[Split], symbols: usize) -> Vec<Numbers> {
+    let mut numbers = vec![Numbers::default(); grids.len().div_ceil(NUMBERS_AT_ONCE)];
+    let (mut symbol, mut rest) = (0, symbols * usize::from(SYMBOL_BITS));
+    for (dim, (grid, split)) in grids.iter().zip(splits).enumerate() {
+        let (numbers, at) = (&mut numbers[dim / NUMBERS_AT_ONCE], dim % NUMBERS_AT_ONCE);
+        let put = |bits: &mut Bits, start: usize, count: u8| {
+            if bits.mask == [0; NUMBERS_AT_ONCE] {
+                bits.base = start / 8;
+            }
+            (bits.offset[at], bits.shift[at], bits.mask[at]) =
+                ((start / 8 - bits.base) as u32, (start % 8) as u32, (1 << count) - 1);
+        };
+        put(&mut numbers.low, rest, split.rest);
+        rest += usize::from(split.rest);
+        if split.has_symbol {
+            put(&mut numbers.high, symbol, SYMBOL_BITS);
+            symbol += usize::from(SYMBOL_BITS);
+        }
+        (numbers.low_bits[at], numbers.first[at], numbers.step[at]) = (u32::from(split.rest), grid.low, grid.step);
+    }
+    numbers
+}
+
+/// The values of numbers that are bytes: the upper halves of all of them, then the lower ones.
 fn unpack_bytes(grids: &[Grid], code: &[u8], out: &mut [f32]) {
     let (upper, lower) = code.split_at(code.len() / 2);
     let pairs = out.as_chunks_mut::<2>().0.iter_mut().zip(grids.as_chunks::<2>().0);

@@ -14,12 +14,14 @@ mod avx2;
 mod avx512;
 mod chain;
 mod nearest;
+mod numbers;
 mod scalar;
 mod scan;
 mod sums;
 mod windows;
 
 pub use chain::Chain;
+pub use numbers::{Bits, DIMS as NUMBERS_AT_ONCE, Numbers, REACH as NUMBERS_REACH};
 pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps, sums_fit};
 pub use sums::{Codewords, Strip};
 pub use windows::{LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
@@ -121,6 +123,7 @@ pub struct Kernels {
     combine_numbers: unsafe fn(&[f32], &[i8], usize, &mut [f32]),
     scan: unsafe fn(&Scan<'_>, &[u8], u32, u16, &mut Vec<Hit>) -> usize,
     inner_products: InnerProducts,
+    values: unsafe fn(&[Numbers], &[u8], &mut [f32]),
 }
 
 /// Windows, symbols, a row; sums.
@@ -147,6 +150,7 @@ static SCALAR: Kernels = Kernels {
     combine_numbers: windows::combine_numbers,
     scan: scan_scalar,
     inner_products: scan::inner_products,
+    values: numbers::values,
 };
 
 fn best_symbols_scalar(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
@@ -162,8 +166,8 @@ fn scan_scalar(codes: &Scan<'_>, blocks: &[u8], first_row: u32, limit: u16, hits
 macro_rules! instantiate {
     ($level:expr, $features:literal) => {
         use super::{
-            Chain, Codewords, Hit, Kernels, Lanes, Level, Paths, Trellis, Window, chain, nearest, scalar, scan, sums,
-            windows,
+            Chain, Codewords, Hit, Kernels, Lanes, Level, Numbers, Paths, Trellis, Window, chain, nearest, numbers,
+            scalar, scan, sums, windows,
         };
 
         #[target_feature(enable = $features)]
@@ -235,6 +239,11 @@ macro_rules! instantiate {
             scan::inner_products(places, columns, query, products);
         }
 
+        #[target_feature(enable = $features)]
+        fn values(of: &[Numbers], code: &[u8], out: &mut [f32]) {
+            numbers::values(of, code, out);
+        }
+
         pub(super) static KERNELS: Kernels = Kernels {
             level: $level,
             first_not_finite,
@@ -250,6 +259,7 @@ macro_rules! instantiate {
             combine_numbers,
             scan: scan_blocks,
             inner_products,
+            values,
         };
     };
 }
@@ -363,6 +373,13 @@ impl Kernels {
     pub fn inner_products(&self, windows: &[Window], columns: &[Lanes], query: &[f32], products: &mut [Lanes]) {
         // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
         unsafe { (self.inner_products)(windows, columns, query, products) }
+    }
+
+    /// The values of `numbers: [dim / 8, rounded up]` in `code`, into `out: [dim]`. Behind `code` there must be
+    /// [`NUMBERS_REACH`] bytes more, or numbers near its end are 0.
+    pub fn values(&self, numbers: &[Numbers], code: &[u8], out: &mut [f32]) {
+        // SAFETY: the CPU has this table's instructions: `Level::kernels` asked it before giving the table out.
+        unsafe { (self.values)(numbers, code, out) }
     }
 }
 
