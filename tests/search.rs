@@ -149,6 +149,39 @@ fn every_way_to_search_finds_what_measuring_and_sorting_all_finds() {
 
 /// Rows enough for threads to share them out.
 #[test]
+fn a_filter_asked_again_and_again_sees_every_write() {
+    for ratio in [Some(16.0), Some(4.0), None] {
+        let home = TempDir::new().unwrap();
+        let store = filled(&home, Metric::L2, ratio);
+        let queries = sift(9000, 3);
+        // Ids of codes, of the sealed log and of the tail, and 8,888, which is not stored yet.
+        let allowed: Vec<u64> = contents(&store).keys().copied().step_by(20).chain([8888]).collect();
+        let filtered = SearchOptions { allow_ids: Some(&allowed), threads: 1, ..SearchOptions::default() };
+        let agrees = |what: &str| {
+            let live = contents(&store).len();
+            let all = answers(&store, &queries, live, &SearchOptions::default());
+            for round in 0..12 {
+                assert_eq!(answers(&store, &queries, 7, &filtered), first(&all, 7, Some(&allowed)), "{what}, {round}");
+            }
+        };
+        agrees("at first");
+        let nearest = answers(&store, &queries, 1, &filtered)[0][0].0;
+        store.delete(&[nearest]).unwrap();
+        agrees("without the nearest");
+        store.upsert(&[allowed[3], allowed[40]], &sift(9000, 2)).unwrap();
+        agrees("with two moved to where queries are");
+        store.insert(Some(&[8888]), &sift(9002, 1)).unwrap();
+        agrees("with one that was not there");
+        assert_eq!(answers(&store, &queries, 1, &filtered)[2][0], (8888, 0));
+        store.compact().unwrap();
+        agrees("compacted");
+        let fewer = SearchOptions { allow_ids: Some(&allowed[1..]), ..filtered };
+        let all = answers(&store, &queries, contents(&store).len(), &SearchOptions::default());
+        assert_eq!(answers(&store, &queries, 7, &fewer), first(&all, 7, Some(&allowed[1..])), "another filter");
+    }
+}
+
+#[test]
 fn threads_that_share_the_rows_of_one_query_find_what_one_thread_finds() {
     let base = sift(0, 10_000);
     let rows: Vec<f32> = (0..14)
