@@ -383,6 +383,17 @@ impl Kernels {
     }
 }
 
+/// Asks for the cache lines of `bytes`, which will be read soon.
+#[inline(always)]
+pub fn bring_near(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.chunks(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: nothing is read, and no address can fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+}
+
 /// The widest kernels this CPU can run; asked once per process.
 pub fn kernels() -> &'static Kernels {
     static CHOSEN: OnceLock<&'static Kernels> = OnceLock::new();

@@ -5,7 +5,7 @@
 //! are decoded. Each row has the same distance whatever way it was found, so the answer does not depend on the way.
 
 use super::filter::{Apart, Chosen, ChosenRows};
-use super::rows::{ROWS_AT_ONCE, Rows, Share};
+use super::rows::{Rows, Share};
 use super::scan::Scanner;
 use super::{Live, Scratch, View};
 use crate::codec::{Codebook, Correction, Table, block};
@@ -16,6 +16,12 @@ use crate::tombstones::Tombstones;
 
 /// Queries that share one pass over the rows: their tables stay in the cache.
 pub const QUERIES_AT_ONCE: usize = 16;
+
+/// Rows decoded together.
+const ROWS_AT_ONCE: usize = 64;
+
+/// How far ahead of the row that is measured rows are asked for.
+const BYTES_AHEAD: usize = 2048;
 
 /// What a search asks.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +96,7 @@ struct Raw<R, I> {
 impl<'a, R: Fn(u32, u32) -> Result<&'a [u8]>, I: Fn(u32) -> Result<u64>> Raw<R, I> {
     /// Offers those of `rows` that are not `hidden` to `tops`.
     fn measure(&self, tile: &Tile, rows: Rows, hidden: &Tombstones, tops: &mut [TopK]) -> Result<()> {
-        let mut copied = Vec::new();
+        let (mut copied, row_bytes) = (Vec::new(), size_of_val(tile.queries[0]));
         for run in rows.runs() {
             let mut row = run.start;
             while row < run.end {
@@ -100,7 +106,10 @@ impl<'a, R: Fn(u32, u32) -> Result<&'a [u8]>, I: Fn(u32) -> Result<u64>> Raw<R, 
                     kernels::floats(bytes, &mut copied);
                     &copied
                 });
+                // One query has done with a row before the next has come from memory.
+                let mut ahead = bytes.get(BYTES_AHEAD..).filter(|_| tops.len() == 1).unwrap_or(&[]).chunks(row_bytes);
                 for vector in vectors.chunks_exact(tile.queries[0].len()) {
+                    ahead.next().into_iter().for_each(kernels::bring_near);
                     if !hidden.hides(row) {
                         self.offer(tile, row, vector, tops)?;
                     }

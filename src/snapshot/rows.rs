@@ -6,8 +6,8 @@ use std::ops::Range;
 /// Rows whose scores are compared with each other: the same for any number of threads, or their answers might differ.
 const ROWS_TOGETHER: usize = 1 << 17;
 
-/// Rows decoded, or looked at where they lie, together.
-pub const ROWS_AT_ONCE: usize = 64;
+/// Rows looked at together where they lie.
+const RUN_ROWS: usize = 1024;
 
 /// One of equal shares of the rows, for one of several threads.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl<'a> Rows<'a> {
 
     /// Those that follow one another, so many at a time.
     pub fn runs(self) -> impl Iterator<Item = Range<u32>> {
-        let at_once = if matches!(self, Rows::Chosen(_)) { 1 } else { ROWS_AT_ONCE };
+        let at_once = if matches!(self, Rows::Chosen(_)) { 1 } else { RUN_ROWS };
         (0..self.count()).step_by(at_once).map(move |place| {
             let first = self.at(place);
             first..first + at_once.min(self.count() - place) as u32
