@@ -252,10 +252,10 @@ fn sum_up<const SIXTEENS: usize>(
     if lone > 0 {
         sums.as_chunks_mut::<SIXTEENS>().0[path_of(lone - 1)] = sum;
     }
-    for symbol in lone..steps.len() {
+    for (symbol, alive) in alive.iter().enumerate().take(steps.len()).skip(lone) {
         std::mem::swap(sums, before);
         let (sums, before) = (sums.as_chunks_mut::<SIXTEENS>().0, before.as_chunks::<SIXTEENS>().0);
-        for path in numbers_of(alive[symbol]) {
+        for path in numbers_of(*alive) {
             let (parent, tail) = step(symbol, path);
             sums[path] = added(before[parent], tail);
         }
