@@ -598,8 +598,9 @@ void omen_store_options_init(struct omen_store_options *options);
  *
  * Errors:  OMEN_DIM_MISMATCH, OMEN_METRIC_MISMATCH, OMEN_LOCKED, OMEN_NO_SPACE, OMEN_VERSION, OMEN_NOT_A_STORE (also:
  *          there is none, and the mode may not create), OMEN_TOO_BIG (too many open stores).
- * Disk:    a new store exists and survives a crash. In an old one what a crash left half-written is dropped: exactly
- *          the committed calls are there. With OMEN_READ_ONLY nothing is written.
+ * Disk:    a new store exists and survives a crash. In an old one what a crash left half-written is dropped: the
+ *          committed calls are there, and of later ones as many as were whole, none without those before it. With
+ *          OMEN_READ_ONLY nothing is written, and only the committed calls are seen.
  */
 int32_t omen_store_open(const char *path,
                         uint32_t dim,

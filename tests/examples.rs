@@ -4,7 +4,7 @@
 
 mod programs;
 
-use programs::{PREFIX, ROOT, TARGET, installed, succeeds};
+use programs::{PREFIX, ROOT, TARGET, installed, other_library, succeeds};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -32,7 +32,15 @@ fn node_tells_the_story() {
             fs::copy(format!("{ROOT}/examples/node/{file}"), room.join(file)).unwrap();
         }
         succeeds(Command::new("npm").args(["install", "--silent", "--no-audit", "--no-fund"]).current_dir(&room));
-        tells_the_story(Command::new("node").arg("quickstart.js").current_dir(&room));
+        let mut node = Command::new("node");
+        node.arg("quickstart.js").current_dir(&room);
+        for (version, abi) in [("0.0.9", 0), ("7.0.0", 99)] {
+            let output = node.env("LD_LIBRARY_PATH", other_library(version, abi).path()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            let named = format!("libomen {version} has ABI version {abi}, expected ");
+            assert!(!output.status.success() && said.contains(&named), "{said}");
+        }
+        tells_the_story(&mut node);
     }
 }
 

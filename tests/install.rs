@@ -4,8 +4,9 @@
 
 mod programs;
 
-use programs::{PREFIX, ROOT, TARGET, compile, installed, link, make_install, runs, succeeds};
+use programs::{PREFIX, ROOT, TARGET, compile, installed, link, make_install, other_library, runs, succeeds};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -92,6 +93,47 @@ fn cargo_c_installs_the_same_files() {
         let same = |place: &PathBuf| fs::read(place).is_ok_and(|bytes| bytes == fs::read(&file).unwrap());
         assert!(places.iter().any(same), "{} is not installed", file.display());
     }
+}
+
+/// Where cargo-c is, it is run: what it lays out is what `make install` does, under the same SONAME.
+#[test]
+fn cargo_c_lays_out_the_same_tree() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(ROOT).arg("cinstall");
+    if !cargo.arg("--version").output().unwrap().status.success() {
+        // libtest does not capture what is written to stderr itself.
+        writeln!(std::io::stderr(), "NOT RUN: cargo cinstall, as cargo-c is missing: cargo install cargo-c").unwrap();
+        return;
+    }
+    let destdir = tempfile::tempdir().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(ROOT).args(["cinstall", "--locked", "--release", "--prefix", PREFIX, "--destdir"]);
+    cargo.arg(destdir.path()).arg("--target-dir").arg(Path::new(TARGET).join("cargo-c"));
+    succeeds(cargo.arg("--libdir").arg(format!("{PREFIX}/lib")));
+    let tree = destdir.path().join(&PREFIX[1..]);
+    assert_eq!(files_under(&tree), files_under(installed()));
+    let names = |root: &Path| succeeds(Command::new("readelf").arg("-d").arg(root.join("lib/libomen.so")));
+    let soname = format!("Library soname: [libomen.so.{}]", compatible_version());
+    assert!([names(&tree), names(installed())].iter().all(|dynamic| dynamic.contains(&soname)));
+    for file in ["include/omen.h", "include/omen.hpp", "share/cmake/omen/omen-config.cmake"] {
+        assert!(fs::read(tree.join(file)).unwrap() == fs::read(installed().join(file)).unwrap(), "{file}");
+    }
+}
+
+/// The paths of all files and links below `root`, from there.
+fn files_under(root: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else {
+                found.push(entry.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 // Programs
@@ -255,12 +297,7 @@ fn abi_of_the_header() -> String {
 
 /// What a program compiled with omen.hpp says when the loader finds a library that calls itself so.
 fn opened_with(version: &str, abi: u32) -> String {
-    let scratch = tempfile::tempdir().unwrap();
-    let mut library = Command::new("gcc");
-    library.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"]).arg(format!("{ROOT}/include"));
-    library.arg(format!("-DVERSION=\"{version}\"")).arg(format!("-DABI={abi}"));
-    library.arg(format!("{ROOT}/tests/cpp/other_library.c")).arg("-o").arg(scratch.path().join("libomen.so"));
-    succeeds(&mut library);
+    let scratch = other_library(version, abi);
     let mut program = compile("g++", "c++17", &Path::new(ROOT).join("tests/cpp/refused.cpp"));
     // It lacks most functions, as an old library lacks some.
     program.args(["-Wl,-z,lazy", "-Wl,--unresolved-symbols=ignore-all"]);

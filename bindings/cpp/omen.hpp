@@ -252,8 +252,10 @@ class Store {
     }
     /** close() with a status. */
     Status try_close() {
-        is_open_ = false;
-        return Status::of(omen_store_close(handle_));
+        const std::int32_t code = omen_store_close(handle_);
+        // From inside of a progress function it is refused, and the store stays open.
+        if (code != OMEN_INVALID_ARGUMENT) is_open_ = false;
+        return Status::of(code);
     }
     /** Commits and closes; the object may be thrown away or opened again. */
     void close() { try_close().raise(); }

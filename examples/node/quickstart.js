@@ -5,6 +5,8 @@
 const koffi = require('koffi');
 
 const DIM = 8, N = 10000, K = 3, OK = 0;
+// Of the omen.h that what follows was taken from: libomen.so is opened by its name alone, whatever it is.
+const ABI_VERSION = 1;
 
 // From omen.h: the structs as they stand there, the functions as they are declared.
 koffi.opaque('omen_store');
@@ -21,6 +23,8 @@ const VerifyReport = koffi.struct('omen_verify_report', {
   struct_size: 'uint64_t', files: 'uint64_t', blocks: 'uint64_t', bytes: 'uint64_t', vectors: 'uint64_t',
 });
 const lib = koffi.load('libomen.so');
+const abi = lib.func('uint32_t omen_abi_version()')(), version = lib.func('const char *omen_version()')();
+if (abi !== ABI_VERSION) throw new Error(`libomen ${version} has ABI version ${abi}, expected ${ABI_VERSION}`);
 const omen_status_name = lib.func('const char *omen_status_name(int32_t status)');
 const omen_last_message = lib.func('const char *omen_last_message()');
 const omen_store_open = lib.func('int32_t omen_store_open(const char *path, uint32_t dim, void *options, _Out_ omen_store **out)');

@@ -47,7 +47,8 @@ pub unsafe extern "C" fn omen_store_compress(
         let mut ask = |done, total| asks_to_stop(given.progress, given.user, done, total);
         let omen_compress_options { ratio, sample, seed, threads, .. } = given;
         let progress = given.progress.is_some().then_some(&mut ask as &mut dyn FnMut(u64, u64) -> bool);
-        let mut options = CompressOptions { ratio, sample, seed, threads, quality, progress };
+        let mut options =
+            CompressOptions { ratio, sample, seed, threads, quality, progress, ..CompressOptions::default() };
         out_report.set(store.compress(&mut options)?.into());
         Ok(())
     })

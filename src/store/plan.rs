@@ -32,6 +32,8 @@ pub(super) struct Wish {
     pub(super) sample: u64,
     pub(super) seed: u64,
     pub(super) quality: Quality,
+    /// Rows that are to share the book, if there are more than are here.
+    pub(super) sample_of: u64,
     pub(super) metric: Metric,
 }
 
@@ -45,7 +47,7 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
     let rows = |group: &[Arc<Live>]| group.iter().map(|live| live.count()).sum::<u64>();
     let (raw_rows, coded_rows) = (rows(&raw), rows(&coded));
     let row_raw = frozen.dim as u64 * 4;
-    let budget = (((raw_rows + coded_rows) * row_raw) as f64 / wish.ratio) as u64;
+    let budget = (((raw_rows + coded_rows).max(wish.sample_of) * row_raw) as f64 / wish.ratio) as u64;
     let manifests = 2 * manifest_bytes(manifest);
     let raw_source = subset(frozen, raw.clone());
     let mut going_on = None;
@@ -76,7 +78,7 @@ pub(super) fn plan(frozen: &Snapshot, manifest: &Manifest, wish: &Wish, progress
     match book_within(frozen, ids_bytes(frozen)?, budget.saturating_sub(manifests), wish, progress)? {
         Ok(book) => Ok(whole_plan(frozen, frozen.segments.clone(), book)),
         Err(least) => {
-            let count = raw_rows + coded_rows;
+            let count = (raw_rows + coded_rows).max(wish.sample_of);
             let reachable = (count * row_raw) as f64 / (least + manifests) as f64;
             let what = format!("{count} vectors of dim {} reach {reachable:.3} at most", frozen.dim);
             Err(Error::InvalidArgument(format!("ratio {}: {what}", wish.ratio)))
@@ -161,8 +163,9 @@ fn book_within(
     progress: &mut Progress,
 ) -> Result<std::result::Result<Arc<Codebook>, u64>> {
     let rows = source.view().count();
+    let shared_by = rows.max(wish.sample_of);
     // A thousandth is left, so that the book still fits when more rows come and the last block is not full.
-    let files = Files { rows, ids_bytes, room: room - room / 1000 };
+    let files = Files { rows: shared_by, ids_bytes, room: room - room / 1000 };
     let plain = Shape {
         dim: source.dim,
         row_bytes: 1,
@@ -189,7 +192,7 @@ fn book_within(
         loop {
             let told = &mut |done, total| part(15, 100, done, total);
             let book = Codebook::train(&vectors, &shape, wish.seed, told)?;
-            let bytes = file_bytes(rows, book.row_bytes() as u64, book.to_bytes().len() as u64, ids_bytes);
+            let bytes = file_bytes(shared_by, book.row_bytes() as u64, book.to_bytes().len() as u64, ids_bytes);
             if bytes <= room || shape.window == 1 {
                 return Ok(book);
             }

@@ -32,6 +32,8 @@ pub struct CompressOptions<'a> {
     pub threads: u32,
     /// What encoding may cost.
     pub quality: Quality,
+    /// Vectors of which those in the store are a sample: codes are as long as if all of them were there. 0: no sample.
+    pub sample_of: u64,
     /// Told (done, total); `true` cancels, and the store stays as it was.
     pub progress: Option<&'a mut dyn FnMut(u64, u64) -> bool>,
 }
@@ -44,6 +46,7 @@ impl Default for CompressOptions<'_> {
             seed: 0,
             threads: 0,
             quality: Quality::Normal,
+            sample_of: 0,
             progress: None,
         }
     }
@@ -108,8 +111,8 @@ impl Store {
             return Err(Error::TooFewVectors { found: vectors, needed: TRAINING_ROWS_MIN });
         }
         let mut progress = Progress { report: options.progress.as_deref_mut(), rows: vectors, told: 0 };
-        let CompressOptions { ratio, sample, seed, quality, .. } = *options;
-        let wish = Wish { ratio, sample, seed, quality, metric: self.metric };
+        let CompressOptions { ratio, sample, seed, quality, sample_of, .. } = *options;
+        let wish = Wish { ratio, sample, seed, quality, sample_of, metric: self.metric };
         let plan = plan(&frozen, &base, &wish, &mut progress)?;
         let coded = Target::Coded(Arc::clone(&plan.book));
         let threads = self.thread_count(options.threads);

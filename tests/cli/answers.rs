@@ -166,6 +166,19 @@ fn estimate_draws_error_and_recall_against_ratio() {
     omen(&["estimate", &few]).assert_failed(3, &["few.npy", "found 1", "at least 100"]);
 }
 
+/// A codebook is shared by all vectors of the file, not by those of the sample alone.
+#[test]
+fn estimate_of_a_small_sample_is_that_of_the_whole_file() {
+    let home = Home::new();
+    let base = std::fs::read(data("base.bvecs")).unwrap();
+    let (file, store) = (home.file("base.bvecs", &base[..5000 * (4 + 128)]), home.path("store"));
+    succeeds(&["import", &store, &file]);
+    let whole = &json(&["compress", &store, "--ratio", "16"]);
+    let sampled = &json(&["estimate", &file, "--sample", "1000", "--ratios", "16"])["points"][0];
+    let [whole, sampled] = [whole, sampled].map(|answer| answer["relative_mse"].as_f64().unwrap());
+    assert!((sampled / whole - 1.0).abs() < 0.25, "{sampled} in the sample, {whole} in the whole");
+}
+
 #[test]
 fn bench_tells_figures_and_leaves_nothing() {
     let home = Home::new();

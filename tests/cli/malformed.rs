@@ -52,6 +52,8 @@ fn arrays() -> Vec<Case> {
         ("npy", good[..40].to_vec(), &["byte 6", "found no .npy header"]),
         ("npy", long_header, &["byte 6", "found no .npy header"]),
         ("npy", npy("<f4", "False", "(3, 'x')", &[0; 48]), &["byte 6", "found no .npy header"]),
+        ("npy", npy("<f4", "False", &"(".repeat(60_000), &[]), &["byte 6", "found no .npy header"]),
+        ("npy", npy("<f4", "False", &format!("(3, {})", "9".repeat(60_000)), &[]), &["byte 6", "found no .npy header"]),
         ("npy", good[..good.len() - 1].to_vec(), &["found 175 bytes", "expected 176", "3 rows of 16 bytes"]),
         ("npy", [&good[..], &[0]].concat(), &["found 177 bytes", "expected 176"]),
         ("npy", npy("<f4", "True", "(3, 4)", &[0; 48]), &["byte 10", "found fortran_order True", "expected C order"]),
@@ -71,8 +73,10 @@ fn assert_refused(home: &Home, store: &str, file: &str, status: i32, parts: &[&s
     let parts = [&[file], parts].concat();
     let before = contents(Path::new(store));
     omen(&["import", &home.path("new"), file]).assert_failed(status, &parts);
-    omen(&["import", store, file]).assert_failed(status, &parts);
+    let refused = omen(&["import", store, file]);
+    refused.assert_failed(status, &parts);
     assert!(!Path::new(&home.path("new")).exists() && !Path::new(&home.path(".new.importing")).exists(), "{file}");
+    assert!(refused.stderr.lines().count() == 1 && refused.stderr.len() < 1000, "{refused:?}");
     assert!(contents(Path::new(store)) == before, "{file} changed the store");
 }
 

@@ -1,8 +1,9 @@
-//! Ctrl-C and a full disk: the status says so, and the store and the directory are as they were.
+//! Ctrl-C: the status says so, and the store and the directory are as they were. And kill -9, after which the next command
+//! sets things right.
 
-use crate::program::{Home, OMEN, Ran, contents, data, exported, omen, succeeds};
+use crate::program::{Home, OMEN, Ran, contents, exported, json, succeeds};
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -95,41 +96,73 @@ fn ctrl_c_during_export_leaves_no_file() {
     assert!(!Path::new(&out).exists() && !Path::new(&format!("{out}.part")).exists());
 }
 
-/// Runs `omen` where no file may be longer than `kilobytes`: writing beyond that fails as on a full disk.
-fn with_files_up_to(kilobytes: u32, arguments: &[&str]) -> Ran {
-    let script = format!("trap '' XFSZ; ulimit -f {kilobytes}; exec \"$0\" \"$@\"");
-    Ran::of(Command::new("bash").args(["-c", &script, OMEN]).args(arguments).output().unwrap())
+/// Vectors of a file that an import into a store is stopped in the midst of.
+const MANY: u32 = 2_000_000;
+/// More than an import writes before it inserts.
+const WRITTEN: u64 = 8 << 20;
+
+/// Bytes the process has written so far.
+fn written(process: u32) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+    io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap()
+}
+
+/// An import of many vectors into `store`, which has begun to insert them, and the first of their ids, as it was printed.
+fn half_way(home: &Home, store: &str) -> (Child, u64) {
+    let mut child = start(&["import", store, &zeros(home, "many.fbin", MANY)]);
+    let mut line = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[..5], ["omen:", "2000000", "vectors", "from", "id"], "{line}");
+    wait_until("nothing inserted", || written(child.id()) > WRITTEN);
+    (child, words[5].parse().unwrap())
 }
 
 #[test]
-fn a_full_disk_in_export_leaves_no_file_and_keeps_the_one_before() {
-    let home = Home::new();
-    let store = home.store();
-    for ending in ["npy", "fvecs", "fbin", "bvecs", if cfg!(feature = "parquet") { "parquet" } else { "u8bin" }] {
-        let out = home.file(&format!("out.{ending}"), b"before");
-        with_files_up_to(1000, &["export", &store, &out]).assert_failed(21, &["OMEN_NO_SPACE", "out."]);
-        assert!(std::fs::read(&out).unwrap() == b"before");
-        assert!(!Path::new(&format!("{out}.part")).exists(), "{ending}");
-    }
-}
-
-#[test]
-fn a_full_disk_in_import_leaves_no_new_store_and_the_vectors_of_an_old_one() {
+fn ctrl_c_while_vectors_are_added_leaves_the_store() {
     let home = Home::new();
     let store = home.store();
     let before = exported(&home, &store);
-    let (new, base) = (home.path("new"), data("base.bvecs"));
-    with_files_up_to(3000, &["import", &new, &base]).assert_failed(21, &["OMEN_NO_SPACE"]);
-    assert!(!Path::new(&new).exists() && !Path::new(&home.path(".new.importing")).exists());
-    let added = with_files_up_to(4500, &["import", &store, &base, "--first-id", "50000"]);
-    added.assert_failed(21, &["OMEN_NO_SPACE"]);
+    let (child, _) = half_way(&home, &store);
+    interrupt(child).assert_failed(11, &["OMEN_CANCELLED", "of 2000000"]);
     assert!(exported(&home, &store) == before);
     succeeds(&["verify", &store]);
 }
 
 #[test]
-fn devices_are_not_written_over() {
+fn a_killed_import_leaves_no_new_store_and_the_next_one_removes_what_it_left() {
+    let home = Home::new();
+    let (store, file) = (home.path("store"), endless(&home));
+    let mut child = start(&["import", &store, &file]);
+    wait_until("nothing inserted", || written(child.id()) > WRITTEN);
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert!(!Path::new(&store).exists() && Path::new(&home.path(".store.importing")).exists());
+    home.store();
+    assert!(!Path::new(&home.path(".store.importing")).exists());
+    assert!(exported(&home, &store).0.len() == 8 + 10_000 * 512);
+}
+
+/// What is there of the file is whole vectors from its beginning; `--resume` with the ids that were printed brings the rest.
+#[test]
+fn a_killed_import_into_a_store_is_resumed() {
     let home = Home::new();
     let store = home.store();
-    omen(&["export", &store, "/dev/null", "--format", "npy"]).assert_failed(3, &["/dev/null"]);
+    let before = exported(&home, &store);
+    let (mut child, first) = half_way(&home, &store);
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+    // Opened for writing, a store recovers what it can.
+    succeeds(&["compact", &store]);
+    succeeds(&["verify", &store]);
+    let there = json(&["info", &store])["vectors"].as_u64().unwrap() - 10_000;
+    assert!(there < u64::from(MANY), "{there}");
+    let ids: Vec<u64> = (0..10_000 + there).collect();
+    let (vectors, named) = exported(&home, &store);
+    assert!(vectors[8..8 + 10_000 * 512] == before.0[8..], "the vectors that were there");
+    assert!(named.ends_with(&ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>()), "{there}");
+    let again = ["import", &store, &home.path("many.fbin"), "--resume", "--first-id", &first.to_string()];
+    let done = json(&again);
+    assert_eq!(done["already_there"], there);
+    assert_eq!(json(&["info", &store])["vectors"], 10_000 + MANY);
 }

@@ -116,6 +116,23 @@ static void compress_tells_stops_and_throws(const std::string &path) {
     store.close();
 }
 
+/** Refused there, close is no end: the destructor has the store to close. */
+static void close_from_progress_leaves_it_open(const std::string &path) {
+    std::int32_t closed = OMEN_OK;
+    {
+        Store store(path, DIM);
+        store.insert(some(20000));
+        omen::CompressOptions options;
+        options.ratio = 2;
+        options.on_progress = [&](std::uint64_t, std::uint64_t) {
+            closed = store.try_close().code();
+            return false;
+        };
+        CHECK(thrown_by([&] { store.compress(options); }) == OMEN_CANCELLED && store.count() == 20000);
+    }
+    CHECK(closed == OMEN_INVALID_ARGUMENT && Store(path).count() == 20000);
+}
+
 static void handles_move(const std::string &path) {
     Store first(path, DIM);
     Store second(std::move(first));
@@ -136,5 +153,6 @@ int main(int, char **argv) {
     arrays_of_every_kind(room + "/arrays");
     scan_and_search(room + "/search");
     compress_tells_stops_and_throws(room + "/compress");
+    close_from_progress_leaves_it_open(room + "/progress");
     handles_move(room + "/moves");
 }

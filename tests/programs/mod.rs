@@ -71,6 +71,17 @@ pub fn installed() -> &'static Path {
     })
 }
 
+/// A directory with a libomen.so that calls itself so, and cannot do a thing.
+pub fn other_library(version: &str, abi: u32) -> tempfile::TempDir {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut library = Command::new("gcc");
+    library.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"]).arg(format!("{ROOT}/include"));
+    library.arg(format!("-DVERSION=\"{version}\"")).arg(format!("-DABI={abi}"));
+    library.arg(format!("{ROOT}/tests/cpp/other_library.c")).arg("-o").arg(scratch.path().join("libomen.so"));
+    succeeds(&mut library);
+    scratch
+}
+
 /// `make install` of the build that the tests of the C ABI link to.
 pub fn make_install() -> Command {
     let mut command = Command::new("make");

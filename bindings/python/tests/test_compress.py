@@ -91,6 +91,19 @@ def test_the_store_can_be_read_from_progress(filled, base):
     assert all(same[:-1])
 
 
+def test_close_from_progress_is_refused_and_the_store_stays_open(tmp_path, base):
+    store = omen.open(tmp_path / "store", dim=128)
+    store.insert(base[:2000])
+    with unchanged(store, base), pytest.raises(omen.InvalidArgument):
+        store.compress(8, quality="fast", progress=lambda done, total: store.close())
+    store.close()
+    with pytest.raises(omen.InvalidHandle):
+        len(store)
+    # No lock is left.
+    with omen.open(tmp_path / "store") as again:
+        assert len(again) == 2000
+
+
 def test_too_few(store, base):
     store.insert(base[:3])
     with pytest.raises(omen.TooFewVectors):

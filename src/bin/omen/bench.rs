@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::scratch::Scratch;
 use clap::Args;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
@@ -116,7 +116,8 @@ fn life(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
         (0..GETS).try_for_each(|_| Ok(store.get(&[random.u64(..VECTORS as u64)], &mut out, None)?))
     })?;
     figures.rate("compress_ratio_16_per_second", VECTORS as f64, || {
-        Ok(store.compress(&mut CompressOptions::default())?)
+        let is_pressed = &mut |_, _| progress::is_pressed();
+        Ok(store.compress(&mut CompressOptions { progress: Some(is_pressed), ..CompressOptions::default() })?)
     })?;
     let (mut ids, mut distances) = (vec![0; QUERIES * 10], vec![0.0; QUERIES * 10]);
     let queries = &vectors[..QUERIES * DIM];

@@ -24,8 +24,8 @@ const SAMPLE_MIN: u64 = 50;
 /// Measure error and recall@10 of ratios on a sample of a file
 ///
 /// Each ratio compresses the sample in a store of its own; queries are vectors of the file that are not among it, their
-/// true neighbours those in the sample. Bytes are what the whole file would take at most. A codebook shared by more
-/// vectors leaves more room for codes: where the file is larger than the sample, it does better than is shown.
+/// true neighbours those in the sample. Codes are as long as those of the whole file would be, and bytes are what it would
+/// take at most. Recall is that among the sample; in a larger file neighbours lie closer together, and it is lower.
 #[derive(Args)]
 pub struct Estimate {
     /// File of vectors, in any format that import reads
@@ -91,8 +91,13 @@ impl Estimate {
             }
             let (at, all) = (number as u64, self.ratios.len() as u64);
             let mut told = |done, total| progress.is_stopped(at * total + done, all * total);
-            let mut options =
-                CompressOptions { ratio: *ratio, seed: self.seed, progress: Some(&mut told), ..Default::default() };
+            let mut options = CompressOptions {
+                ratio: *ratio,
+                seed: self.seed,
+                sample_of: count,
+                progress: Some(&mut told),
+                ..Default::default()
+            };
             let report = store.compress(&mut options)?;
             let found = nearest(&store, &sample, false)?;
             let recall = count_hits(&found, &truth, K, K) as f64 / found.len() as f64;
@@ -101,7 +106,7 @@ impl Estimate {
         }
         drop(progress);
         if let Some(path) = &self.plot {
-            plot::draw(path, &points)?;
+            plot::draw(path, &title(source.as_ref()), &points)?;
         }
         Ok(answer(source.as_ref(), &sample, &points))
     }
@@ -163,6 +168,13 @@ fn nearest(store: &Store, sample: &Sample, is_exact: bool) -> Outcome<Vec<u64>> 
     let options = SearchOptions { is_exact, ..SearchOptions::default() };
     store.search(&sample.queries, K, &options, &mut ids, &mut distances)?;
     Ok(ids)
+}
+
+/// What the picture is of.
+fn title(source: &dyn Source) -> String {
+    let (count, dim) = (source.count(), source.dim());
+    let file = std::path::Path::new(source.name()).file_name().unwrap_or_default().to_string_lossy();
+    format!("{file}: {count} vectors of {dim} floats, {} raw", plot::size(count * dim as u64 * 4))
 }
 
 fn answer(source: &dyn Source, sample: &Sample, points: &[Point]) -> Answer {

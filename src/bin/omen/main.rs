@@ -57,6 +57,11 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it looks at Ctrl-C while it works. The others leave nothing behind, so that may end them anywhere.
+    fn looks_at_ctrl_c(&self) -> bool {
+        !matches!(self, Command::Info(_) | Command::Get(_) | Command::Completions(_) | Command::Man(_))
+    }
+
     fn run(self) -> Outcome<Answer> {
         match self {
             Command::Info(command) => command.run(),
@@ -93,7 +98,12 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> i32 {
     let is_json = arguments.json;
     // The panic itself is printed by the runtime; what is left is to end with the status that says so.
-    let ran = std::panic::catch_unwind(|| progress::listen().and_then(|()| arguments.command.run()));
+    let ran = std::panic::catch_unwind(|| {
+        if arguments.command.looks_at_ctrl_c() {
+            progress::listen()?;
+        }
+        arguments.command.run()
+    });
     let outcome = ran.unwrap_or_else(|_| Err(Error::Panic("a panic in the command line".to_owned()).into()));
     let answered = outcome.and_then(|answer| print(&answer, is_json).map(|()| answer.status));
     answered.unwrap_or_else(|failure| fail(&failure, is_json))

@@ -1,24 +1,46 @@
-//! The curve of `omen estimate`: error and recall against ratio, each point with the bytes it takes.
+//! The picture of `omen estimate`: recall above error, against ratio; under each ratio the bytes it takes.
 
 use crate::estimate::Point;
 use crate::failure::{Failure, Outcome};
 use crate::files::Whole;
+use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{register_font, text_anchor::*};
 use std::path::Path;
 
 type Drawn<T> = Result<T, Box<dyn std::error::Error>>;
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-const SIZE: (u32, u32) = (900, 640);
+const SIZE: (u32, u32) = (960, 760);
 const FONT: &str = "Hack";
+const INK: RGBColor = RGBColor(60, 60, 60);
+const GRID: RGBColor = RGBColor(225, 225, 225);
 /// Room beyond the first and the last ratio, in doublings.
-const MARGIN: f64 = 0.4;
+const MARGIN: f64 = 0.35;
+/// Room above the highest point for its number, in parts of the axis.
+const HEADROOM: f64 = 1.12;
+/// Pixels between the middles of two numbers that do not run into each other.
+const NUMBER_WIDTH: i32 = 72;
+const AXIS_HEIGHT: i32 = 72;
+const LABELS_WIDTH: i32 = 90;
+const BORDER: i32 = 16;
+
+/// A figure of each point, and how it is drawn.
+struct Curve {
+    name: &'static str,
+    color: RGBColor,
+    /// The highest it may come.
+    top: f64,
+    /// Where its numbers stand beside its points: not on the line.
+    side: HPos,
+    value: fn(&Point) -> f64,
+}
 
 /// Draws `points` into a PNG at `path`.
-pub fn draw(path: &Path, points: &[Point]) -> Outcome<()> {
+pub fn draw(path: &Path, title: &str, points: &[Point]) -> Outcome<()> {
     let mut whole = Whole::create(path)?;
     let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
-    let encoded = render(&mut pixels, points).and_then(|()| encode(&pixels));
+    let encoded = render(&mut pixels, title, points).and_then(|()| encode(&pixels));
     let bytes = encoded.map_err(|error| Failure::argument(format!("{}: {error}", path.display())))?;
     whole.write(&bytes)?;
     whole.finish()
@@ -34,60 +56,102 @@ fn encode(pixels: &[u8]) -> Drawn<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Ratios stand at their logarithms: each doubling is as wide as the next.
-fn render(pixels: &mut [u8], points: &[Point]) -> Drawn<()> {
+fn render(pixels: &mut [u8], title: &str, points: &[Point]) -> Drawn<()> {
     register_font(FONT, FontStyle::Normal, epaint_default_fonts::HACK_REGULAR).map_err(|_| "the font is damaged")?;
     let root = BitMapBackend::with_buffer(pixels, SIZE).into_drawing_area();
     root.fill(&WHITE).map_err(told)?;
+    let root = root.margin(BORDER, 0, BORDER, BORDER);
+    let root = root.titled(title, (FONT, 18).into_font().color(&INK)).map_err(told)?;
+    let (upper, lower) = root.split_vertically((root.dim_in_pixel().1 as i32 - AXIS_HEIGHT) / 2);
+    let worst = points.iter().map(|point| point.relative_mse).fold(1e-9, f64::max);
+    let recall = Curve {
+        name: "recall@10",
+        color: RGBColor(31, 99, 180),
+        top: 1.0,
+        side: HPos::Left,
+        value: |point| point.recall,
+    };
+    let error = Curve {
+        name: "relative MSE",
+        color: RGBColor(190, 60, 40),
+        top: worst,
+        side: HPos::Right,
+        value: |point| point.relative_mse,
+    };
+    panel(&upper, points, &recall, 0)?;
+    panel(&lower, points, &error, AXIS_HEIGHT)?;
+    root.present().map_err(told)
+}
+
+/// Draws one curve, its numbers, and where there is room below, the ratios.
+fn panel(area: &Area, points: &[Point], curve: &Curve, below: i32) -> Drawn<()> {
+    // Ratios stand at their logarithms: each doubling is as wide as the next.
     let doublings = || points.iter().map(|point| point.ratio.log2());
     let x = doublings().fold(f64::MAX, f64::min) - MARGIN..doublings().fold(0.0, f64::max) + MARGIN;
-    let worst = points.iter().map(|point| point.relative_mse).fold(1e-9, f64::max) * 1.15;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(20)
-        .x_label_area_size(56)
-        .y_label_area_size(90)
-        .right_y_label_area_size(70)
-        .build_cartesian_2d(x.clone(), 0.0..worst)
-        .map_err(told)?
-        .set_secondary_coord(x, 0.0..1.15);
+    let mut chart = ChartBuilder::on(area)
+        .margin_top(8)
+        .margin_bottom(below)
+        .x_label_area_size(12)
+        .y_label_area_size(LABELS_WIDTH)
+        .build_cartesian_2d(x, 0.0..curve.top * HEADROOM)
+        .map_err(told)?;
     chart
         .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(0)
+        .y_labels(6)
+        .y_label_formatter(&|value| digits(*value, 2))
+        .bold_line_style(GRID)
         .light_line_style(WHITE)
-        .x_labels(8)
-        .x_label_formatter(&|doublings| format!("{:.0}", doublings.exp2()))
-        .x_desc("ratio: raw float32 bytes / bytes; under each point the bytes of all vectors")
-        .y_desc("relative MSE")
-        .label_style((FONT, 15))
+        .axis_style(INK)
+        .y_desc(curve.name)
+        .axis_desc_style((FONT, 17).into_font().color(&curve.color))
+        .label_style((FONT, 15).into_font().color(&INK))
         .draw()
         .map_err(told)?;
-    chart.configure_secondary_axes().y_desc("recall@10").label_style((FONT, 15)).draw().map_err(told)?;
-    let errors: Vec<(f64, f64)> = doublings().zip(points.iter().map(|point| point.relative_mse)).collect();
-    let recalls: Vec<(f64, f64)> = doublings().zip(points.iter().map(|point| point.recall)).collect();
-    chart
-        .draw_series(LineSeries::new(errors.clone(), RED.stroke_width(2)).point_size(4))
-        .map_err(told)?
-        .label("relative MSE")
-        .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], RED.stroke_width(2)));
-    chart
-        .draw_secondary_series(LineSeries::new(recalls, BLUE.stroke_width(2)).point_size(4))
-        .map_err(told)?
-        .label("recall@10")
-        .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLUE.stroke_width(2)));
-    let style = (FONT, 13).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
-    let labels = errors
-        .iter()
-        .zip(points)
-        .map(|(at, point)| EmptyElement::at(*at) + Text::new(size(point.bytes), (0, 8), style.clone()));
-    chart.draw_series(labels).map_err(told)?;
-    chart
-        .configure_series_labels()
-        .label_font((FONT, 15))
-        .background_style(WHITE)
-        .border_style(BLACK)
-        .position(SeriesLabelPosition::MiddleLeft)
-        .draw()
-        .map_err(told)?;
-    root.present().map_err(told)
+    let places: Vec<(f64, f64)> = doublings().zip(points.iter().map(curve.value)).collect();
+    chart.draw_series(LineSeries::new(places.clone(), curve.color.stroke_width(2))).map_err(told)?;
+    chart.draw_series(places.iter().map(|place| Circle::new(*place, 4, curve.color.filled()))).map_err(told)?;
+    let base = area.get_base_pixel();
+    let local = |(x, y): (i32, i32)| (x - base.0, y - base.1);
+    let pixels: Vec<(i32, i32)> = places.iter().map(|place| local(chart.backend_coord(place))).collect();
+    let number = (FONT, 14).into_font().color(&curve.color).pos(Pos::new(curve.side, VPos::Bottom));
+    let aside = if matches!(curve.side, HPos::Left) { 4 } else { -4 };
+    for at in apart(&pixels) {
+        let place = (pixels[at].0 + aside, pixels[at].1 - 5);
+        area.draw(&Text::new(digits((curve.value)(&points[at]), 3), place, number.clone())).map_err(told)?;
+    }
+    if below > 0 { axis(area, points, &pixels) } else { Ok(()) }
+}
+
+/// Writes each ratio and its bytes under its point, and below them what they are.
+fn axis(area: &Area, points: &[Point], pixels: &[(i32, i32)]) -> Drawn<()> {
+    let style = |height: u32| (FONT, height).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
+    let (width, height) = area.dim_in_pixel();
+    let top = height as i32 - AXIS_HEIGHT;
+    for at in apart(pixels) {
+        let (x, point) = (pixels[at].0, &points[at]);
+        area.draw(&Text::new(format!("{}×", point.ratio), (x, top), style(16))).map_err(told)?;
+        area.draw(&Text::new(size(point.bytes), (x, top + 20), style(14))).map_err(told)?;
+    }
+    let what = "ratio, and the bytes all vectors take at it";
+    area.draw(&Text::new(what, ((width as i32 + LABELS_WIDTH) / 2, top + 46), style(15))).map_err(told)
+}
+
+/// Which of the places have room for a number, from the left.
+fn apart(pixels: &[(i32, i32)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..pixels.len()).collect();
+    order.sort_by_key(|at| pixels[*at].0);
+    let mut last = None;
+    order.retain(|at| {
+        let x = pixels[*at].0;
+        let has_room = last.is_none_or(|last| x - last >= NUMBER_WIDTH);
+        if has_room {
+            last = Some(x);
+        }
+        has_room
+    });
+    order
 }
 
 /// The errors of the drawing live no longer than the picture.
@@ -95,9 +159,25 @@ fn told(error: impl std::error::Error) -> Box<dyn std::error::Error> {
     error.to_string().into()
 }
 
-/// Bytes in the unit that fits.
-fn size(bytes: u64) -> String {
+/// A number with at most so many digits that count.
+fn digits(value: f64, count: i32) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let decimals = count - 1 - value.abs().log10().floor() as i32;
+    if decimals > 6 { format!("{value:.1e}") } else { without_zeros(&format!("{value:.*}", decimals.max(1) as usize)) }
+}
+
+fn without_zeros(number: &str) -> String {
+    number.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Bytes in the unit that fits, with three digits that count.
+pub fn size(bytes: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
-    let power = (bytes.max(1).ilog10() / 3).min(4);
-    format!("{:.3} {}", bytes as f64 / 1000f64.powi(power as i32), units[power as usize])
+    let power = (bytes.max(1).ilog10() / 3).min(4) as usize;
+    let value = bytes as f64 / 1000f64.powi(power as i32);
+    let decimals = 2usize.saturating_sub(value.max(1.0).log10() as usize);
+    let text = format!("{value:.decimals$}");
+    format!("{} {}", if decimals > 0 { without_zeros(&text) } else { text }, units[power])
 }

@@ -7,10 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C (and SIGTERM) raises the flag instead of ending the process.
+/// From now on Ctrl-C raises the flag instead of ending the process. (SIGTERM ends it, as kill -9 does.)
 pub fn listen() -> Outcome<()> {
     let installed = ctrlc::set_handler(|| STOPPED.store(true, Ordering::Relaxed));
     installed.map_err(|error| Failure::from(Error::Panic(format!("no handler for Ctrl-C: {error}"))))
+}
+
+pub fn is_pressed() -> bool {
+    STOPPED.load(Ordering::Relaxed)
 }
 
 /// The bar of one piece of work; it goes when the work ends.
@@ -38,7 +42,7 @@ impl Progress {
     pub fn is_stopped(&self, done: u64, total: u64) -> bool {
         self.bar.set_length(total);
         self.bar.set_position(done);
-        STOPPED.load(Ordering::Relaxed)
+        is_pressed()
     }
 }
 

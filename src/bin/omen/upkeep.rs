@@ -55,7 +55,9 @@ impl Compress {
             Quality::Best => codec::Quality::Best,
         };
         let (ratio, sample, seed, threads) = (self.ratio, self.sample, self.seed, self.threads);
-        let mut options = CompressOptions { ratio, sample, seed, threads, quality, progress: Some(&mut told) };
+        let progress: Option<&mut dyn FnMut(u64, u64) -> bool> = Some(&mut told);
+        let mut options =
+            CompressOptions { ratio, sample, seed, threads, quality, progress, ..CompressOptions::default() };
         let report = store.compress(&mut options)?;
         store.close()?;
         Ok(Answer::of_figures(json!({

@@ -89,12 +89,21 @@ class Store:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
         self._dim: int = lib.omen_store_dim(handle)
-        self._left_open = weakref.finalize(self, lib.omen_store_close, handle)
+        self._close_when_collected()
+
+    def _close_when_collected(self) -> None:
+        self._left_open = weakref.finalize(self, lib.omen_store_close, self._handle)
 
     def close(self) -> None:
-        """Commits and closes. Again: nothing. Any other call from then on raises InvalidHandle."""
+        """Commits and closes. Again: nothing. Any other call from then on raises InvalidHandle.
+
+        From inside of a progress function of this store it raises InvalidArgument, and the store stays open.
+        """
         if self._left_open.detach():
-            check(lib.omen_store_close(self._handle))
+            status = lib.omen_store_close(self._handle)
+            if status == lib.OMEN_INVALID_ARGUMENT:
+                self._close_when_collected()
+            check(status)
 
     def __enter__(self) -> Store:
         return self

@@ -197,7 +197,11 @@ fn of_npy(name: &str, head: &[u8]) -> Outcome<Layout> {
     }
     let mut cursor = Cursor::new(head);
     let header = NpyHeader::from_reader(&mut cursor);
-    let header = header.map_err(|error| Failure::file(name, format!("byte 6: found no .npy header: {error}")))?;
+    let header = header.map_err(|error| {
+        // Further lines would show the header.
+        let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+        Failure::file(name, format!("byte 6: found no .npy header: {what}"))
+    })?;
     let wrong = |found: String, expected: &str| {
         Err(Failure::file(name, format!("header at byte 10: found {found}, expected {expected}")))
     };
