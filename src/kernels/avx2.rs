@@ -30,13 +30,13 @@ fn bring_near(line: &[[u8; 32]; 2], ahead: usize) {
     _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(ahead));
 }
 
-/// See `scan::score`, its definition.
+/// See `scan::score`, its definition. If the scan `goes_on`, the next block lies behind.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn score(scan: &Scan<'_>, block: &[u8], limit: u16, scores: &mut [u16; BLOCK_ROWS]) -> u32 {
+pub(super) fn score(scan: &Scan<'_>, block: &[u8], goes_on: bool, limit: u16, scores: &mut [u16; BLOCK_ROWS]) -> u32 {
     let (pairs, sides) = block.split_at(scan.tables.len() * BLOCK_ROWS);
     // What is read without gaps comes by itself.
-    let ahead = (sides.len() > BLOCK_ROWS).then_some(scan.block_bytes);
+    let ahead = (goes_on && sides.len() > BLOCK_ROWS).then_some(scan.block_bytes);
     let sums = sums(scan.tables, pairs.as_chunks::<32>().0, ahead);
     let (a, b) = match (&scan.sides, sides.first_chunk::<32>()) {
         (Sides::None, _) | (_, None) => sums,

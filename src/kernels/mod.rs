@@ -158,7 +158,9 @@ fn best_symbols_scalar(trellis: &Trellis<'_>, row: &[f32], paths: &mut Paths, sy
 }
 
 fn scan_scalar(codes: &Scan<'_>, blocks: &[u8], first_row: u32, limit: u16, hits: &mut Vec<Hit>) -> usize {
-    scan::scan(codes, blocks, first_row, limit, hits, scan::score)
+    scan::scan(codes, blocks, first_row, limit, hits, |codes, block, _, limit, scores| {
+        scan::score(codes, block, limit, scores)
+    })
 }
 
 /// Compiles the bodies for `$features` into a table named `KERNELS`.
@@ -229,8 +231,8 @@ macro_rules! instantiate {
 
         #[target_feature(enable = $features)]
         fn scan_blocks(codes: &scan::Scan<'_>, blocks: &[u8], row: u32, limit: u16, hits: &mut Vec<Hit>) -> usize {
-            scan::scan(codes, blocks, row, limit, hits, |codes, block, limit, scores| {
-                score(codes, block, limit, scores)
+            scan::scan(codes, blocks, row, limit, hits, |codes, block, goes_on, limit, scores| {
+                score(codes, block, goes_on, limit, scores)
             })
         }
 

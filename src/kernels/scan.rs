@@ -89,7 +89,8 @@ pub struct Hit {
     pub row: u32,
 }
 
-/// See `Kernels::scan`; `score` scores one block and tells which rows, bit by bit, are within the limit.
+/// See `Kernels::scan`; `score` scores one block and tells which rows, bit by bit, are within the limit. It is told whether
+/// another one lies behind, too.
 #[inline(always)]
 pub(super) fn scan(
     scan: &Scan<'_>,
@@ -97,15 +98,16 @@ pub(super) fn scan(
     first_row: u32,
     limit: u16,
     hits: &mut Vec<Hit>,
-    score: impl Fn(&Scan<'_>, &[u8], u16, &mut [u16; BLOCK_ROWS]) -> u32,
+    score: impl Fn(&Scan<'_>, &[u8], bool, u16, &mut [u16; BLOCK_ROWS]) -> u32,
 ) -> usize {
     let mut scores = [0; BLOCK_ROWS];
     let mut row = first_row;
+    let count = blocks.len() / scan.block_bytes;
     for (number, block) in blocks.chunks_exact(scan.block_bytes).enumerate() {
         if hits.capacity() - hits.len() < BLOCK_ROWS {
             return number;
         }
-        let mut within = score(scan, block, limit, &mut scores);
+        let mut within = score(scan, block, number + 1 < count, limit, &mut scores);
         while within != 0 {
             let place = within.trailing_zeros();
             hits.push(Hit { score: scores[place as usize], row: row + place });
@@ -113,7 +115,7 @@ pub(super) fn scan(
         }
         row += BLOCK_ROWS as u32;
     }
-    blocks.len() / scan.block_bytes
+    count
 }
 
 /// The definition of a score: every row of `block` into `scores`; bit v is set if row v is within `limit`.

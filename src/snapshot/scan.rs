@@ -7,7 +7,7 @@ use super::filter::{Apart, ChosenRows};
 use super::rows::{Rows, blocks_of};
 use crate::codec::{Codebook, Table, block};
 use crate::error::Result;
-use crate::kernels::{BLOCK_ROWS, Hit, kernels};
+use crate::kernels::{self, BLOCK_ROWS, Hit, kernels};
 use crate::search::{Reservoir, TopK};
 use std::ops::Range;
 
@@ -129,7 +129,12 @@ impl Live {
     /// these blocks are looked at too.
     pub fn scan_lists(&self, scanner: &mut Scanner, count: u32, effort: f64) -> Result<()> {
         let wanted = |row: u32| row < self.segment.rows() && !self.hidden.hides(row);
-        for blocks in blocks_of(self.lists_near(scanner, count, effort)?.into_iter()) {
+        let near = blocks_of(self.lists_near(scanner, count, effort)?.into_iter());
+        let scored_bytes = scanner.table.scan().tables.len() * BLOCK_ROWS;
+        for (number, blocks) in near.iter().enumerate() {
+            if let Some(next) = near.get(number + 1) {
+                kernels::bring_near(&self.segment.block(next.start)?[..scored_bytes]);
+            }
             scanner.scan(self.segment.blocks(blocks.clone())?, blocks.start, wanted);
         }
         scanner.reservoir.tighten(wanted);
