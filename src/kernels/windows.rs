@@ -351,8 +351,7 @@ pub struct Window {
     pub place: usize,
 }
 
-/// Outputs and rows summed at once: they stay in registers.
-const TILE: usize = 32;
+/// Rows combined at once. Their sums, and those of some outputs, stay in registers.
 const TILE_ROWS: usize = 4;
 
 /// See `Kernels::combine`.
@@ -389,8 +388,34 @@ fn combined_rows<T: Copy, const ROWS: usize>(
     out: &mut [f32],
     float: impl Fn(T) -> f32 + Copy,
 ) {
-    let (depth, whole) = (matrix.len() / width, width / TILE * TILE);
-    for first in (0..whole).step_by(TILE) {
+    // One row by itself needs more outputs, for no sum to wait for the one before.
+    let whole = if ROWS == 1 { combined_tiles::<T, ROWS, 64>(factors, matrix, width, out, 0, float) } else { 0 };
+    let whole = combined_tiles::<T, ROWS, 32>(factors, matrix, width, out, whole, float);
+    let whole = combined_tiles::<T, ROWS, 8>(factors, matrix, width, out, whole, float);
+    let depth = matrix.len() / width;
+    for (factors, out) in factors.chunks_exact(depth).zip(out.chunks_exact_mut(width)) {
+        out[whole..].fill(0.0);
+        for (factor, line) in factors.iter().zip(matrix.chunks_exact(width)) {
+            for (sum, value) in out[whole..].iter_mut().zip(&line[whole..]) {
+                *sum += factor * float(*value);
+            }
+        }
+    }
+}
+
+/// The outputs from `begin` on in tiles of `TILE`; returns the first that fits none.
+#[inline(always)]
+fn combined_tiles<T: Copy, const ROWS: usize, const TILE: usize>(
+    factors: &[f32],
+    matrix: &[T],
+    width: usize,
+    out: &mut [f32],
+    begin: usize,
+    float: impl Fn(T) -> f32 + Copy,
+) -> usize {
+    let depth = matrix.len() / width;
+    let end = begin + (width - begin) / TILE * TILE;
+    for first in (begin..end).step_by(TILE) {
         let mut sums = [[0.0; TILE]; ROWS];
         for (number, line) in matrix.chunks_exact(width).enumerate() {
             let Some(line) = line[first..].first_chunk::<TILE>() else { continue };
@@ -406,12 +431,5 @@ fn combined_rows<T: Copy, const ROWS: usize>(
             out[first..first + TILE].copy_from_slice(sums);
         }
     }
-    for (factors, out) in factors.chunks_exact(depth).zip(out.chunks_exact_mut(width)) {
-        out[whole..].fill(0.0);
-        for (factor, line) in factors.iter().zip(matrix.chunks_exact(width)) {
-            for (sum, value) in out[whole..].iter_mut().zip(&line[whole..]) {
-                *sum += factor * float(*value);
-            }
-        }
-    }
+    end
 }
