@@ -431,7 +431,8 @@ struct omen_search_options {
      */
     uint64_t struct_size;
     /**
-     * Candidates to rank again at full precision; 0 (default) = chosen.
+     * Codes measured for each query: those of the best scores, at least k; 0 (default) = chosen. Only where scores see part
+     * of a code (scalar codes, of ratios about 2 to 5), more of them find more.
      */
     uint64_t rerank;
     /**
@@ -775,7 +776,8 @@ void omen_search_options_init(struct omen_search_options *options);
  *
  * Large compressed stores have inverted lists, made by compress: a search visits those near its query, as many as compress
  * found to hold nearly all neighbours, or the share of them that `effort` says. With `allow_ids` or `exact` every vector in
- * question is looked at. `rerank` changes nothing in this version.
+ * question is looked at; the last filter is remembered with the codes it allows, in up to 4 MiB, so asking the same
+ * `allow_ids` again costs far less than the first time.
  * Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
  */
 int32_t omen_store_search(const struct omen_store *store,

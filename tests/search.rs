@@ -149,6 +149,24 @@ fn every_way_to_search_finds_what_measuring_and_sorting_all_finds() {
 
 /// Rows enough for threads to share them out.
 #[test]
+fn the_more_scalar_codes_are_measured_the_more_neighbours_are_found() {
+    let home = TempDir::new().unwrap();
+    let store = filled(&home, Metric::L2, Some(4.0));
+    let queries = sift(9000, 50);
+    let all = oracle(&store, Metric::L2, &queries);
+    let found = |rerank: u64| {
+        let found = answers(&store, &queries, 10, &SearchOptions { rerank, effort: 1.0, ..SearchOptions::default() });
+        if rerank == u64::MAX {
+            assert_eq!(found, first(&all, 10, None));
+        }
+        let is_near = |(answer, all): (&Answer, &Answer)| answer.iter().filter(|hit| all[..10].contains(hit)).count();
+        found.iter().zip(&all).map(is_near).sum::<usize>()
+    };
+    let [least, few, chosen, most] = [1, 12, 0, u64::MAX].map(found);
+    assert!(least < few && few < chosen && chosen <= most && most == 500, "{least}, {few}, {chosen}, {most}");
+}
+
+#[test]
 fn a_filter_asked_again_and_again_sees_every_write() {
     for ratio in [Some(16.0), Some(4.0), None] {
         let home = TempDir::new().unwrap();

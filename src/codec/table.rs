@@ -220,9 +220,14 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// So many codes of the best scores must be measured to find the `k` nearest, by what a coarse score misses.
-    pub fn measured(&self, k: usize) -> usize {
-        if self.is_coarse { MEASURED_A_NEIGHBOUR * k + MEASURED_MIN } else { k }
+    /// So many codes of the best scores are measured to find the `k` nearest, by what a coarse score misses; or `wanted` of
+    /// them, if that is not 0.
+    pub fn measured(&self, k: usize, wanted: usize) -> usize {
+        match wanted {
+            _ if !self.is_coarse => k,
+            0 => k.saturating_mul(MEASURED_A_NEIGHBOUR).saturating_add(MEASURED_MIN),
+            _ => wanted.max(k),
+        }
     }
 
     /// If a code is as near as k others, its score is at most so much higher than the highest of theirs. (By symbols alone

@@ -36,7 +36,7 @@ pub unsafe extern "C" fn omen_search_options_init(options: *mut omen_search_opti
 /// Large compressed stores have inverted lists, made by compress: a search visits those near its query, as many as compress
 /// found to hold nearly all neighbours, or the share of them that `effort` says. With `allow_ids` or `exact` every vector in
 /// question is looked at; the last filter is remembered with the codes it allows, in up to 4 MiB, so asking the same
-/// `allow_ids` again costs far less than the first time. `rerank` changes nothing in this version.
+/// `allow_ids` again costs far less than the first time.
 /// Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_search(
@@ -78,6 +78,7 @@ unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<Sear
         allow_ids: (allow_n > 0).then_some(allowed),
         is_exact: given.exact == 1,
         effort: given.effort,
+        rerank: given.rerank,
         threads: given.threads,
     })
 }

@@ -123,7 +123,8 @@ pub struct omen_compress_report {
 pub struct omen_search_options {
     /// sizeof(omen_search_options) as the caller knows it.
     pub struct_size: u64,
-    /// Candidates to rank again at full precision; 0 (default) = chosen.
+    /// Codes measured for each query: those of the best scores, at least k; 0 (default) = chosen. Only where scores see part
+    /// of a code (scalar codes, of ratios about 2 to 5), more of them find more.
     pub rerank: u64,
     /// How much of the store is visited, above 0 and up to 1 (every code); 0 (default) = chosen.
     pub effort: f64,

@@ -34,6 +34,8 @@ pub struct Question<'a> {
     pub is_exact: bool,
     /// The share of a segment's inverted lists that is visited, up to 1; 0: as many as were found to do.
     pub effort: f64,
+    /// Codes of coarse scores that are measured, at least k; 0: as many as were found to do.
+    pub rerank: usize,
 }
 
 /// Some queries of a question.
@@ -44,6 +46,7 @@ struct Tile<'a> {
     metric: Metric,
     is_exact: bool,
     effort: f64,
+    rerank: usize,
 }
 
 impl View<'_> {
@@ -63,12 +66,12 @@ impl View<'_> {
 
     /// Offers to `tops: [nq]` the live vectors of a `share` that may be nearest to each query: of all, or of those `chosen`.
     pub fn nearest(&self, question: &Question, chosen: Option<&Chosen>, share: Share, tops: &mut [TopK]) -> Result<()> {
-        let Question { queries, metric, is_exact, effort } = *question;
+        let Question { queries, metric, is_exact, effort, rerank } = *question;
         let dim = self.snapshot.dim;
         for (queries, tops) in queries.chunks(QUERIES_AT_ONCE * dim).zip(tops.chunks_mut(QUERIES_AT_ONCE)) {
             let queries: Vec<&[f32]> = queries.chunks_exact(dim).collect();
             let norms = queries.iter().map(|query| kernels::dot(query, query)).collect();
-            let tile = Tile { queries, norms, metric, is_exact, effort };
+            let tile = Tile { queries, norms, metric, is_exact, effort, rerank };
             for (index, live) in self.snapshot.segments.iter().enumerate() {
                 let chosen = chosen.map(|chosen| &chosen.segments[index]);
                 live.nearest(&tile, share, index, chosen, tops)?;
@@ -171,13 +174,13 @@ impl Live {
             if lists.is_none()
                 && let Some(book) = book
             {
-                let mut scanners = Scanner::all(&tables, tops);
+                let mut scanners = Scanner::all(&tables, tops, tile.rerank);
                 let apart = self.scan(book, &mut scanners, rows, chosen)?;
                 self.measure_hits(book, tile, &scanners, apart, tops)?;
             }
         }
         if let (Some(lists), Some(book)) = (visited, book) {
-            let mut scanners = Scanner::all(&tables, tops);
+            let mut scanners = Scanner::all(&tables, tops, tile.rerank);
             scanners.iter_mut().try_for_each(|scanner| self.scan_lists(scanner, lists, tile.effort))?;
             self.measure_hits(book, tile, &scanners, None, tops)?;
         }

@@ -31,14 +31,14 @@ pub struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// One for each query that has a table.
-    pub fn all(tables: &'a [Option<Table<'a>>], tops: &[TopK]) -> Vec<Scanner<'a>> {
+    pub fn all(tables: &'a [Option<Table<'a>>], tops: &[TopK], rerank: usize) -> Vec<Scanner<'a>> {
         let queries = tables.iter().zip(tops).enumerate();
-        queries.filter_map(|(query, (table, top))| Some(Scanner::new(query, table.as_ref()?, top))).collect()
+        queries.filter_map(|(query, (table, top))| Some(Scanner::new(query, table.as_ref()?, top, rerank))).collect()
     }
 
     /// What is farther than all that `top` keeps need not be looked at.
-    fn new(query: usize, table: &'a Table<'a>, top: &TopK) -> Scanner<'a> {
-        let reservoir = Reservoir::new(table.measured(top.k()), table.slack(), table.limit(top.bound()));
+    fn new(query: usize, table: &'a Table<'a>, top: &TopK, rerank: usize) -> Scanner<'a> {
+        let reservoir = Reservoir::new(table.measured(top.k(), rerank), table.slack(), table.limit(top.bound()));
         Scanner { query, k: top.k(), table, reservoir }
     }
 

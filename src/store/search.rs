@@ -16,6 +16,8 @@ pub struct SearchOptions<'a> {
     pub is_exact: bool,
     /// The share of the inverted lists that is visited, up to 1 for every code; 0: chosen.
     pub effort: f64,
+    /// Codes measured for each query, at least k, where scores see part of a code; 0: chosen.
+    pub rerank: u64,
     /// Threads used; 0: the store's.
     pub threads: u32,
 }
@@ -44,8 +46,9 @@ impl Store {
         let view = state.view();
         let chosen = options.allow_ids.map(|ids| view.choose(ids)).transpose()?;
         let count = queries.len() / dim;
-        let (metric, is_exact, effort) = (self.metric, options.is_exact, options.effort);
-        let question = Question { queries, metric, is_exact, effort };
+        let SearchOptions { is_exact, effort, rerank, .. } = *options;
+        let rerank = usize::try_from(rerank).unwrap_or(usize::MAX);
+        let question = Question { queries, metric: self.metric, is_exact, effort, rerank };
         let bytes = view.bytes_looked_at(&question, chosen.as_deref())?;
         let threads = self.search_threads(options.threads, bytes.saturating_mul(count as u64));
         // Each thread has queries of its own if there are enough of them, else some of the rows.

@@ -234,7 +234,8 @@ struct SearchOptions(Copyable, Movable):
     var struct_size: UInt64
     """sizeof(omen_search_options) as the caller knows it."""
     var rerank: UInt64
-    """Candidates to rank again at full precision; 0 (default) = chosen."""
+    """Codes measured for each query: those of the best scores, at least k; 0 (default) = chosen. Only where scores see part
+    of a code (scalar codes, of ratios about 2 to 5), more of them find more."""
     var effort: Float64
     """How much of the store is visited, above 0 and up to 1 (every code); 0 (default) = chosen."""
     var allow_ids: Optional[Pointer[UInt64, MutUntrackedOrigin]]
