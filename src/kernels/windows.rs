@@ -1,4 +1,4 @@
-//! The bodies of the kernels for window codes: the search for the best symbols, and sums of codewords.
+//! The bodies of the kernels for window codes: the search for the best symbols; and products of rows with a matrix.
 //!
 //! A symbol adds one of 16 codewords to a window of dims: its own dims first, then those of the symbols behind it. The
 //! search goes through the symbols in order and keeps paths: the choices so far and their cost in the dims that are final.
