@@ -167,6 +167,15 @@ fn the_more_scalar_codes_are_measured_the_more_neighbours_are_found() {
 }
 
 #[test]
+fn a_query_without_a_direction_is_as_far_from_all_scalar_codes() {
+    let home = TempDir::new().unwrap();
+    let store = filled(&home, Metric::Cosine, Some(4.0));
+    let ids: Vec<u64> = contents(&store).into_keys().take(5).collect();
+    let expected: Answer = ids.into_iter().map(|id| (id, 1f32.to_bits())).collect();
+    assert_eq!(answers(&store, &[0.0; DIM], 5, &SearchOptions::default()), [expected]);
+}
+
+#[test]
 fn a_filter_asked_again_and_again_sees_every_write() {
     for ratio in [Some(16.0), Some(4.0), None] {
         let home = TempDir::new().unwrap();

@@ -125,18 +125,24 @@ impl Scalar {
     }
 
     /// For each symbol sixteen products whose sum says how near a code is to `query: [dim]`, as far as symbols tell: half the
-    /// negated squared distance for L2, else the inner product. A symbol stands for the middle of the numbers it begins.
+    /// negated squared distance for L2, else the inner product.
     pub(super) fn products(&self, metric: Metric, query: &[f32]) -> Vec<Lanes> {
         let Form::Grids(grids) = &self.form else { return Vec::new() };
         let dims = grids.iter().zip(&self.splits).zip(query).filter(|((_, split), _)| split.has_symbol);
         let product = |((grid, split), query): ((&Grid, &Split), &f32)| {
-            let numbers = Grid::most(split.rest);
-            Lanes(std::array::from_fn(|symbol| {
-                let value = grid.value(symbol as f32 * (numbers + 1.0) + numbers / 2.0);
+            let of = |value: f32| {
                 if metric == Metric::L2 { -0.5 * (query - value) * (query - value) } else { query * value }
-            }))
+            };
+            Lanes(middles(grid, split).map(of))
         };
         dims.map(product).collect()
+    }
+
+    /// For each symbol the squares of what it stands for: they add up to how long a vector is, squared.
+    pub(super) fn squares(&self) -> Vec<Lanes> {
+        let Form::Grids(grids) = &self.form else { return Vec::new() };
+        let symbols = grids.iter().zip(&self.splits).filter(|(_, split)| split.has_symbol);
+        symbols.map(|(grid, split)| Lanes(middles(grid, split).map(|value| value * value))).collect()
     }
 
     pub(super) fn dim(&self) -> usize {
@@ -216,6 +222,12 @@ impl Scalar {
         }
         Ok(scalar)
     }
+}
+
+/// What each symbol of a dim stands for: the middle of the values it begins.
+fn middles(grid: &Grid, split: &Split) -> [f32; 16] {
+    let numbers = Grid::most(split.rest);
+    std::array::from_fn(|symbol| grid.value(symbol as f32 * (numbers + 1.0) + numbers / 2.0))
 }
 
 fn take_grids(dim: usize, reader: &mut Reader<'_>) -> std::result::Result<Vec<Grid>, String> {

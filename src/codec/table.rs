@@ -49,6 +49,8 @@ pub struct Table<'a> {
     row_bytes: usize,
     /// True if symbols are not all of a code: scores say which codes to measure, and not how near they are.
     is_coarse: bool,
+    /// How long a code's vector is, as far as symbols tell, where its direction alone counts and no side byte tells.
+    length: Option<Length>,
     side: Option<&'a Side>,
     metric: Metric,
     /// `[symbols]`.
@@ -75,13 +77,16 @@ impl Codebook {
     pub fn table(&self, metric: Metric, query: &[f32]) -> Option<Table<'_>> {
         match &self.kind {
             Kind::Windows(windows) => Table::new(windows, metric, query),
-            // How long a vector is its symbols do not tell.
-            Kind::Scalar(_) if metric == Metric::Cosine => None,
             Kind::Scalar(scalar) if scalar.symbols() == 0 => None,
             Kind::Scalar(scalar) => {
-                let products = scalar.products(metric, query);
-                let table = Table::of_products(scalar.row_bytes(), None, metric, 0.0, products)?;
-                Some(Table { is_coarse: true, ..table })
+                let of = |products| Table::of_products(scalar.row_bytes(), None, metric, 0.0, products);
+                let table = Table { is_coarse: true, ..of(scalar.products(metric, query))? };
+                if metric != Metric::Cosine {
+                    return Some(table);
+                }
+                let query_norm = f64::from(kernels().dot(query, query)).sqrt();
+                let length = Length::new(of(scalar.squares())?, query_norm)?;
+                Some(Table { length: Some(length), ..table })
             }
         }
     }
@@ -146,6 +151,7 @@ impl<'a> Table<'a> {
         Some(Table {
             row_bytes,
             is_coarse: false,
+            length: None,
             side,
             metric,
             products,
@@ -290,6 +296,47 @@ impl<'a> Table<'a> {
         }
         let left: f32 = rest.chunks(2).zip(pairs_left).map(|(products, pair)| of_pair(products, pair)).sum();
         (sums[0] + sums[1]) + (sums[2] + sums[3]) + left
+    }
+}
+
+/// What turns the inner product of a query and a code's vector into a distance by direction.
+struct Length {
+    /// `[pairs]`: how many steps each codeword's square is below the largest of its symbol.
+    counts: Vec<[u8; 32]>,
+    /// The squares add up to `most - step · what they count`.
+    most: f32,
+    step: f32,
+    query_norm: f32,
+}
+
+impl Length {
+    /// Of a table whose products are squares. `None` for a query that has no direction.
+    fn new(squares: Table, query_norm: f64) -> Option<Length> {
+        let Table { counts, most, step, .. } = squares;
+        let (most, step, query_norm) = (most as f32, step as f32, query_norm as f32);
+        query_norm.is_normal().then_some(Length { counts, most, step, query_norm })
+    }
+}
+
+/// A distance by direction, in scores.
+const DIRECTIONS: f32 = 32_000.0;
+
+impl Table<'_> {
+    /// How to score how long vectors are, if that is not in [`Table::scan`]: [`Table::score_by_direction`] makes one score of
+    /// both.
+    pub fn scan_of_lengths(&self) -> Option<Scan<'_>> {
+        self.length.as_ref().map(|length| Scan { tables: &length.counts, ..self.scan() })
+    }
+
+    /// The score of a code by its direction, above 0: of `product`, what [`Table::scan`] counts, and `length`, what
+    /// [`Table::scan_of_lengths`] does.
+    #[inline]
+    pub fn score_by_direction(&self, product: u16, length: u16) -> u16 {
+        let Some(of) = &self.length else { return product };
+        let product = self.most as f32 - self.step as f32 * f32::from(product);
+        let square = of.most - of.step * f32::from(length);
+        let cosine = product / (of.query_norm * square.max(f32::MIN_POSITIVE).sqrt());
+        ((1.0 - cosine) * DIRECTIONS).clamp(1.0, WORST as f32) as u16
     }
 }
 

@@ -7,12 +7,15 @@ use super::filter::{Apart, ChosenRows};
 use super::rows::{Rows, blocks_of};
 use crate::codec::{Codebook, Table, block};
 use crate::error::Result;
-use crate::kernels::{self, BLOCK_ROWS, Hit, kernels};
+use crate::kernels::{self, BLOCK_ROWS, Hit, Scan, kernels};
 use crate::search::{Reservoir, TopK};
 use std::ops::Range;
 
 /// About how many bytes of codes are scored for one query before the next has its turn.
 const BYTES_AT_ONCE: usize = 128 << 10;
+
+/// Blocks that are scored by direction together.
+const BLOCKS_BY_DIRECTION: usize = 32;
 
 /// Lists are visited until they have so many rows for each neighbour that is asked for.
 const ROWS_A_NEIGHBOUR: usize = 8;
@@ -45,6 +48,9 @@ impl<'a> Scanner<'a> {
     /// Scores `blocks`, the first of which is number `first` of the segment.
     fn scan(&mut self, blocks: &[u8], first: u32, wanted: impl Fn(u32) -> bool) {
         let scan = self.table.scan();
+        if let Some(lengths) = self.table.scan_of_lengths() {
+            return self.scan_directions([&scan, &lengths], blocks, first, wanted);
+        }
         let (mut rest, mut first) = (blocks, first);
         loop {
             let limit = self.reservoir.limit();
@@ -55,6 +61,28 @@ impl<'a> Scanner<'a> {
                 return;
             }
             self.reservoir.tighten(&wanted);
+        }
+    }
+}
+
+impl Scanner<'_> {
+    /// The same where a score is made of those of two `scans`: of products and of lengths.
+    fn scan_directions(&mut self, scans: [&Scan; 2], blocks: &[u8], first: u32, wanted: impl Fn(u32) -> bool) {
+        let [products, lengths] = &mut [const { Vec::new() }; 2];
+        let mut first_row = first * BLOCK_ROWS as u32;
+        for part in blocks.chunks(BLOCKS_BY_DIRECTION * scans[0].block_bytes) {
+            for (scan, hits) in scans.iter().zip([&mut *products, &mut *lengths]) {
+                hits.clear();
+                hits.reserve(BLOCKS_BY_DIRECTION * BLOCK_ROWS);
+                kernels().scan(scan, part, first_row, u16::MAX, hits);
+            }
+            let limit = self.reservoir.limit();
+            self.reservoir.hits.extend(products.iter().zip(&*lengths).filter_map(|(product, length)| {
+                let score = self.table.score_by_direction(product.score, length.score);
+                (score <= limit).then_some(Hit { score, row: product.row })
+            }));
+            self.reservoir.tighten(&wanted);
+            first_row += (BLOCKS_BY_DIRECTION * BLOCK_ROWS) as u32;
         }
     }
 }
