@@ -271,10 +271,7 @@ impl Codebook {
         debug_assert_eq!(codes.len() / self.row_bytes(), rows.len() / self.dim());
         match &self.kind {
             Kind::Windows(windows) => windows.decode(codes, rows),
-            Kind::Scalar(scalar) => {
-                let pairs = codes.chunks_exact(self.row_bytes()).zip(rows.chunks_exact_mut(self.dim()));
-                pairs.for_each(|(code, row)| scalar.decode(code, row));
-            }
+            Kind::Scalar(scalar) => scalar.decode(codes, rows),
         }
     }
 

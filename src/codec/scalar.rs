@@ -26,7 +26,7 @@ const HEADER_BYTES: usize = 20;
 pub(super) const BITS_MAX: u8 = 16;
 
 /// Added to a float from 0 to 2^22 it leaves the nearest whole number in the low bits, ties to even.
-const ROUNDS: f32 = 8_388_608.0;
+pub(super) const ROUNDS: f32 = 8_388_608.0;
 
 /// The values of one dim: from `low` in equal steps, as many as `bits` tell apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -168,18 +168,21 @@ impl Scalar {
         }
     }
 
-    /// Decodes `code: [row_bytes]` into `out: [dim]`.
-    pub(super) fn decode(&self, code: &[u8], out: &mut [f32]) {
+    /// Decodes `codes: [n][row_bytes]` into `rows: [n][dim]`.
+    pub(super) fn decode(&self, codes: &[u8], rows: &mut [f32]) {
+        let rows = rows.chunks_exact_mut(self.dim());
+        let pairs = rows.zip(codes.chunks_exact(self.row_bytes));
         match &self.form {
-            Form::Grids(grids) if self.is_bytes => unpack_bytes(grids, code, out),
+            Form::Grids(grids) if self.is_bytes => pairs.for_each(|(row, code)| unpack_bytes(grids, code, row)),
             Form::Grids(_) => {
-                let padded = [code, &[0; NUMBERS_REACH]].concat();
-                kernels().values(&self.numbers, &padded, out);
+                let padded = [codes, &[0; NUMBERS_REACH]].concat();
+                let starts = (0..).step_by(self.row_bytes);
+                pairs.zip(starts).for_each(|((row, _), start)| kernels().values(&self.numbers, &padded[start..], row));
             }
-            Form::Halves(_) => {
+            Form::Halves(_) => pairs.for_each(|(row, code)| {
                 let halves = code.as_chunks::<2>().0;
-                out.iter_mut().zip(halves).for_each(|(x, half)| *x = half::to_float(u16::from_le_bytes(*half)));
-            }
+                row.iter_mut().zip(halves).for_each(|(x, half)| *x = half::to_float(u16::from_le_bytes(*half)));
+            }),
         }
     }
 

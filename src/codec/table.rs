@@ -10,6 +10,7 @@
 //! are not all rounded one way, hardly ever by more than [`Table::slack`]. So the nearest codes by their distance are found
 //! among the nearest by their score.
 
+use super::scalar::ROUNDS;
 use super::side::Side;
 use super::train::turned;
 use super::windows::Windows;
@@ -23,9 +24,6 @@ const SYMBOLS_MAX: usize = 32_000;
 
 /// Counts that are added up in a byte, one of them rounded up.
 const BYTE: f64 = 254.0;
-
-/// 2^23: a sum with this has no fraction, and the lowest byte of its bits is the whole number up to 255 that was added.
-const ROUND: f32 = 8_388_608.0;
 
 /// The share of what is added up that a sum of floats may be off.
 const FLOAT_ERROR: f64 = 4e-6;
@@ -379,9 +377,9 @@ fn counts(products: &[Lanes], largest: &[f32], step: f32) -> (Vec<[u8; 32]>, f32
     let mut variance = 0.0;
     for ((symbol, products), largest) in symbols.zip(products).zip(largest) {
         let steps = products.0.map(|product| (largest - product) / step);
-        let whole = steps.map(|steps| steps + ROUND);
+        let whole = steps.map(|steps| steps + ROUNDS);
         *symbol = whole.map(|whole| whole.to_bits() as u8);
-        let off = Lanes(std::array::from_fn(|lane| steps[lane] - (whole[lane] - ROUND)));
+        let off = Lanes(std::array::from_fn(|lane| steps[lane] - (whole[lane] - ROUNDS)));
         let (sum, squares) = (folded(&off, |a, b| a + b), folded(&Lanes(off.0.map(|off| off * off)), |a, b| a + b));
         let count = CODEWORDS as f32;
         variance += (squares - sum * sum / count) / count;
