@@ -8,8 +8,10 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use omen::codec::{Codebook, Quality, Shape, block};
-use omen::kernels::{Chain, Lanes, Level, Metric, Paths};
+use omen::kernels::{Chain, Lanes, Level, Paths};
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Options, Store};
+use omen::work::Work;
 use std::hint::black_box;
 use std::path::Path;
 use tempfile::TempDir;
@@ -76,7 +78,7 @@ fn chains(criterion: &mut Criterion) {
 
 fn trained(rows: &[f32], quality: Quality) -> Codebook {
     let shape = Shape { dim: DIM, row_bytes: 32, window: 24, directions: 0, metric: Some(Metric::L2), quality };
-    Codebook::train(&rows[..4 * CALL * DIM], &shape, 1, &mut |_, _| false).expect("a codebook")
+    Codebook::train(&rows[..4 * CALL * DIM], &shape, 1, &mut Work::default()).expect("a codebook")
 }
 
 fn codec(criterion: &mut Criterion) {
@@ -174,7 +176,9 @@ fn reads(criterion: &mut Criterion) {
     store.close().expect("closed");
     let store = opened(&directory);
     bench("sealed", &store);
-    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).expect("compressed");
+    store
+        .compress(&CompressOptions { ratio: 8.0, ..CompressOptions::default() }, &mut Work::default())
+        .expect("compressed");
     bench("codes", &store);
 }
 

@@ -4,6 +4,7 @@
 //! than 1 %, a vector missing or changed.
 
 use omen::store::{CompressOptions, CompressReport, Options, SearchOptions, Store};
+use omen::work::Work;
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -46,7 +47,8 @@ fn main() -> Outcome<()> {
     check(relative_mse(&store, &base)? == 0.0, "a vector came back changed before compress")?;
     println!("recall@{NEIGHBOURS} as inserted    {:.4}", recall(&store, &queries, &truth)?);
 
-    let report = store.compress(&mut CompressOptions { ratio: RATIO, ..CompressOptions::default() })?;
+    let report =
+        store.compress(&CompressOptions { ratio: RATIO, ..CompressOptions::default() }, &mut Work::default())?;
     store.close()?;
     print_bytes("closed, compressed", &scratch.0, raw_bytes)?;
     let store = reopened(&scratch.0)?;

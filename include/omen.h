@@ -283,6 +283,43 @@ typedef struct omen_verify_report omen_verify_report;
 struct omen_store;
 
 /**
+ * Tells how far a call is: `done` of `total` steps (of no fixed size). Returns 0 to go on; anything else stops the
+ * call, which then returns OMEN_CANCELLED and leaves the store unchanged.
+ *
+ * user   the `user` member of the options, untouched
+ *
+ * It runs on the thread that made the call, may call functions that read the same store, and must return: no longjmp,
+ * no C++ exception may leave it. omen_store_compress, _compact and _close of the same store are OMEN_INVALID_ARGUMENT there.
+ */
+typedef int32_t (*omen_progress_fn)(void *user, uint64_t done, uint64_t total);
+
+/**
+ * How a call that takes long is run. omen_work_options_init fills in the defaults.
+ */
+struct omen_work_options {
+    /**
+     * sizeof(omen_work_options) as the caller knows it.
+     */
+    uint64_t struct_size;
+    /**
+     * Called now and then if not NULL (default).
+     */
+    omen_progress_fn progress;
+    /**
+     * Handed to `progress`.
+     */
+    void *user;
+    /**
+     * Threads to use; 0 (default) = as many as the store was opened with.
+     */
+    uint32_t threads;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+};
+
+/**
  * How a store is opened. omen_store_options_init fills in the defaults.
  */
 struct omen_store_options {
@@ -308,17 +345,6 @@ struct omen_store_options {
      */
     uint32_t threads;
 };
-
-/**
- * Tells how far a call is: `done` of `total` steps (of no fixed size). Returns 0 to go on; anything else stops the
- * call, which then returns OMEN_CANCELLED and leaves the store unchanged.
- *
- * user   the `user` member of the options, untouched
- *
- * It runs on the thread that made the call, may call functions that read the same store, and must return: no longjmp,
- * no C++ exception may leave it. omen_store_compress, _compact and _close of the same store are OMEN_INVALID_ARGUMENT there.
- */
-typedef int32_t (*omen_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /**
  * What omen_store_compress aims at. omen_compress_options_init fills in the defaults.
@@ -582,6 +608,13 @@ const char *omen_status_name(int32_t status);
 const char *omen_last_message(void);
 
 /**
+ * LONG CALLS
+ *
+ * Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+ */
+void omen_work_options_init(struct omen_work_options *options);
+
+/**
  * STORE: opening and closing
  *
  * Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
@@ -802,28 +835,37 @@ int32_t omen_store_stats(const struct omen_store *store, struct omen_store_stats
 /**
  * Reads every byte of the store from the disk and compares all checksums.
  *
+ * options     or NULL
  * out_report  receives how much was read; set its struct_size before
  *
  * Threads: takes its time; readers and writers go on meanwhile. It waits for a write that is under way when it begins.
- * Errors:  OMEN_CORRUPT: the message names file and block. Never writes to the disk.
+ * Errors:  OMEN_CORRUPT: the message names file and block; OMEN_CANCELLED. Never writes to the disk.
  */
-int32_t omen_store_verify(const struct omen_store *store, struct omen_verify_report *out_report);
+int32_t omen_store_verify(const struct omen_store *store,
+                          const struct omen_work_options *options,
+                          struct omen_verify_report *out_report);
 
 /**
  * Drops the bytes of deleted and replaced vectors and gives them back to the file system.
  *
+ * options  or NULL
+ *
  * Threads: takes its time; readers and writers go on meanwhile.
- * Errors:  OMEN_NO_SPACE (it writes the new files before it removes the old), OMEN_IS_READ_ONLY, OMEN_POISONED.
+ * Errors:  OMEN_NO_SPACE (it writes the new files before it removes the old), OMEN_CANCELLED, OMEN_IS_READ_ONLY,
+ *          OMEN_POISONED; with each of them the store is as it was.
  * Disk:    committed, and without dead bytes. A crash meanwhile leaves all of the old or all of the new.
  */
-int32_t omen_store_compact(struct omen_store *store);
+int32_t omen_store_compact(struct omen_store *store, const struct omen_work_options *options);
 
 /**
  * Copies the store as it is committed now into the new directory `path`, while readers and the writer go on.
  *
+ * path     the directory of the copy; it must not exist
+ * options  or NULL
+ *
  * Errors:  OMEN_UNSUPPORTED always, in this version. A store that is closed may be copied as files.
  */
-int32_t omen_store_backup(const struct omen_store *store, const char *path);
+int32_t omen_store_backup(const struct omen_store *store, const char *path, const struct omen_work_options *options);
 
 /**
  * Lets a handle opened with OMEN_READ_ONLY see what the writer has committed since.

@@ -2,6 +2,7 @@
 //!
 //! Status ranges say who must act: 1–19 the caller, 20–29 the machine, 30–39 the file, 40–49 the library.
 
+use crate::metric::Metric;
 use std::io;
 
 /// The result of every fallible function in this crate.
@@ -16,24 +17,27 @@ pub enum Error {
     /// The handle was never given out, or is closed.
     #[error("the store handle {0:#x} is not open: closed already, or never returned by omen_store_open")]
     InvalidHandle(usize),
+    /// A call on a store that was closed.
+    #[error("the store is closed")]
+    Closed,
     /// An argument out of its range.
     #[error("{0}")]
     InvalidArgument(String),
     /// The caller's dim is not the store's.
-    #[error("dim: found {found}, expected {expected} as the store was created")]
+    #[error("dim: the store has {stored}, the call asks for {asked}")]
     DimMismatch {
         /// What the caller gave.
-        found: u32,
+        asked: u32,
         /// What the store has.
-        expected: u32,
+        stored: u32,
     },
     /// The caller's metric is not the store's.
-    #[error("metric: found {found}, expected {expected} as the store was created")]
+    #[error("metric: the store has {stored}, the call asks for {asked}")]
     MetricMismatch {
         /// What the caller gave.
-        found: i32,
+        asked: Metric,
         /// What the store has.
-        expected: i32,
+        stored: Metric,
     },
     /// A NaN or an infinity in a vector.
     #[error("vector {row}, component {column} is {value}: every component must be finite")]
@@ -128,9 +132,12 @@ pub enum Error {
     /// An earlier failure left the handle unfit for writing; reads go on.
     #[error("writes are refused since an earlier failure ({0}); close and reopen the store to recover")]
     Poisoned(String),
-    /// A bug in this library, stopped at the boundary.
-    #[error("internal error, please report: {0}")]
+    /// A panic in this library, stopped at the boundary.
+    #[error("a panic in the library, please report: {0}")]
     Panic(String),
+    /// A state that this library should never reach.
+    #[error("internal error, please report: {0}")]
+    Internal(String),
     /// A function of a later version.
     #[error("{0} is not built into this version")]
     Unsupported(&'static str),
@@ -156,7 +163,7 @@ impl Error {
     pub fn status(&self) -> i32 {
         match self {
             Error::NullPointer(_) => 1,
-            Error::InvalidHandle(_) => 2,
+            Error::InvalidHandle(_) | Error::Closed => 2,
             Error::InvalidArgument(_) => 3,
             Error::DimMismatch { .. } => 4,
             Error::MetricMismatch { .. } => 5,
@@ -175,7 +182,7 @@ impl Error {
             Error::Version { .. } => 31,
             Error::NotAStore(_) => 32,
             Error::Poisoned(_) => 40,
-            Error::Panic(_) => 41,
+            Error::Panic(_) | Error::Internal(_) => 41,
             Error::Unsupported(_) => 42,
         }
     }

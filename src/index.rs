@@ -6,7 +6,8 @@
 //!
 //! This module knows floats only, nothing of codes, files or ids.
 
-use crate::kernels::{Metric, kernels};
+use crate::kernels::kernels;
+use crate::metric::Metric;
 
 /// About how many rows a list has. With fewer, the codes of centroids weigh; with more, too many rows are looked at.
 const ROWS_A_LIST: u64 = 96;

@@ -4,20 +4,21 @@
 //! `docs/architecture.md` has the layers and the flows, `docs/format.md` every byte on disk.
 
 pub mod codec;
+mod compress;
 pub mod error;
 pub mod ffi;
 pub mod format;
-mod ids;
 mod index;
 pub mod kernels;
-mod lists;
 mod log;
 mod manifest;
+pub mod metric;
 pub mod os;
+mod query;
 mod sealed;
-mod search;
 mod segment;
 mod snapshot;
 pub mod store;
 mod tail;
-mod tombstones;
+mod threads;
+pub mod work;

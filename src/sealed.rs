@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_BYTES, FOOTER_BYTES, Footer, SegmentEntry, checksum, seed, to_usize, u32_at};
 use crate::os::{Access, Dir, File, Map};
+use crate::work::Work;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -270,9 +271,9 @@ pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
 /// `verify` tells its progress once in so many blocks: every 4 MiB.
 const PROGRESS_BLOCKS: usize = 1024;
 
-/// Re-reads every byte of a sealed file from the disk; returns the number of blocks proven. `progress` is told the bytes read
-/// so far, now and then; its error ends the work.
-pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
+/// Re-reads every byte of a sealed file from the disk; returns the number of blocks proven. `work` is told
+/// one step a byte, once in `PROGRESS_BLOCKS` blocks.
+pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u64> {
     let opened = Sealed::open(dir, entry)?;
     let file = dir.open(&opened.name, Access::Read)?;
     let mut table = vec![0; opened.table.len()];
@@ -287,7 +288,7 @@ pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, progress: &mut dyn FnMut(u64)
         file.read_at(bytes, (block * BLOCK_BYTES) as u64)?;
         opened.compare("block", block, block as u64, bytes, u32_at(expected, 0))?;
         if block % PROGRESS_BLOCKS == 0 {
-            progress((block * BLOCK_BYTES) as u64)?;
+            work.report((block * BLOCK_BYTES) as u64, entry.length)?;
         }
     }
     Ok(table.len() as u64 / 4)

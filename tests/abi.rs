@@ -6,6 +6,7 @@
 
 mod programs;
 
+use omen::metric::Metric;
 use programs::{ROOT, build, built, compile, link, runs, succeeds};
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The files of src/ffi that the header is made of, in its order.
-const PARTS: [&str; 9] = ["constants", "types", "library", "store", "write", "read", "compress", "search", "upkeep"];
+const PARTS: [&str; 10] =
+    ["constants", "types", "library", "work", "store", "write", "read", "compress", "search", "upkeep"];
 
 // The header
 
@@ -104,8 +106,8 @@ fn header_statuses_are_those_of_the_errors() {
         (Error::NullPointer("x"), "OMEN_NULL_POINTER"),
         (Error::InvalidHandle(1), "OMEN_INVALID_HANDLE"),
         (Error::InvalidArgument(String::new()), "OMEN_INVALID_ARGUMENT"),
-        (Error::DimMismatch { found: 1, expected: 2 }, "OMEN_DIM_MISMATCH"),
-        (Error::MetricMismatch { found: 1, expected: 2 }, "OMEN_METRIC_MISMATCH"),
+        (Error::DimMismatch { asked: 1, stored: 2 }, "OMEN_DIM_MISMATCH"),
+        (Error::MetricMismatch { asked: Metric::L2, stored: Metric::Cosine }, "OMEN_METRIC_MISMATCH"),
         (Error::NotFinite { row: 1, column: 1, value: f32::NAN }, "OMEN_NOT_FINITE"),
         (Error::NotFound { id: 1, position: 1 }, "OMEN_NOT_FOUND"),
         (Error::DuplicateId { id: 1, position: 1, place: "x" }, "OMEN_DUPLICATE_ID"),

@@ -3,6 +3,7 @@
 
 use omen::codec::{Codebook, Quality, Shape, better_shape, block};
 use omen::error::Error;
+use omen::work::Work;
 
 const DIM: usize = 128;
 
@@ -39,7 +40,7 @@ fn shape(dim: usize, symbols: usize) -> Shape {
 }
 
 fn train(sample: &[f32], dim: usize, symbols: usize) -> Codebook {
-    Codebook::train(sample, &shape(dim, symbols), 7, &mut |_, _| false).unwrap()
+    Codebook::train(sample, &shape(dim, symbols), 7, &mut Work::default()).unwrap()
 }
 
 fn encode(book: &Codebook, rows: &[f32]) -> Vec<u8> {
@@ -121,7 +122,7 @@ fn windows_of_one_run_are_product_quantization() {
     let rows = sift();
     let sample: Vec<f32> = rows.chunks_exact(DIM).step_by(4).flatten().copied().collect();
     let alone = Shape { window: 1, ..shape(DIM, 64) };
-    let book = Codebook::train(&sample, &alone, 7, &mut |_, _| false).unwrap();
+    let book = Codebook::train(&sample, &alone, 7, &mut Work::default()).unwrap();
     let (found, expected) =
         (relative_mse(&rows, &through(&book, &rows)), relative_mse(&rows, &reference(&sample, &rows, 64)));
     assert!(found <= 1.02 * expected, "relative MSE {found}, reference {expected}");
@@ -140,13 +141,13 @@ fn a_rotation_pays_where_dims_go_together() {
         .collect();
     let plain = Shape { window: 1, ..shape(8, 4) };
     let of_directions = |directions| Some(Shape { directions, ..plain });
-    let found = better_shape(&rows, &plain, &of_directions, 7, &mut |_, _| false).unwrap();
+    let found = better_shape(&rows, &plain, &of_directions, 7, &mut Work::default()).unwrap();
     assert!((2..=8).contains(&found.directions), "{found:?}");
     let error = |directions| {
         let shape = Shape { directions, ..plain };
-        let book = Codebook::train(&rows, &shape, 7, &mut |_, _| false).unwrap();
-        assert!(book.to_bytes().len() <= Codebook::stored_bytes(&shape));
-        let again = Codebook::from_bytes("test", book.to_bytes()).unwrap();
+        let book = Codebook::train(&rows, &shape, 7, &mut Work::default()).unwrap();
+        assert!(book.as_bytes().len() <= Codebook::stored_bytes(&shape));
+        let again = Codebook::from_bytes("test", book.as_bytes()).unwrap();
         assert_eq!(bits(&through(&again, &rows)), bits(&through(&book, &rows)));
         relative_mse(&rows, &through(&book, &rows))
     };
@@ -188,7 +189,7 @@ fn trap_04_huge_dims_work() {
         let rows = numbers.floats(3 * dim);
         let book = train(&rows, dim, symbols);
         assert!(relative_mse(&rows, &through(&book, &rows)) < 1e-4, "dim {dim}, symbols {symbols}");
-        assert!(book.to_bytes().len() <= Codebook::stored_bytes(&shape(dim, symbols)));
+        assert!(book.as_bytes().len() <= Codebook::stored_bytes(&shape(dim, symbols)));
     }
 }
 
@@ -270,7 +271,7 @@ fn trap_04_the_ends_of_the_float_range_decode_to_finite_values() {
     for symbols in [2, 4, 6, 8] {
         let book = train(&rows, 6, symbols);
         assert!(through(&book, &rows).iter().all(|value| value.is_finite()));
-        let again = Codebook::from_bytes("test", book.to_bytes()).unwrap();
+        let again = Codebook::from_bytes("test", book.as_bytes()).unwrap();
         assert_eq!(bits(&through(&again, &rows)), bits(&through(&book, &rows)));
     }
     // Trained near zero, encoding far away: the codeword on that side.
@@ -284,7 +285,7 @@ fn trap_04_the_ends_of_the_float_range_decode_to_finite_values() {
 #[test]
 fn training_repeats_itself_and_takes_a_seed() {
     let rows = &sift()[..1500 * DIM];
-    let bytes = |seed| Codebook::train(rows, &shape(DIM, 30), seed, &mut |_, _| false).unwrap().to_bytes().to_vec();
+    let bytes = |seed| Codebook::train(rows, &shape(DIM, 30), seed, &mut Work::default()).unwrap().as_bytes().to_vec();
     assert_eq!(bytes(1), bytes(1));
     assert_ne!(bytes(1), bytes(2));
 }
@@ -297,7 +298,7 @@ fn training_tells_its_progress_and_can_be_cancelled() {
         seen.push((done, total));
         false
     };
-    Codebook::train(&rows, &shape(10, 4), 1, told).unwrap();
+    Codebook::train(&rows, &shape(10, 4), 1, &mut Work::new(0, Some(told))).unwrap();
     assert!(seen.is_sorted() && seen.iter().all(|(done, total)| done <= total && *total == seen[0].1));
     assert_eq!(seen.last(), Some(&(seen[0].1, seen[0].1)));
     for stop in 0..seen.len() {
@@ -306,7 +307,7 @@ fn training_tells_its_progress_and_can_be_cancelled() {
             calls += 1;
             calls > stop
         };
-        let found = Codebook::train(&rows, &shape(10, 4), 1, cancel);
+        let found = Codebook::train(&rows, &shape(10, 4), 1, &mut Work::new(0, Some(cancel)));
         assert!(matches!(found, Err(Error::Cancelled { .. })), "{found:?}");
         assert_eq!(calls, stop + 1);
     }
@@ -314,7 +315,7 @@ fn training_tells_its_progress_and_can_be_cancelled() {
 
 #[test]
 fn training_refuses_what_it_cannot_use() {
-    let train = |sample: &[f32], dim, symbols| Codebook::train(sample, &shape(dim, symbols), 1, &mut |_, _| false);
+    let train = |sample: &[f32], dim, symbols| Codebook::train(sample, &shape(dim, symbols), 1, &mut Work::default());
     for (dim, symbols) in [(0, 1), (4, 0), (4, 17), (65_537, 1), (usize::MAX, usize::MAX)] {
         assert!(matches!(train(&[0.0; 8], dim, symbols), Err(Error::InvalidArgument(_))), "{dim} {symbols}");
     }
@@ -329,10 +330,10 @@ fn trap_05_a_stored_codebook_decodes_the_same_bits() {
     let rows = &sift()[..1000 * DIM];
     for symbols in [2, 62, 64, 128, 174] {
         let book = train(rows, DIM, symbols);
-        let bytes = book.to_bytes();
+        let bytes = book.as_bytes();
         assert!(bytes.len() <= Codebook::stored_bytes(&shape(DIM, symbols)));
         let again = Codebook::from_bytes("test", bytes).unwrap();
-        assert_eq!(again.to_bytes(), bytes);
+        assert_eq!(again.as_bytes(), bytes);
         assert_eq!(encode(&again, rows), encode(&book, rows));
         assert_eq!(bits(&through(&again, rows)), bits(&through(&book, rows)));
     }
@@ -359,7 +360,7 @@ fn every_code_byte_decodes() {
 
 #[test]
 fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
-    let bytes = train(&Numbers(9).floats(100 * 11), 11, 5).to_bytes().to_vec();
+    let bytes = train(&Numbers(9).floats(100 * 11), 11, 5).as_bytes().to_vec();
     for length in 0..bytes.len() {
         let found = Codebook::from_bytes("here", &bytes[..length]);
         assert!(matches!(found, Err(Error::Corrupt { .. })), "length {length}: {found:?}");
@@ -374,7 +375,7 @@ fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
         damaged[place] ^= change;
         match Codebook::from_bytes("here", &damaged) {
             Ok(book) => {
-                assert_eq!(book.to_bytes(), damaged);
+                assert_eq!(book.as_bytes(), damaged);
                 assert_eq!((book.dim(), book.symbols()), (11, 6));
                 let decoded = through(&book, &[1e30; 11]);
                 assert!(decoded.iter().all(|value| value.is_finite()));
@@ -392,7 +393,7 @@ fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
 #[test]
 fn trap_17_a_codebook_with_impossible_numbers_is_refused() {
     let (dim, symbols) = (11, 6);
-    let bytes = train(&Numbers(12).floats(600 * dim), dim, symbols).to_bytes().to_vec();
+    let bytes = train(&Numbers(12).floats(600 * dim), dim, symbols).as_bytes().to_vec();
     let (unit, means) = (24, 32);
     let (slack, scales) = (means + 4 * dim + 12, means + 4 * dim + 16 + 2 * symbols);
     for place in [unit, means + 4 * 7, slack, scales + 4 * 3] {

@@ -13,7 +13,9 @@ use omen::error::{Error, Result};
 use omen::format::{
     FOOTER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, Kind, MANIFEST_NAMES, Manifest, checksum, seed,
 };
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store, Tuning};
+use omen::work::Work;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -111,7 +113,7 @@ impl Builder {
         let store = open(&self.dir, 0, Mode::ReadOnly, Tuning::default()).unwrap();
         let model = read_all(&store).unwrap();
         assert_eq!(store.count(), model.len() as u64);
-        store.verify().unwrap();
+        store.verify(&mut Work::default()).unwrap();
         Fixture { dir: self.dir, model, before: self.before }
     }
 }
@@ -168,7 +170,9 @@ fn raw_file(name: u8) -> Fixture {
 fn window_codes(name: u8) -> Fixture {
     let build = Builder::new(name, 32).session(0, |store| {
         store.insert(None, &vectors(u64::from(name), 500, 32)).unwrap();
-        let report = store.compress(&mut CompressOptions { ratio: 3.0, ..CompressOptions::default() }).unwrap();
+        let report = store
+            .compress(&CompressOptions { ratio: 3.0, ..CompressOptions::default() }, &mut Work::default())
+            .unwrap();
         assert_eq!(report.codec, codec::WINDOWS as i32);
     });
     build.done()
@@ -179,7 +183,7 @@ fn coded_file(name: u8) -> Fixture {
     let build = Builder::new(name, 16).session(0, |store| {
         let ids: Vec<u64> = (0..800).map(|i| i * 7 % 800 * 3).collect();
         store.insert(Some(&ids), &vectors(u64::from(name), 800, 16)).unwrap();
-        store.compress(&mut CompressOptions { ratio: 1.5, ..CompressOptions::default() }).unwrap();
+        store.compress(&CompressOptions { ratio: 1.5, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     });
     let build = build.session(0, |store| assert_eq!(store.delete(&[0, 3, 6]).unwrap(), 3));
     build.session(NEVER, |store| store.upsert(&[9, 5000], &vectors(900, 2, 16)).unwrap()).done()
@@ -249,7 +253,7 @@ fn judge_unguarded(what: &str, dir: &MemoryDir, mode: Mode, model: &Model) -> Ve
         let same = rows.chunks(dim).zip(model.values()).all(|(row, expected)| row == expected);
         assert!(same, "{what}, {mode:?}: get differs");
     }
-    let verified = store.verify();
+    let verified = store.verify(&mut Work::default());
     if mode != Mode::ReadOnly {
         // A damaged block must not stop a close, which writes nothing new.
         store.close().unwrap();
@@ -547,12 +551,12 @@ fn use_forged(harm: &mut Harm, what: &str, dir: &MemoryDir) {
             }
             let mut nearest = ([0; 5], [0.0; 5]);
             let _ = store.search(&vec![1.0; dim], 5, &SearchOptions::default(), &mut nearest.0, &mut nearest.1);
-            let _ = store.stats().map(drop).or(store.verify().map(drop));
+            let _ = store.stats().map(drop).or(store.verify(&mut Work::default()).map(drop));
             if mode == Mode::ReadWrite {
                 let _ = store.insert(None, &vectors(0, 3, dim as u64));
                 let _ = store.upsert(&[3, 9], &vectors(0, 2, dim as u64));
                 let _ = store.delete(&[0, 5, 1000]);
-                let _ = store.compact();
+                let _ = store.compact(&mut Work::default());
                 let _ = store.close();
             }
         }
@@ -594,7 +598,7 @@ fn forged_manifests_with_sound_checksums_do_no_harm() {
     let fields: [Field; 8] = [
         ("generation", |m, n| m.generation = n),
         ("dim", |m, n| m.dim = n as u32),
-        ("metric", |m, n| m.metric = n as u32),
+        ("metric", |m, n| m.metric = Metric::ALL[n as usize % 3]),
         ("next_file", |m, n| m.next_file = n),
         ("log", |m, n| m.log = n),
         ("log_clean", |m, n| m.log_clean = n),
@@ -772,7 +776,7 @@ fn forged_error_bounds_and_side_bytes_are_found_by_verify() {
     let data = data_bytes(&original);
     let verified = |bytes: Vec<u8>, root: u32| {
         let dir = put_sealed(&fixture.dir, &manifest, 0, bytes, root);
-        open(&dir, 0, Mode::ReadOnly, tuning(0, NEVER)).unwrap().verify()
+        open(&dir, 0, Mode::ReadOnly, tuning(0, NEVER)).unwrap().verify(&mut Work::default())
     };
     let mut bytes = original.clone();
     let root = reseal(&mut bytes, entry.id, data, |footer| footer.measured.farthest /= 2.0);
@@ -882,7 +886,7 @@ fn forged_headers_with_sound_checksums_are_refused_or_do_no_harm() {
                 FileHeader { store: [8; 16], ..own.clone() },
                 FileHeader { id: own.id + 1, ..own.clone() },
                 FileHeader { dim: own.dim + 1, ..own.clone() },
-                FileHeader { metric: own.metric + 1, ..own.clone() },
+                FileHeader { metric: Metric::ALL[(own.metric as usize + 1) % 3], ..own.clone() },
                 FileHeader { base_seq: own.base_seq + 1, ..own.clone() },
             ];
             for header in forged {

@@ -12,6 +12,7 @@ mod sim;
 use life::{Call, Model, Profile, read_all};
 use omen::error::Error;
 use omen::store::{CompressOptions, Options, Store, Tuning};
+use omen::work::Work;
 use sim::{Fault, Image, Mark, Op, Random, Replay, SimDisk};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -292,8 +293,8 @@ fn trap_22_on_a_full_disk_everything_committed_stays_and_deletes_work() {
     let committed = fill(&store);
     assert!(committed >= 10_000, "only {committed} vectors fitted into 6 MiB");
     check_rows(&store, 0..committed);
-    let mut options = CompressOptions { ratio: 1.01, threads: 1, ..CompressOptions::default() };
-    if let Err(error) = store.compress(&mut options) {
+    let options = CompressOptions { ratio: 1.01, ..CompressOptions::default() };
+    if let Err(error) = store.compress(&options, &mut Work::default()) {
         check_rows(&store, 0..committed);
         assert!(!matches!(error, Error::Poisoned(_)), "{error}");
     }
@@ -305,7 +306,7 @@ fn trap_22_on_a_full_disk_everything_committed_stays_and_deletes_work() {
     let extra = store.count() + 50 - committed;
     assert!(extra <= 100, "{extra} vectors more than were committed and the one call that failed");
     check_rows(&store, 50..committed);
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }
 
 fn open_simulated(disk: &SimDisk, dim: u32, tuning: Tuning) -> Store {
@@ -375,12 +376,12 @@ fn a_compress_that_cannot_be_swapped_in_leaves_no_file() {
         }
         false
     };
-    let mut options = CompressOptions { ratio: 2.0, progress: Some(&mut progress), ..CompressOptions::default() };
-    assert!(matches!(store.compress(&mut options), Err(Error::NoSpace(_))));
+    let options = CompressOptions { ratio: 2.0, ..CompressOptions::default() };
+    assert!(matches!(store.compress(&options, &mut Work::new(0, Some(&mut progress))), Err(Error::NoSpace(_))));
     assert_eq!(disk.fired(), 1);
     let left: Vec<_> = disk.files().into_iter().filter(|(name, _)| name.ends_with(".code")).collect();
     assert!(left.is_empty(), "{} files of codes", left.len());
     store.insert(None, &row(2000)).unwrap();
-    store.compact().unwrap();
+    store.compact(&mut Work::default()).unwrap();
     store.close().unwrap();
 }

@@ -3,6 +3,7 @@
 
 use omen::os::{Dir, open_or_create_dir};
 use omen::store::{Options, Store, Tuning};
+use omen::work::Work;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -99,5 +100,5 @@ fn the_worked_example_opens_and_is_what_is_written() {
     store.get(&[0, 2], &mut out, None).unwrap();
     assert_eq!(out, [1., 2., 3., 4., 9., 10., 11., 12.]);
     assert_eq!((store.count(), store.dim()), (2, 4));
-    assert_eq!(store.verify().unwrap().vectors, 2);
+    assert_eq!(store.verify(&mut Work::default()).unwrap().vectors, 2);
 }

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::error::Error;
-use omen::kernels::Metric;
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store, SyncMode};
+use omen::work::Work;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -301,8 +302,8 @@ fn a_read_only_handle_writes_nothing() {
         store.upsert(&[1], &vectors(0, 1, DIM)),
         store.delete(&[0]).map(drop),
         store.commit(),
-        store.compress(&mut CompressOptions::default()).map(drop),
-        store.compact(),
+        store.compress(&CompressOptions::default(), &mut Work::default()).map(drop),
+        store.compact(&mut Work::default()),
     ];
     errors.into_iter().for_each(|error| says(&error.unwrap_err(), 10, &["read-only"]));
     assert!(contents(&store) == before && files(&path) == bytes);
@@ -359,7 +360,7 @@ fn trap_22_a_really_full_disk() {
         let before = contents(&store);
         assert_eq!(before.len() as u64, held);
         says(&store.insert(None, &vectors(held, 1, 128)).unwrap_err(), 21, &["space"]);
-        let full = store.compress(&mut CompressOptions::default()).map(drop).unwrap_err();
+        let full = store.compress(&CompressOptions::default(), &mut Work::default()).map(drop).unwrap_err();
         says(&full, 21, &["space"]);
         assert!(contents(&store) == before);
         // Deleting, committing and closing work on a full disk.
@@ -371,13 +372,13 @@ fn trap_22_a_really_full_disk() {
         let mut after = before;
         (0..3).for_each(|id| drop(after.remove(&id)));
         assert!(contents(&store) == after, "{sync:?}");
-        store.verify().unwrap();
+        store.verify(&mut Work::default()).unwrap();
         store.close().unwrap();
         // With room again, everything goes on.
         disk.remount("size=32m");
         let store = open(&path, 128);
         assert_eq!(store.insert(None, &vectors(0, 50, 128)).unwrap(), held);
-        store.compress(&mut CompressOptions::default()).unwrap();
+        store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
         assert_eq!(store.count(), held + 47);
         store.close().unwrap();
     }
@@ -413,7 +414,7 @@ fn a_file_system_that_is_read_only() {
     assert!([10, 20].contains(&elsewhere.status()) && elsewhere.to_string().contains("new"), "{elsewhere}");
     let store = Store::open(&path, 8, &mode(Mode::ReadOnly)).unwrap();
     assert_eq!(contents(&store).len(), 100);
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
     store.stats().unwrap();
     store.close().unwrap();
     assert!(files(&path) == bytes);
@@ -427,7 +428,9 @@ fn too_few_vectors_to_compress() {
         store.insert(None, &vectors(0, count, 128)).unwrap();
         store.commit().unwrap();
         let before = contents(&store);
-        let error = store.compress(&mut CompressOptions { ratio: 1.0, ..CompressOptions::default() }).unwrap_err();
+        let error = store
+            .compress(&CompressOptions { ratio: 1.0, ..CompressOptions::default() }, &mut Work::default())
+            .unwrap_err();
         says(&error, 9, &[&count.to_string(), "16"]);
         assert!(contents(&store) == before);
         store.close().unwrap();
@@ -451,7 +454,8 @@ fn ratios_out_of_reach_name_the_one_that_is_reached() {
         store.insert(None, &vectors(0, count, dim)).unwrap();
         store.commit().unwrap();
         let before = contents(&store);
-        let ask = |ratio| store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() });
+        let ask =
+            |ratio| store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default());
         let error = ask(1e6).unwrap_err();
         says(&error, 3, &["1000000", &count.to_string(), &dim.to_string()]);
         let most = reachable(&error);
@@ -474,7 +478,7 @@ fn ratios_that_are_no_ratios() {
     for ratio in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.999, 0.0, -16.0] {
         let word = ratio.to_string();
         refuses(&path, &store, 3, &["ratio", &word], || {
-            store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() })
+            store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default())
         });
     }
 }
@@ -487,5 +491,5 @@ fn a_closed_handle_refuses_writes_and_closes_again() {
     store.close().unwrap();
     assert_eq!(store.commit().unwrap_err().status(), 2);
     assert_eq!(store.insert(None, &vectors(0, 1, DIM)).unwrap_err().status(), 2);
-    assert_eq!(store.compact().unwrap_err().status(), 2);
+    assert_eq!(store.compact(&mut Work::default()).unwrap_err().status(), 2);
 }

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::kernels::{
-    self, Bits, Chain, Codewords, Hit, Kernels, Lanes, Level, Metric, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, Paths,
+    self, Bits, Chain, Codewords, Hit, Kernels, Lanes, Level, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, Paths,
     SLOPE_MAX, Scan, Sides, Steps, Stretch, Strip, Trellis, Window,
 };
+use omen::metric::Metric;
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
 const MISALIGNMENTS: std::ops::Range<usize> = 0..16;

@@ -7,6 +7,7 @@
 use omen::error::Error;
 use omen::os::open_or_create_dir;
 use omen::store::{CompressOptions, Options, Store, Tuning};
+use omen::work::Work;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -71,12 +72,12 @@ impl Call {
             Call::Upsert(ids) => store.upsert(ids, &vectors(ids)),
             Call::Delete(ids) => store.delete(ids).map(|_| ()),
             Call::Commit => store.commit(),
-            Call::Compact => store.compact(),
+            Call::Compact => store.compact(&mut Work::default()),
             // Below this a code of few symbols is all the ratio leaves room for, and nothing decoded is near.
             Call::Compress if store.count() < 2000 => store.commit(),
             Call::Compress => {
-                let mut options = CompressOptions { ratio: 1.3, sample: 256, threads: 1, ..CompressOptions::default() };
-                match store.compress(&mut options) {
+                let options = CompressOptions { ratio: 1.3, sample: 256, ..CompressOptions::default() };
+                match store.compress(&options, &mut Work::default()) {
                     // A store too small to be compressed stays as it was.
                     Err(Error::TooFewVectors { .. } | Error::InvalidArgument(_)) => store.commit(),
                     other => other.map(|_| println!("\ncompressed")),
@@ -235,7 +236,7 @@ fn trap_14_a_killed_writer_loses_nothing_acknowledged() {
             applied(&mut rows, next);
             next += 1;
         }
-        store.verify().unwrap_or_else(|error| panic!("kill {kill}: {error}"));
+        store.verify(&mut Work::default()).unwrap_or_else(|error| panic!("kill {kill}: {error}"));
         coded += u64::from(store.stats().unwrap().compressed_vectors > 0);
         store.close().unwrap();
         rows = found.into_iter().map(|(id, bits)| (id, Row { bits, is_coded: false })).collect();

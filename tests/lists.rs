@@ -1,8 +1,9 @@
 //! Inverted lists: rows that lie list by list are found by id and by query like any others, and faster.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use omen::kernels::Metric;
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
+use omen::work::Work;
 use std::collections::BTreeSet;
 use tempfile::TempDir;
 
@@ -46,7 +47,8 @@ fn filled(home: &TempDir, metric: Metric, rows: &[f32], ratio: f64) -> Store {
     let store = opened(home, metric);
     let ids: Vec<u64> = (0..rows.len() / DIM).map(id_of).collect();
     store.insert(Some(&ids), rows).unwrap();
-    let report = store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() }).unwrap();
+    let report =
+        store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     assert!(report.ratio >= ratio, "{report:?}");
     store
 }
@@ -131,7 +133,7 @@ fn every_id_leads_to_its_vector_and_ids_come_in_order() {
     let mut flags = [9; 4];
     store.contains(&[0, 1, 2, id_of(ROWS - 1)], &mut flags).unwrap();
     assert_eq!(flags, [1, 0, 0, 1]);
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }
 
 #[test]
@@ -160,9 +162,9 @@ fn deleted_and_replaced_rows_never_appear_and_filters_are_exact() {
         assert_has_lists(store, &queries);
     };
     check(&store);
-    store.compact().unwrap();
+    store.compact(&mut Work::default()).unwrap();
     check(&store);
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn a_second_compress_takes_new_rows_into_lists() {
     let ids: Vec<u64> = (first..first + 3000).map(id_of).collect();
     store.insert(Some(&ids), &more).unwrap();
     let before = found(&store, &queries, &SearchOptions { is_exact: true, ..SearchOptions::default() });
-    store.compress(&mut CompressOptions { ratio: 4.0, ..CompressOptions::default() }).unwrap();
+    store.compress(&CompressOptions { ratio: 4.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     assert_has_lists(&store, &queries);
     let after = found(&store, &queries, &with_effort(0.0));
     assert!(recall(&after, &before) > 0.8, "{}", recall(&after, &before));
@@ -191,12 +193,11 @@ fn a_compress_cancelled_while_lists_are_made_changes_nothing() {
     store.commit().unwrap();
     // Training tells half of the steps; the rows are assigned next.
     let mut cancel = |done: u64, total: u64| done >= total / 2;
-    let mut options = CompressOptions { ratio: 4.0, ..CompressOptions::default() };
-    options.progress = Some(&mut cancel);
-    let error = store.compress(&mut options).unwrap_err();
+    let options = CompressOptions { ratio: 4.0, ..CompressOptions::default() };
+    let error = store.compress(&options, &mut Work::new(0, Some(&mut cancel))).unwrap_err();
     assert!(error.to_string().contains("cancel"), "{error}");
     let mut vector = [0.0; DIM];
     store.get(&[77], &mut vector, None).unwrap();
     assert_eq!(vector, rows[77 * DIM..78 * DIM]);
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }

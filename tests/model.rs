@@ -8,8 +8,10 @@ mod memory;
 use memory::MemoryDir;
 use omen::error::Error;
 use omen::format::NO_ID;
-use omen::kernels::{self, Metric};
+use omen::kernels;
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store, SyncMode, Tuning};
+use omen::work::Work;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -148,7 +150,7 @@ impl Pair {
             Call::Search(seed, k, allowed) => self.search(*seed, *k, allowed.as_deref()),
             Call::Reopen => self.reopen(),
             Call::Compact => {
-                self.store.compact().unwrap();
+                self.store.compact(&mut Work::default()).unwrap();
                 assert_eq!(self.store.stats().unwrap().deleted, 0);
                 self.durable();
             }
@@ -283,12 +285,12 @@ impl Pair {
         self.read();
         self.store = Pair::open(self.shape, &self.dir, Mode::ReadWrite);
         self.scan(0, 97);
-        self.store.verify().unwrap();
+        self.store.verify(&mut Work::default()).unwrap();
     }
 
     fn compress(&mut self, ratio: f64) {
         let before: Vec<u64> = self.model.keys().copied().collect();
-        let done = self.store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() });
+        let done = self.store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default());
         match done {
             Ok(report) => {
                 assert!(report.ratio >= ratio, "asked {ratio}: {report:?}");

@@ -3,8 +3,9 @@
 
 use omen::codec::Quality;
 use omen::error::Error;
-use omen::kernels::Metric;
+use omen::metric::Metric;
 use omen::store::{CompressOptions, CompressReport, Options, SearchOptions, Store};
+use omen::work::Work;
 use std::path::Path;
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
@@ -52,7 +53,7 @@ fn fresh(home: &Path, dim: usize, rows: &[f32], metric: Metric) -> Store {
     store
 }
 
-fn options<'a>(ratio: f64) -> CompressOptions<'a> {
+fn options(ratio: f64) -> CompressOptions {
     CompressOptions { ratio, ..CompressOptions::default() }
 }
 
@@ -88,12 +89,12 @@ fn keeps_its_promises(home: &Path, store: &Store, dim: usize, rows: &[f32], rati
     let expected = if energy > 0.0 { error / energy } else { 0.0 };
     assert!((report.relative_mse - expected).abs() <= 1e-9 * expected, "{report:?}, expected {expected}");
     assert_eq!((stats.errors.relative_mse, stats.errors.drift), (report.relative_mse, 1.0));
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }
 
 /// Compresses to `ratio`, or to what the refusal says can be reached; `None` if there are too few vectors.
 fn compressed(store: &Store, ratio: f64) -> Option<(CompressReport, f64)> {
-    match store.compress(&mut options(ratio)) {
+    match store.compress(&options(ratio), &mut Work::default()) {
         Ok(report) => Some((report, ratio)),
         Err(Error::TooFewVectors { .. }) => None,
         Err(Error::InvalidArgument(what)) => {
@@ -102,7 +103,7 @@ fn compressed(store: &Store, ratio: f64) -> Option<(CompressReport, f64)> {
             assert!(reachable < ratio, "{what}");
             // What is told is rounded; a store whose own files are larger than its vectors cannot be compressed at all.
             let within = reachable - 0.001;
-            (within >= 1.0).then(|| (store.compress(&mut options(within)).unwrap(), within))
+            (within >= 1.0).then(|| (store.compress(&options(within), &mut Work::default()).unwrap(), within))
         }
         Err(other) => panic!("{other}"),
     }
@@ -192,7 +193,7 @@ fn whole_numbers_of_either_sign_have_room_on_both_sides() {
     (rows[3 * dim], rows[7 * dim]) = (-120.0, 120.0);
     let home = tempfile::tempdir().unwrap();
     let store = fresh(home.path(), dim, &rows, Metric::L2);
-    store.compress(&mut options(3.5)).unwrap();
+    store.compress(&options(3.5), &mut Work::default()).unwrap();
     assert_eq!(read_all(&store, n), rows);
 }
 
@@ -208,7 +209,7 @@ fn progress_goes_forward_and_ends_at_its_total() {
             calls.push((done, total));
             false
         };
-        store.compress(&mut CompressOptions { progress: Some(&mut told), ..options(6.0) }).unwrap();
+        store.compress(&options(6.0), &mut Work::new(0, Some(&mut told))).unwrap();
         assert!(calls.is_sorted() && calls.iter().all(|(_, total)| *total == calls[0].1), "{calls:?}");
         assert_eq!(calls.last().map(|(done, total)| total - done), Some(0));
     }
@@ -219,10 +220,10 @@ fn ratios_that_are_none_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let store = fresh(home.path(), 4, &curves(100, 4, 12), Metric::L2);
     for ratio in [f64::NAN, f64::INFINITY, 0.0, -16.0, 0.99] {
-        let error = store.compress(&mut options(ratio)).unwrap_err();
+        let error = store.compress(&options(ratio), &mut Work::default()).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
     }
-    let error = store.compress(&mut options(1000.0)).unwrap_err().to_string();
+    let error = store.compress(&options(1000.0), &mut Work::default()).unwrap_err().to_string();
     assert!(error.contains("1000") && error.contains("100 vectors of dim 4 reach"), "{error}");
     assert_eq!(store.stats().unwrap().raw_vectors, 100);
 }
@@ -239,7 +240,7 @@ fn cancelled_at_any_step_the_store_is_as_it_was() {
             (calls, last) = (calls + 1, done);
             calls == step
         };
-        let done = store.compress(&mut CompressOptions { progress: Some(&mut cancels), ..options(2.5) });
+        let done = store.compress(&options(2.5), &mut Work::new(0, Some(&mut cancels)));
         if let Ok(report) = done {
             assert!(calls < step && step > 20, "{calls} calls, {step} steps");
             keeps_its_promises(home.path(), &store, 16, &rows, 2.5, &report);
@@ -258,11 +259,11 @@ fn a_second_compress_keeps_a_book_that_fits_and_leaves_one_that_does_not() {
     let home = tempfile::tempdir().unwrap();
     let rows = curves(n, dim, 13);
     let store = fresh(home.path(), dim, &rows, Metric::L2);
-    store.compress(&mut options(6.0)).unwrap();
+    store.compress(&options(6.0), &mut Work::default()).unwrap();
     let before = read_all(&store, n);
     // More of the same: the codes there are stay as they are, and one file holds all.
     store.insert(None, &curves(1000, dim, 14)).unwrap();
-    store.compress(&mut options(6.0)).unwrap();
+    store.compress(&options(6.0), &mut Work::default()).unwrap();
     assert_eq!(read_all(&store, n), before);
     let stats = store.stats().unwrap();
     assert_eq!((stats.segments, stats.raw_vectors), (1, 0));
@@ -270,21 +271,21 @@ fn a_second_compress_keeps_a_book_that_fits_and_leaves_one_that_does_not() {
     // Vectors the book knows nothing of get one of their own.
     let strange: Vec<f32> = curves(3000, dim, 15).iter().map(|x| 40.0 * x - 700.0).collect();
     store.insert(None, &strange).unwrap();
-    store.compress(&mut options(6.0)).unwrap();
+    store.compress(&options(6.0), &mut Work::default()).unwrap();
     assert_eq!(read_all(&store, n), before);
     let stats = store.stats().unwrap();
     assert_eq!((stats.segments, stats.raw_vectors), (2, 0));
     assert!(stats.errors.relative_mse < 0.02, "{stats:?}");
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
     // Nothing new, then a few of the first kind: every code stays what it was.
     let both = n + 1000 + 3000;
     let settled = read_all(&store, both);
-    store.compress(&mut options(6.0)).unwrap();
+    store.compress(&options(6.0), &mut Work::default()).unwrap();
     assert_eq!(read_all(&store, both), settled);
     store.insert(None, &curves(500, dim, 20)).unwrap();
-    store.compress(&mut options(6.0)).unwrap();
+    store.compress(&options(6.0), &mut Work::default()).unwrap();
     assert_eq!(read_all(&store, both), settled);
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }
 
 #[test]
@@ -293,7 +294,7 @@ fn quality_pays() {
     let error = |quality| {
         let home = tempfile::tempdir().unwrap();
         let store = fresh(home.path(), dim, &rows, Metric::L2);
-        let report = store.compress(&mut CompressOptions { quality, ..options(8.0) }).unwrap();
+        let report = store.compress(&CompressOptions { quality, ..options(8.0) }, &mut Work::default()).unwrap();
         keeps_its_promises(home.path(), &store, dim, &rows, 8.0, &report);
         report.relative_mse
     };
@@ -316,7 +317,7 @@ fn estimates_find_more_neighbours_than_decoded_vectors() {
             ids
         };
         let truth = nearest(true);
-        store.compress(&mut options(16.0)).unwrap();
+        store.compress(&options(16.0), &mut Work::default()).unwrap();
         let recalled = |ids: &[u64]| {
             let pairs = ids.chunks_exact(k).zip(truth.chunks_exact(k));
             pairs.map(|(found, truth)| truth.iter().filter(|id| found.contains(id)).count()).sum::<usize>()

@@ -5,6 +5,7 @@ use omen::codec::{Codebook, Quality, SCALAR, Shape, WINDOWS};
 use omen::error::Error;
 use omen::ffi::constants::{OMEN_CODEC_SCALAR, OMEN_CODEC_WINDOWS};
 use omen::store::{CompressOptions, CompressReport, Options, Store};
+use omen::work::Work;
 
 const DIM: usize = 128;
 
@@ -51,10 +52,10 @@ fn shape_of(dim: usize, row_bytes: usize) -> Shape {
 
 fn train(sample: &[f32], dim: usize, row_bytes: usize) -> Codebook {
     let shape = shape_of(dim, row_bytes);
-    let book = Codebook::train(sample, &shape, 7, &mut |_, _| false).unwrap();
+    let book = Codebook::train(sample, &shape, 7, &mut Work::default()).unwrap();
     assert_eq!((book.codec(), book.dim()), (SCALAR, dim));
     assert!(book.symbols() <= dim && book.symbols().is_multiple_of(2), "{} symbols", book.symbols());
-    assert!(book.row_bytes() <= row_bytes && book.to_bytes().len() <= Codebook::stored_bytes(&shape));
+    assert!(book.row_bytes() <= row_bytes && book.as_bytes().len() <= Codebook::stored_bytes(&shape));
     book
 }
 
@@ -233,14 +234,17 @@ fn sizes_of_all_kinds_work() {
 #[test]
 fn training_repeats_itself_and_can_be_cancelled() {
     let rows = &sift()[..300 * DIM];
-    assert_eq!(train(rows, DIM, 100).to_bytes(), train(rows, DIM, 100).to_bytes());
+    assert_eq!(train(rows, DIM, 100).as_bytes(), train(rows, DIM, 100).as_bytes());
     let shape = shape_of(DIM, 100);
     let mut last = (0, 0);
     let told = &mut |done, total| {
         last = (done, total);
         done == 5
     };
-    assert!(matches!(Codebook::train(rows, &shape, 7, told), Err(Error::Cancelled { done: 5, .. })));
+    assert!(matches!(
+        Codebook::train(rows, &shape, 7, &mut Work::new(0, Some(told))),
+        Err(Error::Cancelled { done: 5, .. })
+    ));
     assert_eq!(last, (5, DIM as u64));
 }
 
@@ -268,7 +272,7 @@ fn trap_17_a_damaged_book_is_refused_or_harmless() {
     let mut numbers = Numbers(11);
     for row_bytes in [9, 14] {
         let sample: Vec<f32> = if row_bytes == 14 { halves(10)[..700].to_vec() } else { numbers.floats(700) };
-        let bytes = train(&sample, 7, row_bytes).to_bytes().to_vec();
+        let bytes = train(&sample, 7, row_bytes).as_bytes().to_vec();
         for length in 0..bytes.len() {
             let found = Codebook::from_bytes("here", &bytes[..length]);
             assert!(matches!(found, Err(Error::Corrupt { .. })), "length {length}: {found:?}");
@@ -280,7 +284,7 @@ fn trap_17_a_damaged_book_is_refused_or_harmless() {
                 damaged[place] ^= change;
                 match Codebook::from_bytes("here", &damaged) {
                     Ok(book) => {
-                        assert_eq!((book.to_bytes(), book.dim()), (&damaged[..], 7));
+                        assert_eq!((book.as_bytes(), book.dim()), (&damaged[..], 7));
                         for x in [0.0, 1e30, f32::MIN] {
                             assert!(through(&book, &[x; 7]).iter().all(|x| x.is_finite()));
                         }
@@ -295,7 +299,7 @@ fn trap_17_a_damaged_book_is_refused_or_harmless() {
 
 #[test]
 fn trap_17_impossible_numbers_are_refused_by_name() {
-    let bytes = train(&Numbers(12).floats(700), 7, 9).to_bytes().to_vec();
+    let bytes = train(&Numbers(12).floats(700), 7, 9).as_bytes().to_vec();
     let (bits_at, lows, steps) = (20, 27, 27 + 28);
     let refused = |place: usize, new: &[u8], says: &str| {
         let mut damaged = bytes.clone();
@@ -325,7 +329,8 @@ fn stored(rows: &[f32], ratio: f64) -> (CompressReport, Vec<f32>) {
     let count = (rows.len() / DIM) as u64;
     store.insert(None, rows).unwrap();
     store.commit().unwrap();
-    let report = store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() }).unwrap();
+    let report =
+        store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     store.close().unwrap();
     let store = Store::open(&directory.path().join("store"), DIM as u32, &Options::default()).unwrap();
     let ids: Vec<u64> = (0..count).collect();

@@ -3,8 +3,10 @@
 
 use omen::error::Error;
 use omen::format::NO_ID;
-use omen::kernels::{self, Metric};
+use omen::kernels;
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store};
+use omen::work::Work;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +33,7 @@ fn filled(home: &TempDir, metric: Metric, ratio: Option<f64>) -> Store {
     let ids = |range: std::ops::Range<u64>| range.map(|number| number * 3 + number % 2).collect::<Vec<u64>>();
     store.insert(Some(&ids(0..2500)), &sift(0, 2500)).unwrap();
     if let Some(ratio) = ratio {
-        store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() }).unwrap();
+        store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     }
     store.insert(Some(&ids(2500..2900)), &sift(2500, 400)).unwrap();
     store.close().unwrap();
@@ -200,7 +202,7 @@ fn a_filter_asked_again_and_again_sees_every_write() {
         store.insert(Some(&[8888]), &sift(9002, 1)).unwrap();
         agrees("with one that was not there");
         assert_eq!(answers(&store, &queries, 1, &filtered)[2][0], (8888, 0));
-        store.compact().unwrap();
+        store.compact(&mut Work::default()).unwrap();
         agrees("compacted");
         let fewer = SearchOptions { allow_ids: Some(&allowed[1..]), ..filtered };
         let all = answers(&store, &queries, contents(&store).len(), &SearchOptions::default());
@@ -221,7 +223,7 @@ fn threads_that_share_the_rows_of_one_query_find_what_one_thread_finds() {
     for is_coded in [false, true] {
         if is_coded {
             let quality = omen::codec::Quality::Fast;
-            store.compress(&mut CompressOptions { quality, ..CompressOptions::default() }).unwrap();
+            store.compress(&CompressOptions { quality, ..CompressOptions::default() }, &mut Work::default()).unwrap();
         }
         let all = answers(&store, &queries, rows.len() / DIM, &SearchOptions::default());
         let odd: Vec<u64> = (0..rows.len() as u64 / DIM as u64).filter(|id| id % 2 == 1).collect();
@@ -260,9 +262,11 @@ fn searches_go_on_beside_writes_compress_and_compact() {
             store.insert(None, &sift(2000 + round as usize * 100, 100)).unwrap();
             store.delete(&(round * 25..round * 25 + 25).collect::<Vec<u64>>()).unwrap();
             let quality = omen::codec::Quality::Fast;
-            store.compress(&mut CompressOptions { quality, ratio: 6.0, ..CompressOptions::default() }).unwrap();
+            store
+                .compress(&CompressOptions { quality, ratio: 6.0, ..CompressOptions::default() }, &mut Work::default())
+                .unwrap();
             store.upsert(&[500 + round], &sift(8000, 1)).unwrap();
-            store.compact().unwrap();
+            store.compact(&mut Work::default()).unwrap();
         }
         is_over.store(true, Ordering::Release);
         searching.into_iter().for_each(|thread| thread.join().unwrap());
@@ -277,7 +281,7 @@ fn estimates_are_near_the_vectors_that_were_inserted() {
         let store = opened(&home, metric);
         store.insert(None, &rows).unwrap();
         let truth = answers(&store, &queries, 10, &SearchOptions::default());
-        store.compress(&mut CompressOptions { ratio: 12.0, ..CompressOptions::default() }).unwrap();
+        store.compress(&CompressOptions { ratio: 12.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
         let found = answers(&store, &queries, 10, &SearchOptions::default());
         let hits = truth
             .iter()
@@ -301,7 +305,9 @@ fn rows_that_scores_hardly_tell_apart_are_found_all_the_same() {
             let home = tempfile::tempdir().unwrap();
             let store = opened(&home, metric);
             store.insert(None, rows).unwrap();
-            store.compress(&mut CompressOptions { ratio: 5.0, ..CompressOptions::default() }).unwrap();
+            store
+                .compress(&CompressOptions { ratio: 5.0, ..CompressOptions::default() }, &mut Work::default())
+                .unwrap();
             let queries = [&rows[..5 * DIM], &[0.0; DIM], &sift(9000, 2)].concat();
             let all = answers(&store, &queries, rows.len() / DIM, &SearchOptions::default());
             assert_all_ways_agree(&store, &queries, &all, false);
@@ -317,11 +323,11 @@ fn rows_that_scores_say_nothing_of_are_measured() {
         let store = opened(&home, metric);
         store.insert(None, &sift(0, 3000)).unwrap();
         let options = || CompressOptions { ratio: 12.0, ..CompressOptions::default() };
-        store.compress(&mut options()).unwrap();
+        store.compress(&options(), &mut Work::default()).unwrap();
         let mut far: Vec<f32> = sift(3000, 50).iter().map(|value| value * 20.0).collect();
         far.extend(sift(3050, 50).iter().map(|value| 30.0 + value * 1e-3));
         store.insert(None, &far).unwrap();
-        store.compress(&mut options()).unwrap();
+        store.compress(&options(), &mut Work::default()).unwrap();
         let queries = [&sift(9000, 5), &far[..3 * DIM], &far[60 * DIM..62 * DIM]].concat();
         let all = answers(&store, &queries, 3100, &SearchOptions::default());
         assert_all_ways_agree(&store, &queries, &all, false);
@@ -335,7 +341,7 @@ fn a_store_without_vectors_finds_none() {
     let none = vec![vec![(NO_ID, f32::NAN.to_bits()); 3]];
     assert_eq!(answers(&store, &[1.0; DIM], 3, &SearchOptions::default()), none);
     store.insert(None, &sift(0, 1000)).unwrap();
-    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).unwrap();
+    store.compress(&CompressOptions { ratio: 8.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     store.delete(&(0..1000).collect::<Vec<u64>>()).unwrap();
     for is_exact in [false, true] {
         assert_eq!(answers(&store, &[1.0; DIM], 3, &SearchOptions { is_exact, ..SearchOptions::default() }), none);
@@ -349,7 +355,7 @@ fn trap_17_damage_under_a_scan_is_an_error_and_no_answer() {
     let home = tempfile::tempdir().unwrap();
     let store = opened(&home, Metric::L2);
     store.insert(None, &sift(0, 3000)).unwrap();
-    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).unwrap();
+    store.compress(&CompressOptions { ratio: 8.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     store.close().unwrap();
     let name = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path());
     let path = name.into_iter().find(|path| path.extension().is_some_and(|end| end == "code")).unwrap();

@@ -3,6 +3,7 @@
 
 use omen::error::Error;
 use omen::store::{CompressOptions, Mode, Options, Store};
+use omen::work::Work;
 
 fn vectors(first: u64, count: usize, dim: usize) -> Vec<f32> {
     (0..count * dim).map(|i| ((first as usize * dim + i) * 7919 % 1000) as f32 / 10.0).collect()
@@ -28,7 +29,7 @@ fn what_was_inserted_is_read_back_bit_for_bit_before_and_after_reopening() {
     let mut all = vec![0.0; data.len()];
     store.get(&(0..5000).collect::<Vec<_>>(), &mut all, None).unwrap();
     assert_eq!(all, data);
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn random_ids_upserts_and_deletes_survive_reopening() {
             }
         }
         if round == 3 {
-            store.compact().unwrap();
+            store.compact(&mut Work::default()).unwrap();
         }
         check(&store, &model);
         store.close().unwrap();
@@ -91,7 +92,7 @@ fn check(store: &Store, model: &std::collections::BTreeMap<u64, Vec<f32>>) {
         seen.extend((0..n).map(|i| (ids[i], rows[i * 4..i * 4 + 4].to_vec())));
     }
     assert_eq!(seen, model.iter().map(|(id, v)| (*id, v.clone())).collect::<Vec<_>>());
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn compress_meets_the_ratio_with_the_whole_directory_and_keeps_every_id() {
     let data: Vec<f32> = bytes.chunks_exact(132).flat_map(|row| row[4..].iter().map(|b| f32::from(*b))).collect();
     let store = open(&path, 128);
     store.insert(None, &data).unwrap();
-    let report = store.compress(&mut CompressOptions::default()).unwrap();
+    let report = store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
     assert!(report.ratio >= 16.0, "{report:?}");
     assert!(report.relative_mse < 0.06, "{report:?}");
     store.close().unwrap();
@@ -127,11 +128,11 @@ fn verify_runs_inside_a_progress_function_and_beside_writers() {
     // Not joined: where `verify` waits for the compress that called it, neither ever ends.
     std::thread::spawn(move || {
         let mut verify = |_, _| {
-            tell.send(compressing.verify().map(drop)).unwrap();
+            tell.send(compressing.verify(&mut Work::default()).map(drop)).unwrap();
             true
         };
-        let mut options = CompressOptions { ratio: 2.0, progress: Some(&mut verify), ..CompressOptions::default() };
-        compressing.compress(&mut options)
+        let options = CompressOptions { ratio: 2.0, ..CompressOptions::default() };
+        compressing.compress(&options, &mut Work::new(0, Some(&mut verify)))
     });
     hear.recv_timeout(std::time::Duration::from_secs(20)).expect("verify ends").unwrap();
     let is_over = std::sync::atomic::AtomicBool::new(false);
@@ -141,13 +142,13 @@ fn verify_runs_inside_a_progress_function_and_beside_writers() {
                 // Deletes and upserts leave tombstone files that the next swap replaces.
                 store.upsert(&[first], &vectors(first, 1, 16)).unwrap();
                 store.delete(&[first + 100]).unwrap();
-                store.compact().unwrap();
+                store.compact(&mut Work::default()).unwrap();
             }
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-            store.verify().unwrap();
+            store.verify(&mut Work::default()).unwrap();
         }
     });
-    store.verify().unwrap();
+    store.verify(&mut Work::default()).unwrap();
 }

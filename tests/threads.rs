@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::store::{CompressOptions, Options, Store};
+use omen::work::Work;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,7 +35,7 @@ fn compress_and_close_wait_for_a_compress() {
     store.insert(None, &rows).unwrap();
     let others_done = AtomicBool::new(false);
     let compress_again = || {
-        let done = store.compress(&mut ratio(2.0));
+        let done = store.compress(&ratio(2.0), &mut Work::default());
         others_done.store(true, Ordering::SeqCst);
         // Before the close it compresses, behind it it finds the store closed.
         assert!(done.map_or_else(|error| error.status() == INVALID_HANDLE, |report| report.vectors == 2000));
@@ -53,12 +54,12 @@ fn compress_and_close_wait_for_a_compress() {
             assert!(!others_done.load(Ordering::SeqCst), "a call did not wait for the compress");
             false
         };
-        let report = store.compress(&mut CompressOptions { progress: Some(&mut told), ..ratio(3.0) }).unwrap();
+        let report = store.compress(&ratio(3.0), &mut Work::new(0, Some(&mut told))).unwrap();
         assert_eq!(report.vectors, 2000);
     });
     assert!(others_done.load(Ordering::SeqCst));
 }
 
-fn ratio<'a>(ratio: f64) -> CompressOptions<'a> {
+fn ratio(ratio: f64) -> CompressOptions {
     CompressOptions { ratio, ..CompressOptions::default() }
 }

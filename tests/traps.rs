@@ -15,9 +15,10 @@ use omen::error::Error;
 use omen::format::{
     FOOTER_BYTES, FileHeader, Footer, HEADER_BYTES, Kind, MANIFEST_NAMES, Manifest, VERSION, checksum, seed,
 };
-use omen::kernels::Metric;
+use omen::metric::Metric;
 use omen::os::open_or_create_dir;
 use omen::store::{CompressOptions, Mode, Options, Store, SyncMode, Tuning};
+use omen::work::Work;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -176,13 +177,12 @@ fn trap_01_training_vectors_left_raw() {
             }
             false
         };
-        let mut options = CompressOptions { ratio: 1.7, sample: sample as u64, ..CompressOptions::default() };
-        options.progress = Some(&mut progress);
-        let report = store.compress(&mut options).unwrap();
+        let options = CompressOptions { ratio: 1.7, sample: sample as u64, ..CompressOptions::default() };
+        let report = store.compress(&options, &mut Work::new(0, Some(&mut progress))).unwrap();
         let stats = store.stats().unwrap();
         assert_eq!((report.vectors, stats.compressed_vectors, stats.raw_vectors), (n as u64, n as u64, during as u64));
         store.insert(None, &rows[(n + during) * SIFT_DIM..]).unwrap();
-        store.compress(&mut CompressOptions { ratio: 1.7, ..CompressOptions::default() }).unwrap();
+        store.compress(&CompressOptions { ratio: 1.7, ..CompressOptions::default() }, &mut Work::default()).unwrap();
         let stats = store.stats().unwrap();
         assert_eq!((stats.compressed_vectors, stats.raw_vectors), (n as u64 + 60, 0));
         store.close().unwrap();
@@ -201,7 +201,7 @@ fn trap_02_a_ratio_that_is_not_of_the_whole_directory() {
     let store = open(&path, SIFT_DIM);
     store.insert(None, &rows[..first * SIFT_DIM]).unwrap();
     let raw = |n: usize| (n * SIFT_DIM * 4) as u64;
-    let report = store.compress(&mut CompressOptions::default()).unwrap();
+    let report = store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
     assert_used(&path, raw(first) / 16, "after compress");
     assert_eq!(report.bytes_after, store.stats().unwrap().bytes_on_disk);
     assert_eq!(report.ratio, raw(first) as f64 / report.bytes_after as f64);
@@ -212,9 +212,9 @@ fn trap_02_a_ratio_that_is_not_of_the_whole_directory() {
     store.insert(None, &rows[first * SIFT_DIM..]).unwrap();
     store.commit().unwrap();
     assert!(used(&path).0 > raw(second), "new vectors are raw until the next compress");
-    store.compress(&mut CompressOptions::default()).unwrap();
+    store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
     assert_used(&path, raw(first + second) / 16, "after a second compress");
-    store.compact().unwrap();
+    store.compact(&mut Work::default()).unwrap();
     assert_used(&path, raw(first + second) / 16, "after compact");
     store.close().unwrap();
     assert_used(&path, raw(first + second) / 16, "after the last close");
@@ -229,10 +229,10 @@ fn trap_02_a_ratio_that_forgets_the_tombstones() {
         let ratio = 1.5 + 0.05 * f64::from(step);
         let store = open(&path, 16);
         store.insert(None, &vectors(0, 500, 16)).unwrap();
-        store.compress(&mut CompressOptions { ratio: 1.2, ..CompressOptions::default() }).unwrap();
+        store.compress(&CompressOptions { ratio: 1.2, ..CompressOptions::default() }, &mut Work::default()).unwrap();
         store.delete(&[3]).unwrap();
         store.insert(None, &vectors(500, 600, 16)).unwrap();
-        match store.compress(&mut CompressOptions { ratio, ..CompressOptions::default() }) {
+        match store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default()) {
             Ok(report) => assert!(report.ratio >= ratio, "asked {ratio}: {report:?}"),
             Err(error) => assert!(matches!(error, Error::InvalidArgument(_)), "{error}"),
         }
@@ -245,7 +245,7 @@ fn trap_03_codes_kept_beside_the_originals() {
     let store = open(&path, SIFT_DIM);
     let rows = sift(2000);
     store.insert(None, &rows).unwrap();
-    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).unwrap();
+    store.compress(&CompressOptions { ratio: 8.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     store.close().unwrap();
     for (name, bytes) in files(&path) {
         for row in rows.chunks(SIFT_DIM).step_by(211) {
@@ -262,7 +262,7 @@ fn trap_05_a_lossy_read_passed_off_as_exact() {
     let store = open(&path, SIFT_DIM);
     store.insert(None, &rows).unwrap();
     assert_eq!(contents(&store), of_ids(0..3000, &rows, SIFT_DIM));
-    store.compress(&mut CompressOptions { ratio: 8.0, ..CompressOptions::default() }).unwrap();
+    store.compress(&CompressOptions { ratio: 8.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     store.close().unwrap();
     let book = stored_codebook(&path);
     let (mut code, mut decoded) = (vec![0; book.row_bytes()], vec![0.0; SIFT_DIM]);
@@ -296,12 +296,13 @@ fn trap_07_a_ratio_without_its_terms() {
     let (_home, path) = home();
     let store = open(&path, SIFT_DIM);
     store.insert(None, &sift(5000)).unwrap();
-    let report = store.compress(&mut CompressOptions { ratio: 12.0, ..CompressOptions::default() }).unwrap();
+    let report =
+        store.compress(&CompressOptions { ratio: 12.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
     store.close().unwrap();
     let (apparent, allocated) = used(&path);
     assert!(report.bytes_after >= apparent && report.bytes_after >= allocated.min(apparent));
     let book = stored_codebook(&path);
-    assert_eq!((report.code_bytes, report.codebook_bytes), (book.row_bytes() as u64, 2 * book.to_bytes().len() as u64));
+    assert_eq!((report.code_bytes, report.codebook_bytes), (book.row_bytes() as u64, 2 * book.as_bytes().len() as u64));
     let codes = report.vectors.next_multiple_of(32) * report.code_bytes;
     // What is neither codes nor codebook: a file header, checksums (4 bytes a block), a footer and two manifests.
     let rest = apparent - codes - report.codebook_bytes;
@@ -323,7 +324,7 @@ fn trap_08_ids_not_stored() {
     store.close().unwrap();
     assert_found_by_another_process(&path, &model);
     let store = open(&path, 24);
-    store.compact().unwrap();
+    store.compact(&mut Work::default()).unwrap();
     store.close().unwrap();
     assert_found_by_another_process(&path, &model);
 }
@@ -477,11 +478,11 @@ fn trap_13_the_callers_dim_or_metric_ignored() {
     let bytes = files(&path);
     for mode in [Mode::ReadWriteCreate, Mode::ReadWrite, Mode::ReadOnly] {
         let error = Store::open(&path, 64, &cosine(mode)).unwrap_err();
-        assert!(matches!(error, Error::DimMismatch { found: 64, expected: 48 }));
+        assert!(matches!(error, Error::DimMismatch { asked: 64, stored: 48 }));
         assert!(error.to_string().contains("64") && error.to_string().contains("48"), "{error}");
         let l2 = Options { metric: Some(Metric::L2), mode, ..Options::default() };
         let error = Store::open(&path, 48, &l2).unwrap_err();
-        assert!(matches!(error, Error::MetricMismatch { found: 0, expected: 2 }));
+        assert!(matches!(error, Error::MetricMismatch { asked: Metric::L2, stored: Metric::Cosine }));
         assert!(error.to_string().contains('0') && error.to_string().contains('2'), "{error}");
         let store = Store::open(&path, 0, &Options { mode, ..Options::default() }).unwrap();
         assert_eq!((store.dim(), store.metric()), (48, Metric::Cosine));
@@ -634,7 +635,7 @@ fn trap_17_verify_names_file_and_block() {
     bytes[5 * 4096 + 17] ^= 0x10;
     std::fs::write(path.join(&name), bytes).unwrap();
     let store = open(&path, 0);
-    let message = store.verify().unwrap_err().to_string();
+    let message = store.verify(&mut Work::default()).unwrap_err().to_string();
     assert!(message.contains(&name) && message.contains("block 5"), "{message}");
     let errors = (0..2000).filter(|id| store.get(&[*id], &mut [0.0; SIFT_DIM], None).is_err()).count();
     assert!((1..=9 * 2).contains(&errors), "a bad block takes only its own vectors along: {errors}");
@@ -742,7 +743,7 @@ fn trap_20_the_log_grows_for_ever() {
         let compacting = scope.spawn(move || {
             let mut rounds = 0;
             while writing_now.load(Ordering::Relaxed) {
-                store.compact().unwrap();
+                store.compact(&mut Work::default()).unwrap();
                 rounds += 1;
             }
             rounds
@@ -757,7 +758,7 @@ fn trap_20_the_log_grows_for_ever() {
         writing.store(false, Ordering::Relaxed);
         assert!(compacting.join().unwrap() > 0);
     });
-    store.compact().unwrap();
+    store.compact(&mut Work::default()).unwrap();
     assert_eq!(contents(&store), of_ids(0..100, &vectors(299, 100, 16), 16));
     store.close().unwrap();
     assert_used(&path, live + 8 * 4096, "300 times put again");
@@ -804,9 +805,11 @@ fn trap_21_readers_run_during_growth_compress_and_compact() {
         }
         insert(6000);
         for _ in 0..3 {
-            store.compress(&mut CompressOptions { ratio: 4.0, ..CompressOptions::default() }).unwrap();
+            store
+                .compress(&CompressOptions { ratio: 4.0, ..CompressOptions::default() }, &mut Work::default())
+                .unwrap();
             insert(2000);
-            store.compact().unwrap();
+            store.compact(&mut Work::default()).unwrap();
             insert(1000);
         }
         stop.store(true, Ordering::Relaxed);
@@ -883,7 +886,7 @@ fn trap_28_deletes_never_give_space_back() {
     store.insert(None, &rows).unwrap();
     let doomed: Vec<u64> = (0..10_000).filter(|id| id % 10 != 3).collect();
     assert_eq!(store.delete(&doomed).unwrap(), 9000);
-    store.compact().unwrap();
+    store.compact(&mut Work::default()).unwrap();
     let live = 1000 * SIFT_DIM as u64 * 4;
     assert_used(&path, live + live / 20 + 16 * 1024, "raw, after compact");
     store.close().unwrap();
@@ -897,10 +900,10 @@ fn trap_28_deletes_of_codes_give_space_back() {
     let (_home, path) = home();
     let store = open(&path, SIFT_DIM);
     store.insert(None, &sift(10_000)).unwrap();
-    let report = store.compress(&mut CompressOptions::default()).unwrap();
+    let report = store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
     let before = contents(&store);
     store.delete(&(0..9000).collect::<Vec<_>>()).unwrap();
-    store.compact().unwrap();
+    store.compact(&mut Work::default()).unwrap();
     store.close().unwrap();
     // Header, manifests and codebook stay; nine of ten codes go.
     let fixed = 3 * 4096 + report.codebook_bytes;

@@ -13,29 +13,23 @@
 //! This module knows nothing of files, ids or threads.
 
 pub mod block;
-mod book;
-mod fit;
-mod grids;
-mod half;
-mod kmeans;
 mod random;
 mod reader;
-mod rotation;
 mod scalar;
-mod side;
-mod stage;
 mod table;
-mod train;
-mod trial;
 mod windows;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Metric, kernels};
+use crate::kernels::kernels;
+use crate::metric::Metric;
+use crate::work::Work;
 use reader::Reader;
 use scalar::Scalar;
-pub use side::Correction;
+use std::sync::Arc;
 pub use table::Table;
 use windows::Windows;
+pub use windows::side::Correction;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Codewords of a symbol: what 4 bits tell apart.
 pub const CODEWORDS: usize = 16;
@@ -92,10 +86,10 @@ pub fn better_shape(
     plain: &Shape,
     of_directions: &dyn Fn(usize) -> Option<Shape>,
     seed: u64,
-    progress: &mut dyn FnMut(u64, u64) -> bool,
+    work: &mut Work,
 ) -> Result<Shape> {
     check(sample, plain)?;
-    if plain.is_scalar() { Ok(*plain) } else { trial::better_shape(sample, plain, of_directions, seed, progress) }
+    if plain.is_scalar() { Ok(*plain) } else { windows::trial::better_shape(sample, plain, of_directions, seed, work) }
 }
 
 fn check(sample: &[f32], shape: &Shape) -> Result<()> {
@@ -138,8 +132,11 @@ impl Shape {
         if !(1..=most).contains(&row_bytes) {
             return Err(format!("row_bytes: found {row_bytes}, expected 1..={most}, 2 times the dim"));
         }
-        if directions > dim.min(rotation::DIM_MAX) {
-            return Err(format!("directions: found {directions}, expected at most {}", dim.min(rotation::DIM_MAX)));
+        if directions > dim.min(windows::rotation::DIM_MAX) {
+            return Err(format!(
+                "directions: found {directions}, expected at most {}",
+                dim.min(windows::rotation::DIM_MAX)
+            ));
         }
         if !self.is_scalar() && self.stage_symbols().len() > windows::STAGES_MAX {
             return Err(format!("{row_bytes} bytes of symbols for {directions} directions: too many stages"));
@@ -148,11 +145,18 @@ impl Shape {
     }
 }
 
+/// The id of the codebook stored as `bytes`: never 0 or `u64::MAX`, which reports use for none and for several.
+fn id_of(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes).clamp(1, u64::MAX - 1)
+}
+
 /// Everything needed to encode and decode the vectors of one generation. Never changes.
 #[derive(Clone)]
 pub struct Codebook {
     /// As it is stored.
     bytes: Vec<u8>,
+    /// See [`Codebook::id`].
+    id: u64,
     dim: usize,
     kind: Kind,
 }
@@ -165,7 +169,7 @@ enum Kind {
 
 impl PartialEq for Codebook {
     fn eq(&self, other: &Codebook) -> bool {
-        self.bytes == other.bytes
+        self.id == other.id
     }
 }
 
@@ -182,30 +186,41 @@ impl std::fmt::Debug for Codebook {
 impl Codebook {
     /// Learns a codebook of `shape` from `sample: [n][dim]`, n at least 1, all finite.
     ///
-    /// `progress(done, total)` is called after each step; `true` ends the training with `Error::Cancelled`.
+    /// `work` is told after each step.
     /// Same sample and seed, same codebook.
-    pub fn train(
-        sample: &[f32],
-        shape: &Shape,
-        seed: u64,
-        progress: &mut dyn FnMut(u64, u64) -> bool,
-    ) -> Result<Codebook> {
+    pub fn train(sample: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Codebook> {
         check(sample, shape)?;
         if shape.is_scalar() {
-            return grids::train(sample, shape, progress);
+            return scalar::grids::train(sample, shape, work);
         }
-        train::train(sample, shape, seed, progress)
+        windows::train::train(sample, shape, seed, work)
     }
 
-    /// The most bytes [`Codebook::to_bytes`] gives for a codebook of this shape, if dims that never vary do not make its runs
+    /// The most bytes [`Codebook::as_bytes`] gives for a codebook of this shape, if dims that never vary do not make its runs
     /// uneven: then it may be more.
     pub fn stored_bytes(shape: &Shape) -> usize {
         if shape.is_scalar() { Scalar::stored_bytes(shape.dim) } else { Windows::stored_bytes(shape) }
     }
 
     /// The codebook as it is stored.
-    pub fn to_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The codebook's id: a hash of its stored bytes. Codebooks of equal ids are the same.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The one of `known` that is stored as `bytes`, else the codebook parsed from them. `bytes` come from `file` and are not
+    /// trusted.
+    pub fn intern(known: &[Arc<Codebook>], file: &str, bytes: &[u8]) -> Result<Arc<Codebook>> {
+        let id = id_of(bytes);
+        match known.iter().find(|book| book.id == id) {
+            Some(book) if book.bytes == bytes => Ok(Arc::clone(book)),
+            Some(_) => Err(Error::corrupt(file, format!("codebook: another one has its id, {id:016x}"))),
+            None => Codebook::from_bytes(file, bytes).map(Arc::new),
+        }
     }
 
     /// The codebook in `bytes`, which come from `file` and are not trusted.
@@ -219,7 +234,7 @@ impl Codebook {
             SCALAR => Scalar::take(bytes).map(|scalar| (scalar.dim(), Kind::Scalar(scalar)))?,
             other => return Err(format!("kind {other}, expected {WINDOWS} or {SCALAR}")),
         };
-        Ok(Codebook { bytes: bytes.to_vec(), dim, kind })
+        Ok(Codebook { bytes: bytes.to_vec(), id: id_of(bytes), dim, kind })
     }
 
     /// Which codec: [`WINDOWS`] or [`SCALAR`].

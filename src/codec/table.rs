@@ -11,11 +11,12 @@
 //! among the nearest by their score.
 
 use super::scalar::ROUNDS;
-use super::side::Side;
-use super::train::turned;
 use super::windows::Windows;
+use super::windows::side::Side;
+use super::windows::train::turned;
 use super::{CODEWORDS, Codebook, Kind, block};
-use crate::kernels::{BLOCK_ROWS, Lanes, Metric, SILENT, SLOPE_MAX, Scan, Sides, kernels, sums_fit};
+use crate::kernels::{BLOCK_ROWS, Lanes, SILENT, SLOPE_MAX, Scan, Sides, kernels, sums_fit};
+use crate::metric::Metric;
 
 /// Scores are kept below this, for what is rounded up to fit 16 bits.
 const SCORES: f64 = 65_000.0;

@@ -5,11 +5,12 @@ use super::constants::{OMEN_CODEC_AUTO, OMEN_QUALITY_BEST, OMEN_QUALITY_FAST, OM
 use super::fence::on_store;
 use super::sized::{self, Report};
 use super::store::out_of_range;
-use super::types::{omen_compress_options, omen_compress_report, omen_progress_fn, omen_store};
+use super::types::{omen_compress_options, omen_compress_report, omen_store};
+use super::work::on_progress;
 use crate::codec::Quality;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::{CompressOptions, CompressReport};
-use std::ffi::c_void;
+use crate::work::Work;
 
 /// COMPRESSING
 ///
@@ -44,21 +45,16 @@ pub unsafe extern "C" fn omen_store_compress(
             (sized::options(options, omen_compress_options::DEFAULT)?, Report::new("out_report", out_report)?)
         };
         let quality = check(&given)?;
-        let mut ask = |done, total| asks_to_stop(given.progress, given.user, done, total);
-        let omen_compress_options { ratio, sample, seed, threads, .. } = given;
-        let progress = given.progress.is_some().then_some(&mut ask as &mut dyn FnMut(u64, u64) -> bool);
-        let mut options =
-            CompressOptions { ratio, sample, seed, threads, quality, progress, ..CompressOptions::default() };
-        out_report.set(store.compress(&mut options)?.into());
+        let omen_compress_options { ratio, sample, seed, threads, progress, user, .. } = given;
+        let options = CompressOptions { ratio, sample, seed, quality, ..CompressOptions::default() };
+        let mut on_progress = on_progress(progress, user);
+        out_report.set(store.compress(&options, &mut Work::new(threads, Some(&mut on_progress)))?.into());
         Ok(())
     })
 }
 
-/// The quality asked for, if all options are in range.
+/// The quality asked for, if the numbers that stand for names are in range.
 fn check(given: &omen_compress_options) -> Result<Quality> {
-    if !given.ratio.is_finite() || given.ratio < 1.0 {
-        return Err(Error::InvalidArgument(format!("options: ratio is {}; expected 1 or more", given.ratio)));
-    }
     if given.codec != OMEN_CODEC_AUTO {
         return Err(out_of_range("codec", given.codec, OMEN_CODEC_AUTO));
     }
@@ -68,12 +64,6 @@ fn check(given: &omen_compress_options) -> Result<Quality> {
         OMEN_QUALITY_BEST => Ok(Quality::Best),
         other => Err(out_of_range("quality", other, OMEN_QUALITY_BEST)),
     }
-}
-
-fn asks_to_stop(progress: omen_progress_fn, user: *mut c_void, done: u64, total: u64) -> bool {
-    // SAFETY: a function the caller gave for this very call, with the `user` it asked for; its comment in the header
-    // says on which thread it runs and that nothing is thrown through it.
-    progress.is_some_and(|progress| unsafe { progress(user, done, total) } != 0)
 }
 
 impl From<CompressReport> for omen_compress_report {

@@ -53,6 +53,8 @@ pub mod library;
 
 pub mod store;
 
+pub mod work;
+
 pub mod write;
 
 pub mod read;

@@ -4,7 +4,7 @@
 
 use super::types::{
     omen_compress_options, omen_compress_report, omen_search_options, omen_store_options, omen_store_stats,
-    omen_verify_report,
+    omen_verify_report, omen_work_options,
 };
 use crate::error::{Error, Result};
 use std::ptr;
@@ -30,6 +30,9 @@ unsafe impl Sized64 for omen_search_options {}
 unsafe impl Sized64 for omen_store_stats {}
 // SAFETY: as above.
 unsafe impl Sized64 for omen_verify_report {}
+
+// SAFETY: as above.
+unsafe impl Sized64 for omen_work_options {}
 
 /// The options at `pointer`: members the caller does not have are those of `defaults`, and so are all if it is NULL.
 /// `struct_size` is the caller's.

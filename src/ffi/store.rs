@@ -7,7 +7,7 @@ use super::fence::{fence, hush_panics, look_at_store};
 use super::types::{omen_store, omen_store_options};
 use super::{handle, sized};
 use crate::error::{Error, Result};
-use crate::kernels::Metric;
+use crate::metric::Metric;
 use crate::store::{Mode, Options, Store, SyncMode};
 use std::ffi::c_char;
 use std::mem::offset_of;

@@ -1,6 +1,7 @@
 //! The structs that cross the boundary: `struct_size` first, then 64-bit members and pairs of 32-bit ones, no holes.
 
 use super::constants::{OMEN_CODEC_AUTO, OMEN_L2, OMEN_QUALITY_NORMAL, OMEN_READ_WRITE_CREATE, OMEN_SYNC_COMMIT};
+use crate::compress::RATIO_DEFAULT;
 use std::ffi::c_void;
 
 /// An open store, as omen_store_open returns it and until omen_store_close takes it. A ticket, not an address.
@@ -43,6 +44,33 @@ impl omen_store_options {
 /// no C++ exception may leave it. omen_store_compress, _compact and _close of the same store are OMEN_INVALID_ARGUMENT there.
 pub type omen_progress_fn = Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> i32>;
 
+/// How a call that takes long is run. omen_work_options_init fills in the defaults.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct omen_work_options {
+    /// sizeof(omen_work_options) as the caller knows it.
+    pub struct_size: u64,
+    /// Called now and then if not NULL (default).
+    pub progress: omen_progress_fn,
+    /// Handed to `progress`.
+    pub user: *mut c_void,
+    /// Threads to use; 0 (default) = as many as the store was opened with.
+    pub threads: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+impl omen_work_options {
+    /// What omen_work_options_init fills in.
+    pub(super) const DEFAULT: Self = Self {
+        struct_size: size_of::<Self>() as u64,
+        progress: None,
+        user: std::ptr::null_mut(),
+        threads: 0,
+        reserved: 0,
+    };
+}
+
 /// What omen_store_compress aims at. omen_compress_options_init fills in the defaults.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -74,7 +102,7 @@ impl omen_compress_options {
     /// What omen_compress_options_init fills in.
     pub(super) const DEFAULT: Self = Self {
         struct_size: size_of::<Self>() as u64,
-        ratio: 16.0,
+        ratio: RATIO_DEFAULT,
         sample: 0,
         seed: 0,
         codec: OMEN_CODEC_AUTO,
@@ -208,5 +236,6 @@ pub struct omen_verify_report {
 // So the structs they write never grow. Members to come are set by functions of other names, to which the header then
 // maps these, and whoever was compiled before goes on calling these.
 const _: () = assert!(size_of::<omen_store_options>() == 24);
+const _: () = assert!(size_of::<omen_work_options>() == 32);
 const _: () = assert!(size_of::<omen_compress_options>() == 64);
 const _: () = assert!(size_of::<omen_search_options>() == 48);

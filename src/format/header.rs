@@ -1,7 +1,8 @@
 //! The first 4 KiB of every numbered file (format.md §4).
 
-use super::{DIM_MAX, ENDIAN_TAG, Kind, VERSION, checksum, expect_checksum, put, seed, u32_at, u64_at};
+use super::{DIM_MAX, ENDIAN_TAG, Kind, VERSION, checksum, expect_checksum, metric_at, put, seed, u32_at, u64_at};
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 
 /// Bytes of a file header.
 pub const HEADER_BYTES: usize = 4096;
@@ -22,7 +23,7 @@ pub struct FileHeader {
     /// Floats a row.
     pub dim: u32,
     /// The store's metric.
-    pub metric: u32,
+    pub metric: Metric,
     /// Number of the last call before the first in this file (logs only).
     pub base_seq: u64,
 }
@@ -39,7 +40,7 @@ impl FileHeader {
         put(&mut bytes, 32, &self.store);
         put(&mut bytes, 48, &self.id.to_le_bytes());
         put(&mut bytes, 56, &self.dim.to_le_bytes());
-        put(&mut bytes, 60, &self.metric.to_le_bytes());
+        put(&mut bytes, 60, &(self.metric as u32).to_le_bytes());
         put(&mut bytes, 64, &self.base_seq.to_le_bytes());
         let crc = checksum(seed(self.id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
         put(&mut bytes, CHECKSUM_AT, &crc.to_le_bytes());
@@ -70,8 +71,9 @@ impl FileHeader {
         if dim == 0 || dim > DIM_MAX {
             return Err(Error::corrupt(file, format!("header: dim {dim}, expected 1 to {DIM_MAX}")));
         }
+        let metric = metric_at(file, bytes, 60)?;
         let mut store = [0; 16];
         store.copy_from_slice(&bytes[32..48]);
-        Ok(FileHeader { kind, store, id, dim, metric: u32_at(bytes, 60), base_seq: u64_at(bytes, 64) })
+        Ok(FileHeader { kind, store, id, dim, metric, base_seq: u64_at(bytes, 64) })
     }
 }

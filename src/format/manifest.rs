@@ -1,10 +1,11 @@
 //! The manifest (format.md §3): which files are the store.
 
 use super::{
-    COUNT_MAX, DIM_MAX, ENDIAN_TAG, Kind, ROWS_MAX, VERSION, align, checksum, expect_checksum, put, seed, u32_at,
-    u64_at,
+    COUNT_MAX, DIM_MAX, ENDIAN_TAG, Kind, ROWS_MAX, VERSION, align, checksum, expect_checksum, metric_at, put, seed,
+    u32_at, u64_at,
 };
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 
 const MAGIC: [u8; 8] = *b"omenlist";
 const FIXED_BYTES: usize = 128;
@@ -37,7 +38,7 @@ pub struct Manifest {
     /// Floats a row.
     pub dim: u32,
     /// The store's metric.
-    pub metric: u32,
+    pub metric: Metric,
     /// No file ever had this number or a larger one.
     pub next_file: u64,
     /// Number of the active log, whether or not it exists yet.
@@ -65,7 +66,7 @@ impl Manifest {
         put(&mut bytes, 24, &self.store);
         put(&mut bytes, 40, &self.generation.to_le_bytes());
         put(&mut bytes, 48, &self.dim.to_le_bytes());
-        put(&mut bytes, 52, &self.metric.to_le_bytes());
+        put(&mut bytes, 52, &(self.metric as u32).to_le_bytes());
         let words = [self.next_file, self.log, self.log_clean, self.base_seq, self.base_next_id];
         for (index, word) in words.iter().enumerate() {
             put(&mut bytes, 56 + index * 8, &word.to_le_bytes());
@@ -118,7 +119,7 @@ impl Manifest {
             store,
             generation: u64_at(bytes, 40),
             dim: u32_at(bytes, 48),
-            metric: u32_at(bytes, 52),
+            metric: metric_at(file, bytes, 52)?,
             next_file: word(0),
             log: word(1),
             log_clean: word(2),

@@ -16,6 +16,7 @@ pub use header::{FileHeader, HEADER_BYTES};
 pub use manifest::{Manifest, SegmentEntry};
 
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 
 /// Version of the format this library writes and the only one it reads (format.md §8).
 pub const VERSION: u32 = 1;
@@ -123,6 +124,13 @@ fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
 }
 
 /// Compares a stored checksum with the computed one.
+/// The metric whose number stands at byte `at` of a record of `file`.
+fn metric_at(file: &str, bytes: &[u8], at: usize) -> Result<Metric> {
+    let number = u32_at(bytes, at);
+    let metric = i32::try_from(number).ok().and_then(Metric::from_i32);
+    metric.ok_or_else(|| Error::corrupt(file, format!("metric {number}, expected one of 0 to 2")))
+}
+
 fn expect_checksum(file: &str, what: &str, found: u32, computed: u32) -> Result<()> {
     if found == computed {
         return Ok(());

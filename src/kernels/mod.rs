@@ -6,6 +6,7 @@
 //! they are.
 #![expect(unsafe_code, reason = "functions compiled for a CPU feature are called here, after the CPU was asked")]
 
+use crate::metric::Metric;
 use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
@@ -25,30 +26,6 @@ pub use numbers::{Bits, DIMS as NUMBERS_AT_ONCE, Numbers, REACH as NUMBERS_REACH
 pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps, sums_fit};
 pub use sums::{Codewords, Strip};
 pub use windows::{LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
-
-/// How far two vectors are from each other; smaller is nearer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum Metric {
-    /// The squared Euclidean distance.
-    L2 = 0,
-    /// The negated inner product.
-    InnerProduct = 1,
-    /// One minus the cosine; 1 if either vector is zero.
-    Cosine = 2,
-}
-
-impl Metric {
-    /// The metric of a number of the C ABI or of a file, if there is one.
-    pub fn from_i32(number: i32) -> Option<Metric> {
-        match number {
-            0 => Some(Metric::L2),
-            1 => Some(Metric::InnerProduct),
-            2 => Some(Metric::Cosine),
-            _ => None,
-        }
-    }
-}
 
 /// An instruction set the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use crate::format::{
     BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, checksum, flags, seed,
     to_usize, u32_at,
 };
-use crate::ids::RowIds;
 use crate::os::{Access, Dir, File, Map};
 use crate::sealed::{self, BlockSums};
+use crate::segment::ids::RowIds;
 
 /// What one flush writes.
 #[derive(Clone, Copy, Debug)]

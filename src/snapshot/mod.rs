@@ -4,29 +4,21 @@
 //! so they raise it in place (and `last_filter`, which only remembers what was found). Anything that hides a row, or moves the tail, publishes a new snapshot and leaves the old
 //! one's count where it was. So a reader that loads a snapshot and then its count sees whole calls only.
 
-mod filter;
-mod nearest;
-mod rows;
-mod scan;
-
-pub use filter::LastFilter;
-pub use nearest::{QUERIES_AT_ONCE, Question};
-pub use rows::Share;
-
 use crate::codec::{Codebook, block};
 use crate::error::{Error, Result};
-use crate::format::{bound_above, bound_of};
-use crate::ids::RowIds;
+use crate::format::{SegmentEntry, bound_above, bound_of};
 use crate::kernels::{self, BLOCK_ROWS};
+use crate::os::Dir;
 use crate::segment::Segment;
+use crate::segment::ids::RowIds;
+use crate::segment::tombstones::Tombstones;
 use crate::tail::{Tail, TailIds};
-use crate::tombstones::Tombstones;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A sealed segment with what is hidden in it.
 #[derive(Clone, Debug)]
-pub struct Live {
+pub struct SegmentView {
     /// The file.
     pub segment: Arc<Segment>,
     /// What its codes mean; `None` where rows are raw.
@@ -43,7 +35,7 @@ pub struct Snapshot {
     /// Floats a row.
     pub dim: usize,
     /// Sealed segments, oldest first.
-    pub segments: Vec<Arc<Live>>,
+    pub segments: Vec<Arc<SegmentView>>,
     /// The active log's rows, if it has any.
     pub tail: Option<Tail>,
     /// Rows of the tail deleted or put again since.
@@ -51,7 +43,7 @@ pub struct Snapshot {
     /// Rows of the tail that readers may look at.
     pub visible: AtomicU32,
     /// The rows that a search was last allowed.
-    pub last_filter: LastFilter,
+    pub last_filter: crate::query::LastFilter,
 }
 
 /// Where a live row is.
@@ -66,15 +58,15 @@ pub enum Place {
 /// A snapshot with the count of tail rows its reader sees: the same for the whole of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    snapshot: &'a Snapshot,
-    visible: u32,
+    pub snapshot: &'a Snapshot,
+    pub visible: u32,
 }
 
 /// Room for codes while they are decoded, kept across the rows of a call.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    rows: Vec<u32>,
-    codes: Vec<u8>,
+    pub rows: Vec<u32>,
+    pub codes: Vec<u8>,
 }
 
 /// Rows of a segment that are decoded when it is verified.
@@ -82,9 +74,17 @@ const CHECKED_ROWS: usize = 256;
 
 impl Snapshot {
     /// A state without a tail.
-    pub fn sealed(generation: u64, dim: usize, segments: Vec<Arc<Live>>) -> Snapshot {
+    pub fn sealed(generation: u64, dim: usize, segments: Vec<Arc<SegmentView>>) -> Snapshot {
         let (tail, tail_hidden, visible) = (None, Tombstones::default(), AtomicU32::new(0));
-        Snapshot { generation, dim, segments, tail, tail_hidden, visible, last_filter: LastFilter::default() }
+        Snapshot {
+            generation,
+            dim,
+            segments,
+            tail,
+            tail_hidden,
+            visible,
+            last_filter: crate::query::LastFilter::default(),
+        }
     }
 
     /// A copy that can be changed and published.
@@ -96,7 +96,7 @@ impl Snapshot {
             tail: self.tail.clone(),
             tail_hidden: self.tail_hidden.clone(),
             visible: AtomicU32::new(self.visible.load(Ordering::Acquire)),
-            last_filter: LastFilter::default(),
+            last_filter: crate::query::LastFilter::default(),
         }
     }
 
@@ -121,7 +121,7 @@ impl Snapshot {
     /// Gives tail rows from `first_row` on their ids, one by one, hiding what had them. Ids from `known_new_from` on are
     /// stored nowhere (`None`: none of `ids` is, and none stands there twice).
     pub fn name_rows(&mut self, first_row: u32, rows: u32, ids: RowIds, mut known_new_from: Option<u64>) -> Result<()> {
-        let Some(tail) = &mut self.tail else { return Err(Error::Panic("rows without a tail".into())) };
+        let Some(tail) = &mut self.tail else { return Err(Error::Internal("rows without a tail".into())) };
         if first_row == 0 && rows > 0 {
             // The first row of a tail decides where its run begins.
             tail.ids = Arc::new(TailIds::new(ids.get(0)));
@@ -164,7 +164,30 @@ impl Snapshot {
     }
 }
 
-impl Live {
+impl SegmentView {
+    /// Opens one sealed segment with its codebook, which is one of `known` where that is stored there.
+    pub fn open(
+        dir: &dyn Dir,
+        entry: &SegmentEntry,
+        dim: u32,
+        hidden: Tombstones,
+        known: &[Arc<Codebook>],
+    ) -> Result<SegmentView> {
+        let segment = Segment::open(dir, entry, dim)?;
+        let mut codebook = None;
+        if segment.is_coded() {
+            let book = Codebook::intern(known, segment.name(), segment.codebook()?)?;
+            let found = (book.dim(), book.symbols(), book.side_bytes());
+            let expected = (dim as usize, segment.footer().symbols as usize, segment.footer().side_bytes as usize);
+            if found != expected {
+                let what = format!("codebook of (dim, symbols, side bytes) {found:?}, expected {expected:?}");
+                return Err(Error::corrupt(segment.name(), what));
+            }
+            codebook = Some(book);
+        }
+        Ok(SegmentView { segment: Arc::new(segment), codebook, hidden })
+    }
+
     /// Decodes or copies `row` into `out: [dim]`.
     #[inline]
     pub fn read(&self, row: u32, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
@@ -176,7 +199,7 @@ impl Live {
     }
 
     /// Decodes or copies `rows` into `out: [rows][dim]`: many codes are decoded faster together.
-    fn read_rows(&self, rows: &[u32], codes: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
+    pub fn read_rows(&self, rows: &[u32], codes: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
         let Some(codebook) = &self.codebook else {
             let dim = out.len() / rows.len().max(1);
             let mut pairs = rows.iter().zip(out.chunks_exact_mut(dim.max(1)));
@@ -222,6 +245,16 @@ impl Live {
         Ok(())
     }
 
+    /// The number of its file.
+    pub fn id(&self) -> u64 {
+        self.segment.entry().id
+    }
+
+    /// True if its rows are codes of `book`.
+    pub fn is_coded_with(&self, book: &Codebook) -> bool {
+        self.codebook.as_ref().is_some_and(|own| own.id() == book.id())
+    }
+
     /// Live rows.
     pub fn count(&self) -> u64 {
         u64::from(self.segment.rows()) - self.hidden.count()
@@ -252,7 +285,7 @@ impl<'a> View<'a> {
     }
 
     #[inline]
-    fn locate_in_tail(&self, id: u64) -> Option<u32> {
+    pub fn locate_in_tail(&self, id: u64) -> Option<u32> {
         let tail = self.snapshot.tail.as_ref()?;
         tail.ids.find(id, self.visible).filter(|row| !self.snapshot.tail_hidden.hides(*row))
     }
@@ -272,7 +305,7 @@ impl<'a> View<'a> {
         match (place, &self.snapshot.tail) {
             (Place::Sealed(index, row), _) => self.snapshot.segments[index].segment.row(row),
             (Place::Tail(row), Some(tail)) => Ok(tail.row(row)),
-            (Place::Tail(row), None) => Err(Error::Panic(format!("row {row} of a tail that is not there"))),
+            (Place::Tail(row), None) => Err(Error::Internal(format!("row {row} of a tail that is not there"))),
         }
     }
 

@@ -3,18 +3,20 @@
 //! Two lines of the library make data true: `log.sync` in `commit`, and `manifest::store` in `install`.
 
 use super::SyncMode;
-use super::open::open_live;
-use super::rewrite::{Rewrite, Target};
+
 use super::writer::Writer;
+use crate::compress::{Rewrite, Target};
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_BYTES, Footer, HEADER_BYTES, Kind, Manifest, SegmentEntry, flags, to_usize};
 use crate::log::{Frame, Log};
+use crate::manifest;
 use crate::os::Access;
 use crate::sealed::{SealedWriter, tail_bytes};
-use crate::snapshot::{Live, Snapshot};
+use crate::segment::ids;
+use crate::segment::tombstones::{self, Tombstones};
+use crate::snapshot::{SegmentView, Snapshot};
 use crate::tail::{Chunk, Tail};
-use crate::tombstones::{self, Tombstones};
-use crate::{ids, manifest};
+use crate::work::Work;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -119,22 +121,22 @@ impl Writer {
         Err(Error::NoSpace(format!("{bytes} bytes needed for new files, {free} are free")))
     }
 
-    fn seal_log(&mut self, state: &Snapshot) -> Result<Option<Arc<Live>>> {
+    fn seal_log(&mut self, state: &Snapshot) -> Result<Option<Arc<SegmentView>>> {
         let (Some(tail), Some(log)) = (&state.tail, self.log.take()) else { return Ok(None) };
         let (id, rows) = (log.id(), u64::from(log.rows()));
         let (section, footer) = index_tail(tail, self.rows);
         let (length, root) = log.seal(&section, footer)?;
         let entry = SegmentEntry { kind: Kind::Log, id, length, rows, root };
-        let live = open_live(self.dir.as_ref(), &entry, self.manifest.dim, state.tail_hidden.clone())?;
+        let live = SegmentView::open(self.dir.as_ref(), &entry, self.manifest.dim, state.tail_hidden.clone(), &[])?;
         Ok(Some(Arc::new(live)))
     }
 
-    fn rewrite_tail(&mut self, state: &Snapshot) -> Result<Option<Arc<Live>>> {
+    fn rewrite_tail(&mut self, state: &Snapshot) -> Result<Option<Arc<SegmentView>>> {
         let source = Snapshot { segments: Vec::new(), visible: AtomicU32::new(self.rows), ..state.copy() };
         let id = self.new_file();
         let header = self.header(Kind::Raw, id);
-        let work = Rewrite { dir: self.dir.as_ref(), header, source: &source, target: Target::Raw, threads: 1 };
-        Ok(work.run(&mut |_| Ok(()))?.map(Arc::new))
+        let rewrite = Rewrite { dir: self.dir.as_ref(), header, source: &source, target: Target::Raw };
+        Ok(rewrite.run(&mut Work::default())?.map(Arc::new))
     }
 
     /// A number no file of the store ever had.
@@ -146,7 +148,7 @@ impl Writer {
 
     /// Makes `segments` the store's sealed files. With `ends_log`, they hold all the active log held. Before the swap an
     /// error changes nothing; a failed swap poisons the handle.
-    pub(super) fn install(&mut self, segments: Vec<Arc<Live>>, ends_log: bool) -> Result<()> {
+    pub(super) fn install(&mut self, segments: Vec<Arc<SegmentView>>, ends_log: bool) -> Result<()> {
         let mut files: Vec<SegmentEntry> = segments.iter().map(|live| *live.segment.entry()).collect();
         files.extend(self.write_tombstones(&segments)?);
         let mut next = self.manifest.clone();
@@ -179,7 +181,7 @@ impl Writer {
         (self.durable_seq, self.committed) = (self.seq, true);
     }
 
-    fn write_tombstones(&mut self, segments: &[Arc<Live>]) -> Result<Option<SegmentEntry>> {
+    fn write_tombstones(&mut self, segments: &[Arc<SegmentView>]) -> Result<Option<SegmentEntry>> {
         let hidden: Vec<(u64, &Tombstones)> = segments
             .iter()
             .filter(|live| live.hidden.count() > 0)

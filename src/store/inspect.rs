@@ -4,6 +4,7 @@ use super::report::is_ours;
 use crate::error::{Error, Result};
 use crate::format::{FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, to_usize};
 use crate::os::{Access, Dir, open_or_create_dir};
+use crate::work::Work;
 use crate::{manifest, sealed};
 use std::path::Path;
 
@@ -65,7 +66,7 @@ fn check(dir: &dyn Dir, name: &str, sound: Option<&Manifest>) -> Result<()> {
     }
     let mut entries = sound.iter().flat_map(|manifest| &manifest.files);
     match entries.find(|entry| entry.kind.file_name(entry.id) == name) {
-        Some(entry) => sealed::verify(dir, entry, &mut |_| Ok(())).map(drop),
+        Some(entry) => sealed::verify(dir, entry, &mut Work::default()).map(drop),
         None => read_header(dir, name),
     }
 }

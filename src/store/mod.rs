@@ -4,28 +4,24 @@
 //! `writer` takes calls, `durable` brings them to the disk, `upkeep` compresses and compacts with `rewrite`, `search`
 //! finds, `report` measures, `inspect` looks at what does not open.
 
-mod arrange;
 mod durable;
-mod encode;
 mod inspect;
 mod open;
-mod plan;
 mod report;
-mod rewrite;
-mod sample;
 mod search;
-mod threads;
 mod turn;
 mod upkeep;
 mod writer;
 
+pub use crate::compress::CompressOptions;
 pub use inspect::{Found, Inspection, inspect};
 pub use report::{Stats, VerifyReport};
 pub use search::SearchOptions;
-pub use upkeep::{CompressOptions, CompressReport};
+pub use upkeep::CompressReport;
 
 use crate::error::{Error, Result};
-use crate::kernels::{self, Metric};
+use crate::kernels;
+use crate::metric::Metric;
 use crate::os::{Dir, Pinned, Shared, open_or_create_dir};
 use crate::snapshot::Snapshot;
 use std::path::Path;
@@ -241,13 +237,13 @@ impl Store {
     fn state(&self) -> Result<Pinned<'_, Snapshot>> {
         match self.published.load() {
             Some(state) => Ok(state),
-            None => Err(Error::InvalidHandle(0)),
+            None => Err(Error::Closed),
         }
     }
 
     /// What readers see, for work that takes its time.
     fn shared_state(&self) -> Result<Arc<Snapshot>> {
-        self.published.load_full().ok_or(Error::InvalidHandle(0))
+        self.published.load_full().ok_or(Error::Closed)
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Option<Writer>> {
@@ -267,7 +263,7 @@ impl Store {
         }
         match self.lock_writer().as_mut() {
             Some(writer) => writer.check().and_then(|()| call(writer)),
-            None => Err(Error::InvalidHandle(0)),
+            None => Err(Error::Closed),
         }
     }
 }

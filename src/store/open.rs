@@ -7,23 +7,21 @@
 use super::turn::Turn;
 use super::writer::{Start, Writer};
 use super::{Mode, Options, Store, Tuning};
-use crate::codec::Codebook;
 use crate::error::{Error, Result};
 use crate::format::{
     COUNT_MAX, DIM_MAX, Extent, FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry,
     to_usize,
 };
-use crate::ids::RowIds;
-use crate::kernels::Metric;
 use crate::log::{self, Examined, FrameRead, Log, Reader, Run};
 use crate::manifest;
 use crate::manifest::Loaded;
+use crate::metric::Metric;
 use crate::os::{Access, Appender, Dir, File, Lock, Shared};
 use crate::sealed::{Sealed, missing_is_corrupt};
-use crate::segment::Segment;
-use crate::snapshot::{Live, Snapshot};
+use crate::segment::ids::RowIds;
+use crate::segment::tombstones::{self, Tombstones};
+use crate::snapshot::{SegmentView, Snapshot};
 use crate::tail::{Chunk, Tail, TailIds};
-use crate::tombstones::{self, Tombstones};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -98,7 +96,7 @@ fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result
         store: tuning.store.unwrap_or_else(random_name),
         generation: 1,
         dim,
-        metric: options.metric.unwrap_or(Metric::L2) as u32,
+        metric: options.metric.unwrap_or(Metric::L2),
         next_file: 2,
         log: 1,
         log_clean: 0,
@@ -121,12 +119,10 @@ fn random_name() -> [u8; 16] {
 
 fn check_same(manifest: &Manifest, dim: u32, options: &Options) -> Result<()> {
     if dim != 0 && dim != manifest.dim {
-        return Err(Error::DimMismatch { found: dim, expected: manifest.dim });
+        return Err(Error::DimMismatch { asked: dim, stored: manifest.dim });
     }
     match options.metric {
-        Some(metric) if metric as u32 != manifest.metric => {
-            Err(Error::MetricMismatch { found: metric as i32, expected: manifest.metric as i32 })
-        }
+        Some(asked) if asked != manifest.metric => Err(Error::MetricMismatch { asked, stored: manifest.metric }),
         _ => Ok(()),
     }
 }
@@ -137,12 +133,10 @@ fn store_of(
     options: &Options,
     published: Arc<Shared<Snapshot>>,
 ) -> Result<Store> {
-    let metric = i32::try_from(manifest.metric).ok().and_then(Metric::from_i32);
-    let metric = metric.ok_or_else(|| Error::corrupt(MANIFEST_NAMES[0], format!("metric {}", manifest.metric)))?;
     Ok(Store {
         dir,
         dim: manifest.dim,
-        metric,
+        metric: manifest.metric,
         threads: options.threads,
         name: manifest.store,
         read_only: options.mode == Mode::ReadOnly,
@@ -187,9 +181,10 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
         [entry] => tombstones::read(&Sealed::open(dir, entry)?, &rows)?,
         more => return Err(Error::corrupt(MANIFEST_NAMES[0], format!("{} tombstone files, expected 1", more.len()))),
     };
-    let mut segments = Vec::with_capacity(listed.len());
+    let (mut segments, mut books) = (Vec::with_capacity(listed.len()), Vec::new());
     for (entry, hidden) in listed.into_iter().zip(hidden) {
-        let live = open_live(dir, entry, manifest.dim, hidden)?;
+        let live = SegmentView::open(dir, entry, manifest.dim, hidden, &books)?;
+        books.extend(live.codebook.iter().filter(|book| !books.contains(book)).cloned().collect::<Vec<_>>());
         let (last, next) = (live.segment.footer().last_id, manifest.base_next_id);
         if entry.rows > 0 && last >= next {
             return Err(Error::corrupt(live.segment.name(), format!("id {last}, expected ids below {next}")));
@@ -197,23 +192,6 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
         segments.push(Arc::new(live));
     }
     Ok(Snapshot::sealed(manifest.generation, manifest.dim as usize, segments))
-}
-
-/// Opens one sealed segment and what its codes mean.
-pub(super) fn open_live(dir: &dyn Dir, entry: &SegmentEntry, dim: u32, hidden: Tombstones) -> Result<Live> {
-    let segment = Segment::open(dir, entry, dim)?;
-    let mut codebook = None;
-    if segment.is_coded() {
-        let book = Codebook::from_bytes(segment.name(), segment.codebook()?)?;
-        let found = (book.dim(), book.symbols(), book.side_bytes());
-        let expected = (dim as usize, segment.footer().symbols as usize, segment.footer().side_bytes as usize);
-        if found != expected {
-            let what = format!("codebook of (dim, symbols, side bytes) {found:?}, expected {expected:?}");
-            return Err(Error::corrupt(segment.name(), what));
-        }
-        codebook = Some(Arc::new(book));
-    }
-    Ok(Live { segment: Arc::new(segment), codebook, hidden })
 }
 
 /// Removes files of our own pattern that no manifest lists: a crash left them half made, or replaced and not yet gone.

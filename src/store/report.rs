@@ -1,15 +1,16 @@
 //! What the store tells of itself: counts, bytes as the file system has them, and a check of every byte.
 
 use super::Store;
-use super::open::open_live;
+
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::{HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry};
-use crate::kernels::Metric;
 use crate::log::Reader;
+use crate::metric::Metric;
 use crate::os::Access;
-use crate::snapshot::Live;
-use crate::tombstones::Tombstones;
+use crate::segment::tombstones::Tombstones;
+use crate::snapshot::SegmentView;
+use crate::work::Work;
 use crate::{manifest, sealed};
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    pub(super) fn of(segments: &[Arc<Live>]) -> Errors {
+    pub(super) fn of(segments: &[Arc<SegmentView>]) -> Errors {
         let (mut energy, mut error) = (0.0, 0.0);
         let mut errors = Errors::default();
         for live in segments.iter().filter(|live| live.codebook.is_some()) {
@@ -120,16 +121,11 @@ impl Store {
     }
 
     /// Reads every byte the store has, from the files, and checks it. Damage is told with file and block. Writers go on:
-    /// what they replace while it is read is passed over.
-    pub fn verify(&self) -> Result<VerifyReport> {
-        self.verify_with(&mut |_, _| false)
-    }
-
-    /// [`verify`](Store::verify), with `progress` told the bytes read and those there are; `true` cancels.
-    pub fn verify_with(&self, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<VerifyReport> {
+    /// what they replace while it is read is passed over. `work` is told one step a byte.
+    pub fn verify(&self, work: &mut Work) -> Result<VerifyReport> {
         let (manifest, log) = self.listed_and_log()?;
         let total = manifest.files.iter().map(|entry| entry.length).sum::<u64>() + log.1;
-        let mut tell = |done| if progress(done, total) { Err(Error::Cancelled { done, total }) } else { Ok(()) };
+        work.begin(total, self.threads);
         let mut report = VerifyReport { vectors: self.count(), ..VerifyReport::default() };
         for name in MANIFEST_NAMES {
             report.files += 1;
@@ -139,11 +135,12 @@ impl Store {
         }
         let mut done = 0;
         for entry in &manifest.files {
-            let verified = self.verify_sealed(entry, &mut |bytes| tell(done + bytes));
-            done += entry.length;
+            let part = (done, done + entry.length);
+            let verified = work.part(part, total, |work| self.verify_sealed(entry, work));
+            done = part.1;
             self.unless_replaced(verified, &entry.kind.file_name(entry.id), &mut report)?;
         }
-        tell(done)?;
+        work.report(done, total)?;
         let verified = self.verify_log(log);
         self.unless_replaced(verified, &Kind::Log.file_name(log.0), &mut report)?;
         Ok(report)
@@ -181,11 +178,11 @@ impl Store {
         }
     }
 
-    fn verify_sealed(&self, entry: &SegmentEntry, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<VerifyReport> {
-        let blocks = sealed::verify(self.dir.as_ref(), entry, progress)?;
+    fn verify_sealed(&self, entry: &SegmentEntry, work: &mut Work) -> Result<VerifyReport> {
+        let blocks = sealed::verify(self.dir.as_ref(), entry, work)?;
         if entry.kind != Kind::Tombstones {
-            let live = open_live(self.dir.as_ref(), entry, self.dim, Tombstones::default())?;
-            live.segment.check_header(self.name, self.metric as u32)?;
+            let live = SegmentView::open(self.dir.as_ref(), entry, self.dim, Tombstones::default(), &[])?;
+            live.segment.check_header(self.name, self.metric)?;
             live.check_bounds()?;
         }
         Ok(VerifyReport { files: 1, blocks, bytes: entry.length, vectors: 0 })

@@ -1,11 +1,11 @@
 //! Search: who scans what, and the answers as the caller gets them.
 
-use super::threads::in_parallel;
 use super::{Store, check_finite};
 use crate::error::Result;
 use crate::format::NO_ID;
-use crate::search::TopK;
-use crate::snapshot::{QUERIES_AT_ONCE, Question, Share};
+use crate::threads::{self, in_parallel};
+
+use crate::query::{QUERIES_AT_ONCE, Question, Share, TopK};
 
 /// What `search` is told beyond the queries.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +86,6 @@ impl Store {
 
     fn search_threads(&self, asked: u32, bytes: u64) -> usize {
         let worth = usize::try_from(bytes / BYTES_A_THREAD).unwrap_or(usize::MAX);
-        if worth < 2 { 1 } else { self.thread_count(asked).min(worth) }
+        if worth < 2 { 1 } else { threads::count(if asked == 0 { self.threads } else { asked }).min(worth) }
     }
 }

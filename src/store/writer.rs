@@ -7,10 +7,10 @@
 use super::{SyncMode, Tuning};
 use crate::error::{Error, Result};
 use crate::format::{FRAME_HEADER_BYTES, FileHeader, Kind, Manifest, NO_ID, ROWS_MAX, flags, to_usize};
-use crate::ids::RowIds;
 use crate::kernels;
 use crate::log::{FrameRead, Log, Run};
 use crate::os::{Appender, Dir, Lock, Shared};
+use crate::segment::ids::RowIds;
 use crate::snapshot::Snapshot;
 use crate::tail::{Tail, TailIds};
 use std::sync::Arc;

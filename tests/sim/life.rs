@@ -3,8 +3,9 @@
 
 use crate::sim::{Before, Hash, Image, Mark, Outcome, Random, Session, SimDisk, Step, Subject};
 use omen::error::{Error, Result};
-use omen::kernels::Metric;
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Mode, Options, Store, SyncMode, Tuning};
+use omen::work::Work;
 use std::collections::BTreeMap;
 
 /// Rows of one read of the whole store.
@@ -221,10 +222,10 @@ impl Call {
             }
             Call::Commit => store.commit().map(|()| None),
             Call::Compress { ratio } => {
-                let mut options = CompressOptions { ratio: *ratio, threads: 1, ..CompressOptions::default() };
-                store.compress(&mut options).map(|_| None)
+                let options = CompressOptions { ratio: *ratio, ..CompressOptions::default() };
+                store.compress(&options, &mut Work::default()).map(|_| None)
             }
-            Call::Compact => store.compact().map(|()| None),
+            Call::Compact => store.compact(&mut Work::default()).map(|()| None),
             Call::Reopen => store.close().map(|()| None),
         }
     }

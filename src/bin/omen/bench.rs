@@ -6,6 +6,7 @@ use crate::progress::{self, Progress};
 use crate::scratch::Scratch;
 use clap::Args;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
+use omen::work::Work;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::Write;
@@ -117,7 +118,7 @@ fn life(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
     })?;
     figures.rate("compress_ratio_16_per_second", VECTORS as f64, || {
         let is_pressed = &mut |_, _| progress::is_pressed();
-        Ok(store.compress(&mut CompressOptions { progress: Some(is_pressed), ..CompressOptions::default() })?)
+        Ok(store.compress(&CompressOptions::default(), &mut Work::new(0, Some(is_pressed)))?)
     })?;
     let (mut ids, mut distances) = (vec![0; QUERIES * 10], vec![0.0; QUERIES * 10]);
     let queries = &vectors[..QUERIES * DIM];

@@ -7,10 +7,12 @@ use crate::plot;
 use crate::progress::Progress;
 use crate::scratch::Scratch;
 use crate::search::count_hits;
-use crate::store::Metric;
+use crate::store;
 use clap::Args;
 use omen::kernels;
+use omen::metric::Metric;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
+use omen::work::Work;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -46,7 +48,7 @@ pub struct Estimate {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Distance of searches
-    #[arg(long, value_enum, default_value = "l2")]
+    #[arg(long, value_parser = store::metric(), default_value = "l2")]
     metric: Metric,
     /// Draw error and recall against ratio into this .png
     #[arg(long)]
@@ -90,15 +92,9 @@ impl Estimate {
                 truth = nearest(&store, &sample, true)?;
             }
             let (at, all) = (number as u64, self.ratios.len() as u64);
-            let mut told = |done, total| progress.is_stopped(at * total + done, all * total);
-            let mut options = CompressOptions {
-                ratio: *ratio,
-                seed: self.seed,
-                sample_of: count,
-                progress: Some(&mut told),
-                ..Default::default()
-            };
-            let report = store.compress(&mut options)?;
+            let mut on_progress = |done, total| progress.is_stopped(at * total + done, all * total);
+            let options = CompressOptions { ratio: *ratio, seed: self.seed, sample_of: count, ..Default::default() };
+            let report = store.compress(&options, &mut Work::new(0, Some(&mut on_progress)))?;
             let found = nearest(&store, &sample, false)?;
             let recall = count_hits(&found, &truth, K, K) as f64 / found.len() as f64;
             let bytes = (count as f64 * dim as f64 * 4.0 / ratio) as u64;
@@ -155,7 +151,7 @@ fn choose(count: u64, wanted: u64, seed: u64) -> BTreeSet<u64> {
 }
 
 fn filled(sample: &Sample, metric: Metric, path: &std::path::Path) -> Outcome<Store> {
-    let options = Options { metric: Some(metric.to_library()), ..Options::default() };
+    let options = Options { metric: Some(metric), ..Options::default() };
     let store = Store::open(path, sample.dim as u32, &options)?;
     store.insert(None, &sample.vectors)?;
     Ok(store)

@@ -9,11 +9,12 @@ use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
 use crate::files::{self, Format, Integers, Source};
 use crate::progress::Progress;
-use crate::store::{Metric, check_dim, open};
+use crate::store::{self, check_dim, open};
 use clap::Args;
 use draft::Draft;
 use omen::error::Error;
 use omen::kernels;
+use omen::metric::Metric;
 use omen::store::{Mode, Options, Store};
 use serde_json::json;
 use std::fs;
@@ -39,7 +40,7 @@ pub struct Import {
     #[arg(long)]
     column: Option<String>,
     /// Distance of searches; l2 in a new store, and that of the store otherwise
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = store::metric())]
     metric: Option<Metric>,
     /// Id of the first vector, the others counting up; without, behind the largest id there ever was
     #[arg(long, conflicts_with = "ids")]
@@ -90,7 +91,7 @@ impl Import {
 
     /// Makes a new store.
     fn make(&self, input: &mut Input) -> Outcome<Done> {
-        let metric = self.metric.map(Metric::to_library);
+        let metric = self.metric;
         let options = Options { metric, mode: Mode::CreateNew, ..Options::default() };
         let draft = Draft::begin(&self.store, input.source.dim() as u32, &options)?;
         let progress = Progress::new("import", input.source.count());

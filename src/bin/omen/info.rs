@@ -2,10 +2,10 @@
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::store::{Metric, open_to_read};
+use crate::store::open_to_read;
 use clap::Args;
 use omen::format::VERSION;
-use omen::kernels;
+use omen::metric::Metric;
 use omen::store::{Inspection, Stats, inspect};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ fn figures(stats: &Stats) -> Value {
         "format_version": VERSION,
         "generation": stats.generation,
         "dim": stats.dim,
-        "metric": Metric::name(stats.metric),
+        "metric": stats.metric.name(),
         "vectors": stats.vectors,
         "raw_vectors": stats.raw_vectors,
         "compressed_vectors": stats.compressed_vectors,
@@ -60,7 +60,7 @@ fn figures(stats: &Stats) -> Value {
 /// What is left, and the status of what went wrong.
 fn damaged(failure: &Failure, inspection: &Inspection) -> Answer {
     let manifest = inspection.manifest.as_ref();
-    let metric = manifest.and_then(|manifest| kernels::Metric::from_i32(manifest.metric.cast_signed()));
+    let metric = manifest.map(|manifest| manifest.metric);
     let manifest = manifest.map(|manifest| {
         json!({
             "format_version": VERSION,

@@ -10,7 +10,7 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 /// From now on Ctrl-C raises the flag instead of ending the process. (SIGTERM ends it, as kill -9 does.)
 pub fn listen() -> Outcome<()> {
     let installed = ctrlc::set_handler(|| STOPPED.store(true, Ordering::Relaxed));
-    installed.map_err(|error| Failure::from(Error::Panic(format!("no handler for Ctrl-C: {error}"))))
+    installed.map_err(|error| Failure::from(Error::Internal(format!("no handler for Ctrl-C: {error}"))))
 }
 
 pub fn is_pressed() -> bool {

@@ -4,9 +4,10 @@ use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
 use crate::files::{self, Format, Integers, IntegersSink};
 use crate::progress::Progress;
-use crate::store::{Metric, check_dim, open};
+use crate::store::{self, check_dim, open};
 use clap::Args;
 use omen::format::NO_ID;
+use omen::metric::Metric;
 use omen::store::{Mode, SearchOptions, Store};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ pub struct Search {
     #[arg(long, short, default_value_t = 10)]
     k: usize,
     /// Must be the store's own
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = store::metric())]
     metric: Option<Metric>,
     /// Share of the inverted lists that is visited, up to 1; 0: chosen
     #[arg(long, default_value_t = 0.0)]

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use omen::codec;
 use omen::ffi::constants::OMEN_CODEC_SCALAR;
 use omen::store::{CompressOptions, Mode};
+use omen::work::Work;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -48,17 +49,15 @@ impl Compress {
     pub fn run(self) -> Outcome<Answer> {
         let store = open(&self.store, Mode::ReadWrite, None, self.threads)?;
         let progress = Progress::new("compress", 0);
-        let mut told = |done, total| progress.is_stopped(done, total);
+        let mut on_progress = |done, total| progress.is_stopped(done, total);
         let quality = match self.quality {
             Quality::Fast => codec::Quality::Fast,
             Quality::Normal => codec::Quality::Normal,
             Quality::Best => codec::Quality::Best,
         };
-        let (ratio, sample, seed, threads) = (self.ratio, self.sample, self.seed, self.threads);
-        let progress: Option<&mut dyn FnMut(u64, u64) -> bool> = Some(&mut told);
-        let mut options =
-            CompressOptions { ratio, sample, seed, threads, quality, progress, ..CompressOptions::default() };
-        let report = store.compress(&mut options)?;
+        let (ratio, sample, seed) = (self.ratio, self.sample, self.seed);
+        let options = CompressOptions { ratio, sample, seed, quality, ..CompressOptions::default() };
+        let report = store.compress(&options, &mut Work::new(self.threads, Some(&mut on_progress)))?;
         store.close()?;
         Ok(Answer::of_figures(json!({
             "vectors": report.vectors,
@@ -89,7 +88,7 @@ impl Compact {
         let store = open(&self.store, Mode::ReadWrite, None, 0)?;
         let before = store.stats()?;
         let progress = Progress::new("compact", before.vectors);
-        store.compact_with(&mut |done, total| progress.is_stopped(done, total))?;
+        store.compact(&mut Work::new(0, Some(&mut |done, total| progress.is_stopped(done, total))))?;
         let after = store.stats()?;
         store.close()?;
         Ok(Answer::of_figures(json!({
@@ -112,7 +111,7 @@ impl Verify {
     pub fn run(self) -> Outcome<Answer> {
         let store = open_to_read(&self.store)?;
         let progress = Progress::new("verify", 0);
-        let report = store.verify_with(&mut |done, total| progress.is_stopped(done, total))?;
+        let report = store.verify(&mut Work::new(0, Some(&mut |done, total| progress.is_stopped(done, total))))?;
         Ok(Answer::of_figures(json!({
             "files": report.files,
             "blocks": report.blocks,

@@ -13,12 +13,22 @@
 //! quantization (Marcellin, Fischer, IEEE Trans. Comm. 1990). Windows of one run are product quantization (Jégou, Douze,
 //! Schmid: Product Quantization for Nearest Neighbor Search, PAMI 2011). Decoder, file and scan are the same for all.
 
-use super::rotation::Rotation;
-use super::side::{Correction, Side};
-use super::stage::{CHAIN_WINDOW, Layout, Stage};
-use super::train::even_runs;
-use super::{Quality, Shape};
-use crate::kernels::{Metric, Paths};
+mod book;
+mod fit;
+mod kmeans;
+pub(super) mod rotation;
+pub(super) mod side;
+mod stage;
+pub(super) mod train;
+pub(super) mod trial;
+
+use crate::codec::{Quality, Shape};
+use crate::kernels::Paths;
+use crate::metric::Metric;
+use rotation::Rotation;
+use side::{Correction, Side};
+use stage::{CHAIN_WINDOW, Layout, Stage};
+use train::even_runs;
 
 /// The most stages: 4 bits a dim each.
 pub(super) const STAGES_MAX: usize = 8;

@@ -2,16 +2,16 @@
 
 use super::arrange::Order;
 use super::encode::{batch_rows, blocks, encode};
-use super::open::open_live;
 use crate::codec::Codebook;
 use crate::error::{Error, Result};
 use crate::format::{FileHeader, Measured, SegmentEntry};
-use crate::kernels::{BLOCK_ROWS, Metric};
+use crate::kernels::BLOCK_ROWS;
 use crate::os::Dir;
 use crate::sealed;
 use crate::segment::SegmentWriter;
-use crate::snapshot::{Live, Place, Scratch, Snapshot, View};
-use crate::tombstones::Tombstones;
+use crate::segment::tombstones::Tombstones;
+use crate::snapshot::{Place, Scratch, SegmentView, Snapshot, View};
+use crate::work::Work;
 use std::sync::Arc;
 
 /// Rows read back and compared after a file is written.
@@ -19,31 +19,54 @@ const CHECKED_ROWS: usize = 64;
 
 /// What the rows become.
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+pub enum Target {
     /// They stay as inserted.
     Raw,
-    /// Codes of this book; codes of the same book are copied.
+    /// Codes of this codebook; codes of the same codebook are copied.
     Coded(Arc<Codebook>),
+}
+
+impl Target {
+    /// The most bytes of a file of `rows` rows of `dim` floats.
+    pub fn file_bytes_max(&self, rows: u64, dim: u32) -> u64 {
+        let ids_bytes = crate::segment::ids::packed_bytes_max(rows);
+        match self {
+            Target::Raw => rows * u64::from(dim) * 4 + ids_bytes,
+            Target::Coded(book) => {
+                super::budget::file_bytes(rows, book.row_bytes() as u64, book.as_bytes().len() as u64, ids_bytes)
+            }
+        }
+    }
+
+    fn codebook(&self) -> Option<&Arc<Codebook>> {
+        match self {
+            Target::Raw => None,
+            Target::Coded(book) => Some(book),
+        }
+    }
 }
 
 /// One file to be written from the live rows of `source`.
 #[derive(Debug)]
-pub(super) struct Rewrite<'a> {
-    pub(super) dir: &'a dyn Dir,
-    pub(super) header: FileHeader,
-    pub(super) source: &'a Snapshot,
-    pub(super) target: Target,
-    pub(super) threads: usize,
+pub struct Rewrite<'a> {
+    /// Where it is written.
+    pub dir: &'a dyn Dir,
+    /// Its header.
+    pub header: FileHeader,
+    /// The rows.
+    pub source: &'a Snapshot,
+    /// What they become.
+    pub target: Target,
 }
 
 impl Rewrite<'_> {
-    /// Writes, syncs, opens and checks the file; `None` where no row is live. `progress` is told the rows done. On an error
-    /// no file is left.
-    pub(super) fn run(&self, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<Option<Live>> {
+    /// Writes, syncs, opens and checks the file; `None` where no row is live. Reports the rows done. On an error no file is
+    /// left.
+    pub fn run(&self, work: &mut Work) -> Result<Option<SegmentView>> {
         if self.source.view().count() == 0 {
             return Ok(None);
         }
-        let written = self.write(progress).and_then(|entry| self.check(entry));
+        let written = self.write(work).and_then(|entry| self.check(entry));
         if written.is_err() {
             // The next open would remove it as well.
             let _ = self.dir.remove(&self.header.kind.file_name(self.header.id));
@@ -51,17 +74,20 @@ impl Rewrite<'_> {
         written.map(Some)
     }
 
-    fn write(&self, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<SegmentEntry> {
+    fn write(&self, work: &mut Work) -> Result<SegmentEntry> {
         let mut writer = match &self.target {
             Target::Raw => SegmentWriter::raw(self.dir, self.header.clone())?,
             Target::Coded(book) => {
                 let (symbols, side) = (book.symbols() as u32, book.side_bytes() as u32);
-                SegmentWriter::coded(self.dir, self.header.clone(), book.to_bytes().to_vec(), symbols, side)?
+                SegmentWriter::coded(self.dir, self.header.clone(), book.as_bytes().to_vec(), symbols, side)?
             }
         };
         let view = self.source.view();
-        let (mut measured, mut done) = (self.copied_error(), 0);
-        let mut order = self.order(&mut || progress(0))?;
+        let (mut measured, mut done, rows) = (self.copied_error(), 0, view.count());
+        let mut order = match &self.target {
+            Target::Raw => Order::by_id(self.source),
+            Target::Coded(book) => Order::of_codes(self.source, book, self.header.metric, work)?,
+        };
         loop {
             let batch = order.next(batch_rows(self.source.dim))?;
             if batch.is_empty() {
@@ -73,17 +99,12 @@ impl Rewrite<'_> {
             }
             match &self.target {
                 Target::Raw => batch.iter().try_for_each(|(_, place)| writer.write(view.raw_bytes(*place)?))?,
-                Target::Coded(book) => self.write_codes(&mut writer, book, view, &batch, &mut measured)?,
+                Target::Coded(book) => {
+                    self.write_codes(&mut writer, book, view, &batch, work.threads(), &mut measured)?;
+                }
             }
             done += batch.len() as u64;
-            progress(done)?;
-        }
-    }
-
-    fn order(&self, told: &mut dyn FnMut() -> Result<()>) -> Result<Order<'_>> {
-        match (&self.target, Metric::from_i32(self.header.metric as i32)) {
-            (Target::Coded(book), Some(metric)) => Order::of_codes(self.source, book, metric, self.threads, told),
-            _ => Ok(Order::by_id(self.source)),
+            work.report(done, rows)?;
         }
     }
 
@@ -103,8 +124,9 @@ impl Rewrite<'_> {
         sum
     }
 
-    fn is_copied(&self, live: &Live) -> bool {
-        matches!((&self.target, &live.codebook), (Target::Coded(book), Some(own)) if Arc::ptr_eq(book, own))
+    /// True if the codes of a segment are copied as they are.
+    fn is_copied(&self, segment: &SegmentView) -> bool {
+        self.target.codebook().is_some_and(|book| segment.is_coded_with(book))
     }
 
     fn write_codes(
@@ -113,11 +135,12 @@ impl Rewrite<'_> {
         book: &Codebook,
         view: View,
         batch: &[(u64, Place)],
+        threads: usize,
         measured: &mut Measured,
     ) -> Result<()> {
         let (dim, row_bytes) = (self.source.dim, book.row_bytes());
         let mut codes = vec![0; batch.len() * row_bytes];
-        // How far each row is from what was inserted: codes that are coded anew were off before.
+        // ‖inserted − decoded‖ of each row, at most: what is coded a second time carries the error of the first.
         let mut distances = vec![0.0; batch.len()];
         let (mut fresh, mut floats, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
         for (index, (_, place)) in batch.iter().enumerate() {
@@ -136,7 +159,7 @@ impl Rewrite<'_> {
             let start = floats.len() - dim;
             view.read(*place, &mut scratch, &mut floats[start..])?;
         }
-        let (encoded, errors) = encode(book, &floats, self.threads);
+        let (encoded, errors) = encode(book, &floats, threads);
         for ((index, code), error) in fresh.into_iter().zip(encoded.chunks_exact(row_bytes)).zip(errors) {
             codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(code);
             distances[index] += error.distance();
@@ -151,9 +174,10 @@ impl Rewrite<'_> {
     }
 
     /// Reads the file back: every checksum from the disk, and a sample of rows against their source.
-    fn check(&self, entry: SegmentEntry) -> Result<Live> {
-        sealed::verify(self.dir, &entry, &mut |_| Ok(()))?;
-        let live = open_live(self.dir, &entry, self.header.dim, Tombstones::default())?;
+    fn check(&self, entry: SegmentEntry) -> Result<SegmentView> {
+        sealed::verify(self.dir, &entry, &mut Work::default())?;
+        let known = self.target.codebook().map_or(&[][..], std::slice::from_ref);
+        let live = SegmentView::open(self.dir, &entry, self.header.dim, Tombstones::default(), known)?;
         live.segment.check_header(self.header.store, self.header.metric)?;
         let view = self.source.view();
         let (mut found, mut expected) = (vec![0.0; self.source.dim], vec![0.0; self.source.dim]);

@@ -2,13 +2,14 @@
 //!
 //! What is kept on the way depends on the scores alone (`search::Reservoir`), so all ways to the same rows find the same.
 
-use super::Live;
 use super::filter::{Apart, ChosenRows};
+use super::reservoir::Reservoir;
 use super::rows::{Rows, blocks_of};
+use super::top::TopK;
 use crate::codec::{Codebook, Table, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS, Hit, Scan, kernels};
-use crate::search::{Reservoir, TopK};
+use crate::snapshot::SegmentView;
 use std::ops::Range;
 
 /// About how many bytes of codes are scored for one query before the next has its turn.
@@ -87,7 +88,7 @@ impl Scanner<'_> {
     }
 }
 
-impl Live {
+impl SegmentView {
     /// Scores the codes of `rows`, which are of those `chosen` if not all rows are in question, and keeps in each reservoir
     /// what may count: rows of the segment, or of the blocks that are returned.
     pub fn scan<'a>(

@@ -4,10 +4,10 @@ use crate::error::Result;
 use crate::snapshot::{Scratch, Snapshot};
 
 /// The bytes a sample may take where the caller does not say: who learns from it holds some copies.
-pub(super) const SAMPLE_BYTES: u64 = 32 << 20;
+pub const SAMPLE_BYTES: u64 = 32 << 20;
 
 /// `wanted` of the live rows, one from each of as many equal stretches: neighbours in a file are often alike.
-pub(super) fn sample_rows(source: &Snapshot, rows: u64, wanted: u64, seed: u64) -> Result<Vec<f32>> {
+pub fn sample_rows(source: &Snapshot, rows: u64, wanted: u64, seed: u64) -> Result<Vec<f32>> {
     let mut vectors = Vec::with_capacity(wanted as usize * source.dim);
     let mut scratch = Scratch::default();
     let (mut index, mut taken) = (0, 0);

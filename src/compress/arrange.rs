@@ -2,13 +2,14 @@
 
 use super::encode::{batch_rows, blocks, encode};
 use super::sample::{SAMPLE_BYTES, sample_rows};
-use super::threads::in_parallel;
 use crate::codec::Codebook;
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
-use crate::kernels::Metric;
-use crate::lists::{self, NewLists};
+use crate::metric::Metric;
+use crate::segment::lists::{self, NewLists};
 use crate::snapshot::{Place, Scratch, Snapshot, View};
+use crate::threads::in_parallel;
+use crate::work::Work;
 use std::collections::VecDeque;
 
 /// With so many rows a full scan takes longer than a query may, and lists may cost one byte in so many.
@@ -18,7 +19,7 @@ const SHARE_OF_MANY: u64 = 8;
 const SHARE_OF_FEW: u64 = 24;
 
 /// How many lists a file of `rows` codes of `row_bytes` has; 0 where they do not pay.
-pub(super) fn lists_of(rows: u64, row_bytes: u64) -> u32 {
+pub fn lists_of(rows: u64, row_bytes: u64) -> u32 {
     let lists = index::lists_for(rows);
     let bytes = u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, row_bytes));
     let share = if rows >= MANY_ROWS { SHARE_OF_MANY } else { SHARE_OF_FEW };
@@ -26,7 +27,7 @@ pub(super) fn lists_of(rows: u64, row_bytes: u64) -> u32 {
 }
 
 /// The live rows of a state in the order in which they are written: by id, or list by list.
-pub(super) struct Order<'a> {
+pub struct Order<'a> {
     view: View<'a>,
     /// Ascending: of all rows where there are lists, else of those that were given out.
     ids: Vec<u64>,
@@ -40,18 +41,12 @@ struct ByList {
 }
 
 impl<'a> Order<'a> {
-    pub(super) fn by_id(source: &'a Snapshot) -> Order<'a> {
+    pub fn by_id(source: &'a Snapshot) -> Order<'a> {
         Order { view: source.view(), ids: Vec::new(), by_list: None }
     }
 
-    /// The order for codes of `book`; `told` is called while rows are assigned to lists.
-    pub(super) fn of_codes(
-        source: &'a Snapshot,
-        book: &Codebook,
-        metric: Metric,
-        threads: usize,
-        told: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<Order<'a>> {
+    /// The order for codes of `book`. Reports while rows are assigned to lists, so that it can be cancelled.
+    pub fn of_codes(source: &'a Snapshot, book: &Codebook, metric: Metric, work: &mut Work) -> Result<Order<'a>> {
         let (rows, dim) = (source.view().count(), source.dim);
         let mut order = Order::by_id(source);
         let count = lists_of(rows, book.row_bytes() as u64);
@@ -61,8 +56,8 @@ impl<'a> Order<'a> {
         let most = (SAMPLE_BYTES / (dim as u64 * 4)).max(u64::from(count));
         let sample = sample_rows(source, rows, rows.min(index::SAMPLE_A_LIST * u64::from(count)).min(most), 0)?;
         let index = Index::train(&sample, dim, metric, count as usize);
-        let list_of = order.assign(&index, dim, threads, told)?;
-        let (codes, _) = encode(book, &index.centroids_like(&sample), threads);
+        let list_of = order.assign(&index, dim, work)?;
+        let (codes, _) = encode(book, &index.centroids_like(&sample), work.threads());
         let mut decoded = vec![0.0; count as usize * dim];
         book.decode(&codes, &mut decoded);
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
@@ -73,14 +68,8 @@ impl<'a> Order<'a> {
     }
 
     /// The list of each row, in order of id; gives all rows out.
-    fn assign(
-        &mut self,
-        index: &Index,
-        dim: usize,
-        threads: usize,
-        told: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<Vec<u16>> {
-        let (mut list_of, mut scratch) = (Vec::new(), Scratch::default());
+    fn assign(&mut self, index: &Index, dim: usize, work: &mut Work) -> Result<Vec<u16>> {
+        let (mut list_of, mut scratch, threads) = (Vec::new(), Scratch::default(), work.threads());
         loop {
             let batch = self.next(batch_rows(dim))?;
             if batch.is_empty() {
@@ -94,12 +83,12 @@ impl<'a> Order<'a> {
             list_of.resize(assigned + batch.len(), 0);
             let parts = floats.chunks(share * dim).zip(list_of[assigned..].chunks_mut(share));
             in_parallel(threads, parts, |(rows, lists)| index.assign(rows, lists));
-            told()?;
+            work.report(0, 1)?;
         }
     }
 
     /// The next rows, at most `most`; none at the end.
-    pub(super) fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
+    pub fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
         let Some(ByList { places, .. }) = &mut self.by_list else {
             let batch = self.view.in_order(self.ids.last().map_or(0, |last| last + 1), most)?;
             self.ids.extend(batch.iter().map(|(id, _)| *id));
@@ -108,13 +97,15 @@ impl<'a> Order<'a> {
         let placed = places.drain(..most.min(places.len())).map(|place| {
             let id = self.ids[place as usize];
             let found = self.view.locate(id)?;
-            found.map(|found| (id, found)).ok_or_else(|| Error::Panic(format!("id {id} is gone from a frozen state")))
+            found
+                .map(|found| (id, found))
+                .ok_or_else(|| Error::Internal(format!("id {id} is gone from a frozen state")))
         });
         placed.collect()
     }
 
     /// The ids, ascending, and the lists if there are any.
-    pub(super) fn finish(self) -> (Vec<u64>, Option<NewLists>) {
+    pub fn finish(self) -> (Vec<u64>, Option<NewLists>) {
         (self.ids, self.by_list.map(|by_list| by_list.lists))
     }
 }

@@ -3,7 +3,7 @@
 //! The dims are cut into runs, one for each symbol. A symbol's codewords reach over its own run and those of the
 //! `window - 1` symbols behind it, so each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
 
-use super::{CODEWORDS, DIM_MAX};
+use crate::codec::{CODEWORDS, DIM_MAX};
 use crate::kernels::{
     Chain, Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Strip, Trellis, Window, kernels,
 };
@@ -13,22 +13,22 @@ use std::sync::OnceLock;
 const SPAN_MAX: usize = SIXTEENS_MAX * CODEWORDS;
 
 /// Windows of so many runs are a chain, for which the search is exact.
-pub(super) const CHAIN_WINDOW: usize = 2;
+pub(in crate::codec) const CHAIN_WINDOW: usize = 2;
 
 /// How the dims and symbols of a stage belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(in crate::codec) struct Layout {
     /// `[symbols + 1]`: the own dims of symbol j are `boundaries[j] .. boundaries[j + 1]`.
-    pub(super) boundaries: Vec<usize>,
+    pub(in crate::codec) boundaries: Vec<usize>,
     /// `[symbols]`: all dims a symbol adds to.
-    pub(super) windows: Vec<Window>,
+    pub(in crate::codec) windows: Vec<Window>,
     /// Own runs a window spans at most.
-    pub(super) window: usize,
+    pub(in crate::codec) window: usize,
 }
 
 impl Layout {
     /// Runs that end at `boundaries`, and windows of `window` of them.
-    pub(super) fn new(boundaries: Vec<usize>, window: usize) -> Layout {
+    pub(in crate::codec) fn new(boundaries: Vec<usize>, window: usize) -> Layout {
         let (mut place, symbols) = (0, boundaries.len() - 1);
         let window_of = |symbol: usize| {
             let (first, end) = (boundaries[symbol], boundaries[(symbol + window).min(symbols)]);
@@ -41,7 +41,7 @@ impl Layout {
     }
 
     /// The same with the widest windows, of at most `wanted` runs, that the search can carry.
-    pub(super) fn within(boundaries: Vec<usize>, wanted: usize) -> Layout {
+    pub(in crate::codec) fn within(boundaries: Vec<usize>, wanted: usize) -> Layout {
         let mut layout = Layout::new(boundaries, wanted.clamp(1, DIM_MAX));
         layout.window = layout.window.min(layout.symbols());
         while !layout.is_carried() {
@@ -61,7 +61,7 @@ impl Layout {
     }
 
     /// True if the search can carry windows as wide.
-    pub(super) fn is_carried(&self) -> bool {
+    pub(in crate::codec) fn is_carried(&self) -> bool {
         self.window <= CHAIN_WINDOW || self.windows.iter().all(|window| window.width <= SPAN_MAX)
     }
 
@@ -83,47 +83,47 @@ impl Layout {
         values[window.place..window.place + CODEWORDS * window.width].chunks_exact(window.width)
     }
 
-    pub(super) fn symbols(&self) -> usize {
+    pub(in crate::codec) fn symbols(&self) -> usize {
         self.windows.len()
     }
 
-    pub(super) fn dim(&self) -> usize {
+    pub(in crate::codec) fn dim(&self) -> usize {
         self.boundaries[self.symbols()]
     }
 
     /// Components of all codewords.
-    pub(super) fn components(&self) -> usize {
+    pub(in crate::codec) fn components(&self) -> usize {
         self.windows.iter().map(|window| CODEWORDS * window.width).sum()
     }
 
     /// The dims of `symbol`'s own run.
-    pub(super) fn own(&self, symbol: usize) -> std::ops::Range<usize> {
+    pub(in crate::codec) fn own(&self, symbol: usize) -> std::ops::Range<usize> {
         self.boundaries[symbol]..self.boundaries[symbol + 1]
     }
 }
 
 /// How thoroughly symbols are searched; encoding a row with another effort gives another code of the same meaning.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Effort {
+pub(in crate::codec) struct Effort {
     /// Paths kept for each codeword: 1, 2, 3, 4 or 8.
-    pub(super) lists: usize,
+    pub(in crate::codec) lists: usize,
     /// A path that costs so much more than the best is given up.
-    pub(super) slack: f32,
+    pub(in crate::codec) slack: f32,
 }
 
 impl Effort {
-    pub(super) fn is_sound(&self) -> bool {
+    pub(in crate::codec) fn is_sound(&self) -> bool {
         matches!(self.lists, 1 | 2 | 3 | 4 | LISTS_MAX) && self.slack >= 0.0 && self.slack.is_finite()
     }
 }
 
 /// A stage that can encode and decode.
 #[derive(Clone)]
-pub(super) struct Stage {
-    pub(super) layout: Layout,
+pub(in crate::codec) struct Stage {
+    pub(in crate::codec) layout: Layout,
     /// `[16][width]` for each symbol.
-    pub(super) values: Vec<f32>,
-    pub(super) effort: Effort,
+    pub(in crate::codec) values: Vec<f32>,
+    pub(in crate::codec) effort: Effort,
     /// Made when a row is first encoded: who reads needs none of it, and it is many times the book.
     arranged: OnceLock<Arranged>,
     /// Made when codes are first decoded.
@@ -235,21 +235,21 @@ impl Strips {
 
 impl Stage {
     /// A stage with these codewords, `values: [components]`.
-    pub(super) fn new(layout: Layout, values: Vec<f32>, effort: Effort) -> Stage {
+    pub(in crate::codec) fn new(layout: Layout, values: Vec<f32>, effort: Effort) -> Stage {
         Stage { layout, values, effort, arranged: OnceLock::new(), strips: OnceLock::new(), columns: OnceLock::new() }
     }
 
     /// Replaces the codewords.
-    pub(super) fn set_values(&mut self, values: Vec<f32>) {
+    pub(in crate::codec) fn set_values(&mut self, values: Vec<f32>) {
         *self = Stage::new(self.layout.clone(), values, self.effort);
     }
 
-    pub(super) fn symbols(&self) -> usize {
+    pub(in crate::codec) fn symbols(&self) -> usize {
         self.layout.symbols()
     }
 
     /// Codewords side by side, `[width][16]` for each symbol.
-    pub(super) fn columns(&self) -> &[Lanes] {
+    pub(in crate::codec) fn columns(&self) -> &[Lanes] {
         self.columns.get_or_init(|| {
             let symbols = self.layout.windows.iter().map(|window| (window, &self.values[window.place..]));
             let column = |values: &[f32], width: usize, at: usize| {
@@ -262,7 +262,7 @@ impl Stage {
     }
 
     /// The best symbols found for `row: [dim]`.
-    pub(super) fn search(&self, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
+    pub(in crate::codec) fn search(&self, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
         let boundaries = &self.layout.boundaries;
         match self.arranged.get_or_init(|| Arranged::new(&self.layout, &self.values)) {
             Arranged::Chain { heads, tails, crosses } => {
@@ -277,13 +277,13 @@ impl Stage {
     }
 
     /// Adds what `symbols: [n][symbols]` stand for to `rows: [n][dim]`.
-    pub(super) fn add(&self, symbols: &[u8], rows: &mut [f32]) {
+    pub(in crate::codec) fn add(&self, symbols: &[u8], rows: &mut [f32]) {
         let Strips { strips, lanes } = self.strips.get_or_init(|| Strips::new(&self.layout, &self.values));
         kernels().add_codewords(&Codewords { symbols: self.symbols(), strips, lanes }, symbols, rows);
     }
 
     /// Symbols of `rows: [n][dim]`, as `[n][symbols]`.
-    pub(super) fn search_all(&self, rows: &[f32]) -> Vec<u8> {
+    pub(in crate::codec) fn search_all(&self, rows: &[f32]) -> Vec<u8> {
         let (dim, symbols) = (self.layout.dim(), self.symbols());
         let mut found = vec![0; rows.len() / dim * symbols];
         let mut paths = Paths::default();
@@ -294,7 +294,7 @@ impl Stage {
     }
 
     /// Takes what `symbols: [n][symbols]` stand for from `rows: [n][dim]`.
-    pub(super) fn subtract(&self, symbols: &[u8], rows: &mut [f32]) {
+    pub(in crate::codec) fn subtract(&self, symbols: &[u8], rows: &mut [f32]) {
         let mut images = vec![0.0; rows.len()];
         self.add(symbols, &mut images);
         rows.iter_mut().zip(&images).for_each(|(value, part)| *value -= part);

@@ -2,16 +2,21 @@
 //!
 //! A segment knows bytes and rows. What a code means is the codec's affair; the snapshot brings the two together.
 
+pub mod ids;
+pub mod lists;
+pub mod tombstones;
+
 use crate::error::{Error, Result};
 use crate::format::{
     BLOCK_BYTES, Extent, FileHeader, Footer, HEADER_BYTES, Kind, Measured, SegmentEntry, bound_above, bound_of,
     to_usize, u64_at,
 };
-use crate::ids::{self, SealedIds};
 use crate::kernels::BLOCK_ROWS;
-use crate::lists::{self, Lists, NewLists};
+use crate::metric::Metric;
 use crate::os::{Access, Dir};
 use crate::sealed::{Sealed, SealedWriter};
+use ids::SealedIds;
+use lists::{Lists, NewLists};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -55,7 +60,7 @@ impl Segment {
     }
 
     /// Checks that the header says what the manifest says.
-    pub fn check_header(&self, store: [u8; 16], metric: u32) -> Result<()> {
+    pub fn check_header(&self, store: [u8; 16], metric: Metric) -> Result<()> {
         let mut header = [0; HEADER_BYTES];
         header.copy_from_slice(self.file.bytes(0, HEADER_BYTES)?);
         let header = FileHeader::decode(self.file.name(), &header)?;

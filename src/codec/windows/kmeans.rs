@@ -3,27 +3,27 @@
 //! Points come as columns, `[subdim][n]`, scaled into about -1..=1, so squares neither overflow nor vanish. Sums run in f64
 //! in row order and the nearest codewords come from kernels that agree to the bit: the same means on every machine.
 
-use super::CODEWORDS;
-use super::random::Random;
+use crate::codec::CODEWORDS;
+use crate::codec::random::Random;
 use crate::kernels::kernels;
 
 /// What to spend on one subspace.
 #[derive(Clone, Copy)]
-pub(super) struct Effort {
+pub(in crate::codec) struct Effort {
     /// k-means++ starts tried.
-    pub(super) starts: usize,
+    pub(in crate::codec) starts: usize,
     /// Points a start is judged on, spread over all.
-    pub(super) start_points: usize,
+    pub(in crate::codec) start_points: usize,
     /// Lloyd's iterations of each start.
-    pub(super) start_rounds: usize,
+    pub(in crate::codec) start_rounds: usize,
     /// Most iterations on all points.
-    pub(super) rounds: usize,
+    pub(in crate::codec) rounds: usize,
 }
 
 /// The means `[subdim][16]` and the summed squared distance to them.
-pub(super) struct Means {
-    pub(super) codewords: Vec<f32>,
-    pub(super) distortion: f64,
+pub(in crate::codec) struct Means {
+    pub(in crate::codec) codewords: Vec<f32>,
+    pub(in crate::codec) distortion: f64,
 }
 
 /// Room for one assignment of n points.
@@ -39,7 +39,7 @@ const LEAST_GAIN: f64 = 1e-5;
 const TRIALS: usize = 4;
 
 /// Means of `columns: [subdim][n]`.
-pub(super) fn means(columns: &[f32], n: usize, effort: Effort, random: &mut Random) -> Means {
+pub(in crate::codec) fn means(columns: &[f32], n: usize, effort: Effort, random: &mut Random) -> Means {
     let few = spread(columns, n, effort.start_points.min(n));
     let few_n = effort.start_points.min(n);
     let mut best: Option<Means> = None;

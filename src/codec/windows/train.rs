@@ -4,25 +4,26 @@
 //! codeword gains by a step starts as noise: zero would be a saddle that fitting never leaves. The next stage codes what
 //! the stages before it miss.
 
+use super::Windows;
 use super::fit::{Fit, fit};
 use super::kmeans::{self, means};
-use super::random::Random;
 use super::rotation::{self, Principal, Rotation};
 use super::side::{self, Side};
 use super::stage::{CHAIN_WINDOW, Effort, Layout, Stage};
-use super::windows::Windows;
-use super::{CODEWORDS, Codebook, Quality, Shape};
+use crate::codec::random::Random;
+use crate::codec::{CODEWORDS, Codebook, Quality, Shape};
 use crate::error::{Error, Result};
+use crate::work::Work;
 use std::collections::HashSet;
 
 const MEANS: kmeans::Effort = kmeans::Effort { starts: 4, start_points: 4096, start_rounds: 8, rounds: 20 };
 
 /// What is spent while the windows have one width: own runs spanned, paths a codeword, rounds of search and fit.
 #[derive(Clone, Copy)]
-pub(super) struct Step {
-    pub(super) window: usize,
-    pub(super) lists: usize,
-    pub(super) rounds: usize,
+pub(in crate::codec) struct Step {
+    pub(in crate::codec) window: usize,
+    pub(in crate::codec) lists: usize,
+    pub(in crate::codec) rounds: usize,
 }
 
 const STEPS: [Step; 5] = [
@@ -50,12 +51,7 @@ const NOISE: f32 = 0.7;
 const FIT: Fit = Fit { steps: 8, ridge: 0.5 };
 
 /// Learns a codebook; arguments as checked by [`Codebook::train`].
-pub(super) fn train(
-    rows: &[f32],
-    shape: &Shape,
-    seed: u64,
-    callback: &mut dyn FnMut(u64, u64) -> bool,
-) -> Result<Codebook> {
+pub(in crate::codec) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Codebook> {
     let sample = Sample::new(&distinct(rows, shape.dim), shape.dim);
     let symbols = shape.stage_symbols();
     let rotation = sample.rotation(shape)?;
@@ -63,13 +59,13 @@ pub(super) fn train(
     let widest = |stage: usize| sample.widest(shape.charged_window(stage), runs(stage));
     let plans: Vec<Vec<Step>> = (0..symbols.len()).map(|stage| plan(widest(stage), shape)).collect();
     let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>();
-    let mut progress = Progress { done: 0, total: (rounds + side::STEPS) as u64, callback };
+    let mut steps = Steps::new(rounds + side::STEPS, work);
     let mut left = turned(&sample.rows, rotation.as_ref());
     let mut stages = Vec::with_capacity(symbols.len());
     for (number, plan) in plans.iter().enumerate() {
         let layout = Layout::new(runs(number), 1);
         let mut random = Random::new(!seed, number as u64);
-        let mut stage = grown(layout, &left, plan, &mut random, &mut progress)?.rounded();
+        let mut stage = grown(layout, &left, plan, &mut random, &mut steps)?.rounded();
         stage.effort.lists = lists(shape.quality, &stage);
         if number + 1 < plans.len() {
             stage.subtract(&stage.search_all(&left), &mut left);
@@ -83,10 +79,9 @@ pub(super) fn train(
         windows.encode(rows, &mut codes);
         let mut decoded = vec![0.0; rows.len()];
         windows.decode(&codes, &mut decoded);
-        windows.side = Some(Side::train(metric, &windows.means, rows, &decoded, &mut || progress.step())?);
+        windows.side = Some(Side::train(metric, &windows.means, rows, &decoded, &mut || steps.step())?);
     }
-    progress.done = progress.total - 1;
-    progress.step()?;
+    steps.finish()?;
     Codebook::of_windows(&windows)
 }
 
@@ -109,17 +104,17 @@ fn plan(widest: usize, shape: &Shape) -> Vec<Step> {
 }
 
 /// `rows: [n][dim]` in a basis; as they are without one.
-pub(super) fn turned(rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
+pub(in crate::codec) fn turned(rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
     rotation.map_or_else(|| rows.to_vec(), |rotation| rotation.turn(rows))
 }
 
 /// Begins a stage on `rows: [n][dim]` and takes it through `plan`.
-pub(super) fn grown(
+pub(in crate::codec) fn grown(
     layout: Layout,
     rows: &[f32],
     plan: &[Step],
     random: &mut Random,
-    progress: &mut Progress,
+    steps: &mut Steps,
 ) -> Result<Stage> {
     let is_alone = plan.iter().all(|step| step.window == 1);
     let mut stage = begun(layout, rows, is_alone, random);
@@ -133,7 +128,7 @@ pub(super) fn grown(
         for _ in 0..step.rounds {
             let symbols = stage.search_all(rows);
             fit(&mut stage, rows, &symbols, FIT);
-            progress.step()?;
+            steps.step()?;
         }
     }
     let left = missing(&stage, rows, &stage.search_all(rows));
@@ -211,41 +206,49 @@ fn widened(stage: Stage, missing: &[f32], window: usize, random: &mut Random) ->
     Stage::new(layout, values, stage.effort)
 }
 
-/// Steps done of steps to do, and who wants to know.
-pub(super) struct Progress<'a> {
-    pub(super) done: u64,
-    pub(super) total: u64,
-    pub(super) callback: &'a mut dyn FnMut(u64, u64) -> bool,
+/// Counts the steps of a training and reports each.
+pub(in crate::codec) struct Steps<'a, 'b> {
+    done: u64,
+    total: u64,
+    work: &'a mut Work<'b>,
 }
 
-impl Progress<'_> {
-    /// One step done; `Error::Cancelled` if the caller has had enough.
+impl<'a, 'b> Steps<'a, 'b> {
+    pub(in crate::codec) fn new(total: usize, work: &'a mut Work<'b>) -> Self {
+        Steps { done: 0, total: total as u64, work }
+    }
+
+    /// One step is done.
     fn step(&mut self) -> Result<()> {
         self.done += 1;
-        let (done, total) = (self.done, self.total);
-        if (self.callback)(done, total) { Err(Error::Cancelled { done, total }) } else { Ok(()) }
+        self.work.report(self.done, self.total)
+    }
+
+    /// The last step is done.
+    fn finish(&mut self) -> Result<()> {
+        self.work.report(self.total, self.total)
     }
 }
 
 /// `rows: [n][dim]`, each once, in the order they come: what stands there often would draw codewords to itself.
-pub(super) fn distinct(rows: &[f32], dim: usize) -> Vec<f32> {
+pub(in crate::codec) fn distinct(rows: &[f32], dim: usize) -> Vec<f32> {
     let mut seen = HashSet::new();
     let is_new = |row: &&[f32]| seen.insert(row.iter().map(|value| value.to_bits()).collect::<Vec<u32>>());
     rows.chunks_exact(dim).filter(is_new).flatten().copied().collect()
 }
 
 /// The training rows, brought to mean zero and a size of about one.
-pub(super) struct Sample {
+pub(in crate::codec) struct Sample {
     /// `[dim]`.
-    pub(super) means: Vec<f32>,
+    pub(in crate::codec) means: Vec<f32>,
     /// A power of two: row = means + unit * scaled row.
     unit: f32,
     /// `[n][dim]`, scaled.
-    pub(super) rows: Vec<f32>,
+    pub(in crate::codec) rows: Vec<f32>,
 }
 
 impl Sample {
-    pub(super) fn new(rows: &[f32], dim: usize) -> Sample {
+    pub(in crate::codec) fn new(rows: &[f32], dim: usize) -> Sample {
         let count = (rows.len() / dim) as f64;
         let mut sums = vec![0.0f64; dim];
         for row in rows.chunks_exact(dim) {
@@ -260,7 +263,7 @@ impl Sample {
         let farthest = ascending[ascending.len() - 1 - ascending.len() / FAR];
         let total: f64 = squares.iter().map(|square| square.min(farthest)).sum();
         let unit = super::book::unit_above((total / rows.len() as f64).sqrt());
-        let mut rows = super::windows::scaled(rows, &means, unit);
+        let mut rows = super::scaled(rows, &means, unit);
         for (row, square) in rows.chunks_exact_mut(dim).zip(&squares).filter(|(_, square)| **square > farthest) {
             let shrunk = (farthest / square).sqrt() as f32;
             row.iter_mut().for_each(|value| *value *= shrunk);
@@ -268,12 +271,12 @@ impl Sample {
         Sample { means, unit, rows }
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::codec) fn count(&self) -> usize {
         self.rows.len() / self.means.len()
     }
 
     /// True if there are rows enough to tell directions, and dims few enough to turn.
-    pub(super) fn can_be_turned(&self) -> bool {
+    pub(in crate::codec) fn can_be_turned(&self) -> bool {
         let dim = self.means.len();
         (2..=rotation::DIM_MAX).contains(&dim) && self.count() >= 4 * dim
     }
@@ -292,12 +295,12 @@ impl Sample {
     }
 
     /// The widest windows, of at most `wanted` runs, that there are rows enough for.
-    pub(super) fn widest(&self, wanted: usize, runs: Vec<usize>) -> usize {
+    pub(in crate::codec) fn widest(&self, wanted: usize, runs: Vec<usize>) -> usize {
         Layout::within(runs, wanted.min(self.count() / ROWS_A_WINDOW)).window
     }
 
     /// Boundaries of `symbols` runs: of the directions of `rotation`, or of the dims.
-    pub(super) fn runs(&self, symbols: usize, rotation: Option<&Rotation>) -> Vec<usize> {
+    pub(in crate::codec) fn runs(&self, symbols: usize, rotation: Option<&Rotation>) -> Vec<usize> {
         rotation.map_or_else(|| self.live_runs(symbols), |rotation| even_runs(symbols, rotation.directions()))
     }
 
@@ -321,6 +324,6 @@ impl Sample {
 }
 
 /// Boundaries of `symbols` runs of about as many of `dims` each.
-pub(super) fn even_runs(symbols: usize, dims: usize) -> Vec<usize> {
+pub(in crate::codec) fn even_runs(symbols: usize, dims: usize) -> Vec<usize> {
     (0..=symbols).map(|symbol| symbol * dims / symbols).collect()
 }

@@ -10,8 +10,8 @@
 //! the data and is chosen by recall.
 
 use crate::error::Result;
-use crate::kernels::{Metric, SILENT, SLOPE_MAX, Steps, kernels};
-use crate::search::TopK;
+use crate::kernels::{SILENT, SLOPE_MAX, Steps, kernels};
+use crate::metric::Metric;
 
 /// Rows that ask when the mix is chosen, and how many answers count. The denser rows lie, the smaller is the best mix; the
 /// two nearest of a sample are as near as the ten nearest of five times as many rows.
@@ -19,7 +19,7 @@ const QUERIES: usize = 1024;
 const NEIGHBOURS: usize = 2;
 
 /// Steps of the training, one more than are told on the way.
-pub(super) const STEPS: usize = 16;
+pub(in crate::codec) const STEPS: usize = 16;
 
 /// Mixes tried.
 const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
@@ -34,13 +34,13 @@ const MARGIN: f64 = 1.25;
 
 /// What the side bytes of a codebook mean.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Side {
-    pub(super) metric: Metric,
-    pub(super) mix: f32,
+pub(in crate::codec) struct Side {
+    pub(in crate::codec) metric: Metric,
+    pub(in crate::codec) mix: f32,
     /// The number of byte 1.
-    pub(super) least: f32,
+    pub(in crate::codec) least: f32,
     /// A number is so many times the one before.
-    pub(super) ratio: f32,
+    pub(in crate::codec) ratio: f32,
     /// `[256]`: numbers of the bytes.
     numbers: Vec<f32>,
 }
@@ -61,7 +61,7 @@ impl Correction {
 
 impl Side {
     /// Side bytes with these numbers, if they can be.
-    pub(super) fn of_parts(metric: Metric, mix: f32, least: f32, ratio: f32) -> Option<Side> {
+    pub(in crate::codec) fn of_parts(metric: Metric, mix: f32, least: f32, ratio: f32) -> Option<Side> {
         let is_sound = (0.0..=1.0).contains(&mix) && least.is_normal() && least > 0.0 && (1.0..=2.0).contains(&ratio);
         let mut number = f64::from(least) / f64::from(ratio);
         let next = |_| {
@@ -74,7 +74,7 @@ impl Side {
 
     /// Learns the numbers from `rows: [n][dim]` and what they decode to, and the mix from how well rows find their
     /// neighbours among the others. `step` is called less than [`STEPS`] times; its error ends the training.
-    pub(super) fn train(
+    pub(in crate::codec) fn train(
         metric: Metric,
         means: &[f32],
         rows: &[f32],
@@ -117,7 +117,7 @@ impl Side {
     }
 
     /// The side byte of `row: [dim]` that decodes to `decoded: [dim]`.
-    pub(super) fn byte_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> u8 {
+    pub(in crate::codec) fn byte_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> u8 {
         let number = self.number_of(row, decoded, means);
         let above = self.numbers.partition_point(|step| *step < number);
         if above == 0 {
@@ -129,28 +129,28 @@ impl Side {
     }
 
     /// What `byte` says.
-    pub(super) fn number(&self, byte: u8) -> f64 {
+    pub(in crate::codec) fn number(&self, byte: u8) -> f64 {
         f64::from(self.numbers[usize::from(byte)])
     }
 
     /// Between the least and the largest number.
-    pub(super) fn spread(&self) -> f64 {
+    pub(in crate::codec) fn spread(&self) -> f64 {
         self.number(u8::MAX) - self.number(0)
     }
 
     /// Between the numbers sixteen bytes apart, at most.
-    pub(super) fn steepest(&self) -> f64 {
+    pub(in crate::codec) fn steepest(&self) -> f64 {
         (self.number(u8::MAX) - self.number(239)).max(self.number(1) - self.number(0))
     }
 
     /// The share of a number that what it was rounded from may be off.
-    pub(super) fn coarseness(&self) -> f64 {
+    pub(in crate::codec) fn coarseness(&self) -> f64 {
         (f64::from(self.ratio) - 1.0) / 2.0
     }
 
     /// The steps that come near `count` of each number, from 0 to 65,535 and rising; and by how much the real count is below
     /// them at most, as a negative number, and above.
-    pub(super) fn steps(&self, count: impl Fn(f64) -> f64) -> (Steps, f64, f64) {
+    pub(in crate::codec) fn steps(&self, count: impl Fn(f64) -> f64) -> (Steps, f64, f64) {
         let at = |byte: usize| count(f64::from(self.numbers[byte]));
         let base: [f64; 16] = std::array::from_fn(|segment| at(segment * 16).round());
         let slope = std::array::from_fn(|segment| {
@@ -176,7 +176,7 @@ impl Side {
     }
 
     /// False if `byte` cannot be that of a row within `bound` of `decoded: [dim]`.
-    pub(super) fn agrees(&self, byte: u8, decoded: &[f32], means: &[f32], bound: f32) -> bool {
+    pub(in crate::codec) fn agrees(&self, byte: u8, decoded: &[f32], means: &[f32], bound: f32) -> bool {
         if !NUMBERS.contains(&byte) {
             return true;
         }
@@ -201,7 +201,7 @@ impl Side {
     }
 
     /// What `byte` says of the distance to `decoded: [dim]`.
-    pub(super) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
+    pub(in crate::codec) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
         // Without a mix the number is that of `decoded` itself, only less exact.
         if !NUMBERS.contains(&byte) || self.metric == Metric::L2 && self.mix == 0.0 {
             return Correction::NONE;
@@ -249,23 +249,32 @@ fn recalled<const LISTS: usize>(
     Ok(found)
 }
 
-/// The places of the least `distances`, but for place `query`.
-fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<u64> {
-    let (mut top, mut bound) = (TopK::new(NEIGHBOURS), f32::INFINITY);
-    for (place, distance) in distances.enumerate() {
+/// The positions of the least `distances`, ties to the first, but for position `query`.
+fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<usize> {
+    let mut near: Vec<(f32, usize)> = Vec::with_capacity(2 * NEIGHBOURS);
+    let by_distance = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    let mut bound = f32::INFINITY;
+    for (position, distance) in distances.enumerate() {
         // Most are farther, and cost a comparison only.
-        if distance <= bound && place != query {
-            top.offer(distance, place as u64);
-            bound = top.bound();
+        if distance <= bound && position != query {
+            // Normalize -0.0 so that equal distances tie under total_cmp.
+            near.push((distance + 0.0, position));
+            if near.len() == 2 * NEIGHBOURS {
+                near.select_nth_unstable_by(NEIGHBOURS - 1, by_distance);
+                near.truncate(NEIGHBOURS);
+                bound = near[NEIGHBOURS - 1].0;
+            }
         }
     }
-    top.into_sorted().into_iter().map(|neighbour| neighbour.id).collect()
+    near.sort_unstable_by(by_distance);
+    near.truncate(NEIGHBOURS);
+    near.into_iter().map(|(_, position)| position).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Correction, Side};
-    use crate::kernels::Metric;
+    use crate::metric::Metric;
 
     #[test]
     fn a_byte_is_near_its_number_or_says_that_there_is_none() {

@@ -1,11 +1,12 @@
 //! The choice between the dims as they are and the directions in which they vary most, by a short training of both.
 
-use super::Shape;
-use super::random::Random;
 use super::rotation::{Principal, Rotation};
 use super::stage::Layout;
-use super::train::{Progress, Sample, Step, distinct, even_runs, grown, turned};
+use super::train::{Sample, Step, Steps, distinct, even_runs, grown, turned};
+use crate::codec::Shape;
+use crate::codec::random::Random;
 use crate::error::Result;
+use crate::work::Work;
 
 /// A start is judged after these, on few rows: what wide windows make of it is another thing than what narrow ones do.
 const STEPS: [Step; 4] = [
@@ -25,12 +26,12 @@ const PARTS: usize = 8;
 const WORTH_TURNING: f64 = 0.95;
 
 /// See [`super::better_shape`].
-pub(super) fn better_shape(
+pub(in crate::codec) fn better_shape(
     rows: &[f32],
     plain: &Shape,
     of_directions: &dyn Fn(usize) -> Option<Shape>,
     seed: u64,
-    callback: &mut dyn FnMut(u64, u64) -> bool,
+    work: &mut Work,
 ) -> Result<Shape> {
     let sample = Sample::new(&distinct(rows, plain.dim), plain.dim);
     if !sample.can_be_turned() {
@@ -43,24 +44,18 @@ pub(super) fn better_shape(
     // The bound is one for codes that are chosen as a whole: another stage costs more than directions differ by.
     let nearer = |a: &Shape, b: &Shape| a.stages().cmp(&b.stages()).then(bound(a).total_cmp(&bound(b)));
     let Some(other) = shapes.min_by(nearer) else { return Ok(*plain) };
-    let steps: usize = STEPS.iter().map(|step| step.rounds).sum();
-    let total = (plain.stages() + other.stages()) * steps;
-    let mut progress = Progress { done: 0, total: total as u64, callback };
-    let error = tried(&sample, plain, None, seed, &mut progress)?;
+    let rounds: usize = STEPS.iter().map(|step| step.rounds).sum();
+    let total = (plain.stages() + other.stages()) * rounds;
+    let mut steps = Steps::new(total, work);
+    let error = tried(&sample, plain, None, seed, &mut steps)?;
     let basis = principal.basis(&even_runs(other.stage_symbols()[0], other.directions));
     let rotation = Rotation::of_basis(&basis, plain.dim);
-    let turned = tried(&sample, &other, Some(&rotation), seed, &mut progress)?;
+    let turned = tried(&sample, &other, Some(&rotation), seed, &mut steps)?;
     Ok(if turned < error * WORTH_TURNING { other } else { *plain })
 }
 
 /// The error of held-out rows after a short training on few.
-fn tried(
-    sample: &Sample,
-    shape: &Shape,
-    rotation: Option<&Rotation>,
-    seed: u64,
-    progress: &mut Progress,
-) -> Result<f64> {
+fn tried(sample: &Sample, shape: &Shape, rotation: Option<&Rotation>, seed: u64, steps: &mut Steps) -> Result<f64> {
     let dim = shape.dim;
     let count = sample.count().min(ROWS);
     let row = |number: usize| &sample.rows[number * sample.count() / count * dim..][..dim];
@@ -74,7 +69,7 @@ fn tried(
         let runs = sample.runs(symbols, rotation);
         let widest = sample.widest(shape.charged_window(number), runs.clone());
         let plan: Vec<Step> = STEPS.into_iter().filter(|step| step.window <= widest).collect();
-        let stage = grown(Layout::new(runs, 1), &left, &plan, &mut Random::new(seed, 1), progress)?;
+        let stage = grown(Layout::new(runs, 1), &left, &plan, &mut Random::new(seed, 1), steps)?;
         stage.subtract(&stage.search_all(&left), &mut left);
         stage.subtract(&stage.search_all(&held_left), &mut held_left);
     }

@@ -1,10 +1,6 @@
 //! The k nearest of what is offered, in one order for every path: by distance, then by id. Where codes are scored first,
 //! `reservoir` keeps those that may be among them.
 
-mod reservoir;
-
-pub use reservoir::Reservoir;
-
 use std::collections::BinaryHeap;
 
 /// One vector and its distance to the query.

@@ -7,7 +7,7 @@ use crate::kernels::kernels;
 use nalgebra::DMatrix;
 
 /// The most dims that are rotated: a decomposition takes the cube of them.
-pub(super) const DIM_MAX: usize = 768;
+pub(in crate::codec) const DIM_MAX: usize = 768;
 
 /// Basis vectors in steps of 1/127 of their largest component.
 const STEPS: f32 = 127.0;
@@ -17,18 +17,18 @@ const BLOCK_ROWS: usize = 2048;
 
 /// Directions and their transpose, ready to turn rows.
 #[derive(Clone)]
-pub(super) struct Rotation {
+pub(in crate::codec) struct Rotation {
     /// `[directions]`: the scale of each direction.
-    pub(super) scales: Vec<f32>,
+    pub(in crate::codec) scales: Vec<f32>,
     /// `[directions][dim]`: directions, in units of their scale.
-    pub(super) numbers: Vec<i8>,
+    pub(in crate::codec) numbers: Vec<i8>,
     /// The same, a column after the other.
     transposed: Vec<i8>,
 }
 
 impl Rotation {
     /// Rounds `basis: [directions][dim]`, a direction a row.
-    pub(super) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
+    pub(in crate::codec) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
         let rows = basis.chunks_exact(dim);
         let scales: Vec<f32> =
             rows.clone().map(|row| row.iter().fold(0.0, |most: f32, value| most.max(value.abs())) / STEPS).collect();
@@ -39,13 +39,13 @@ impl Rotation {
         Rotation::of_parts(scales, numbers)
     }
 
-    pub(super) fn of_parts(scales: Vec<f32>, numbers: Vec<i8>) -> Rotation {
+    pub(in crate::codec) fn of_parts(scales: Vec<f32>, numbers: Vec<i8>) -> Rotation {
         let dim = numbers.len() / scales.len().max(1);
         let transposed = (0..dim).flat_map(|column| numbers.iter().skip(column).step_by(dim).copied()).collect();
         Rotation { scales, numbers, transposed }
     }
 
-    pub(super) fn directions(&self) -> usize {
+    pub(in crate::codec) fn directions(&self) -> usize {
         self.scales.len()
     }
 
@@ -54,7 +54,7 @@ impl Rotation {
     }
 
     /// `rows: [n][dim]`, turned: `[n][directions]`.
-    pub(super) fn turn(&self, rows: &[f32]) -> Vec<f32> {
+    pub(in crate::codec) fn turn(&self, rows: &[f32]) -> Vec<f32> {
         let mut turned = vec![0.0; rows.len() / self.dim() * self.directions()];
         kernels().combine_numbers(rows, &self.transposed, self.directions(), &mut turned);
         self.scale(&mut turned);
@@ -62,7 +62,7 @@ impl Rotation {
     }
 
     /// Turns `rows: [n][directions]` back into `out: [n][dim]`; `rows` are left scaled.
-    pub(super) fn turn_back(&self, rows: &mut [f32], out: &mut [f32]) {
+    pub(in crate::codec) fn turn_back(&self, rows: &mut [f32], out: &mut [f32]) {
         self.scale(rows);
         kernels().combine_numbers(rows, &self.numbers, self.dim(), out);
     }
@@ -89,16 +89,16 @@ fn products(left: &[f32], right: &[f32], dim: usize) -> Vec<f64> {
 }
 
 /// The directions in which rows vary, and by how much.
-pub(super) struct Principal {
+pub(in crate::codec) struct Principal {
     /// `[dim]`: variances, the largest first.
-    pub(super) variances: Vec<f64>,
+    pub(in crate::codec) variances: Vec<f64>,
     /// `[dim][dim]`: the directions of these.
     directions: Vec<f32>,
 }
 
 impl Principal {
     /// Those of `rows: [n][dim]`, of mean zero.
-    pub(super) fn of(rows: &[f32], dim: usize) -> Principal {
+    pub(in crate::codec) fn of(rows: &[f32], dim: usize) -> Principal {
         let found = DMatrix::from_row_slice(dim, dim, &products(rows, rows, dim)).symmetric_eigen();
         let mut order: Vec<usize> = (0..dim).collect();
         order.sort_by(|a, b| found.eigenvalues[*b].total_cmp(&found.eigenvalues[*a]));
@@ -112,7 +112,7 @@ impl Principal {
     /// As many directions as the runs that end at `boundaries` have dims, `[directions][dim]`, given out so that the
     /// product of variances is about the same in each run: the next direction goes to the run with the smallest product
     /// that has room (Ge, He, Ke, Sun: Optimized Product Quantization, PAMI 2014, §4.2).
-    pub(super) fn basis(&self, boundaries: &[usize]) -> Vec<f32> {
+    pub(in crate::codec) fn basis(&self, boundaries: &[usize]) -> Vec<f32> {
         let (dim, count) = (self.variances.len(), boundaries[boundaries.len() - 1]);
         let mut filled = vec![(0.0f64, 0usize); boundaries.len() - 1];
         let mut basis = vec![0.0; count * dim];
@@ -132,7 +132,7 @@ impl Principal {
 
     /// The least mean squared error of a code of `bits` that leaves out all but the first `count` directions, for a normal
     /// distribution (reverse water-filling: Cover, Thomas, Elements of Information Theory, §10.3.3).
-    pub(super) fn error_bound(&self, count: usize, bits: f64) -> f64 {
+    pub(in crate::codec) fn error_bound(&self, count: usize, bits: f64) -> f64 {
         let (kept, left) = self.variances.split_at(count);
         let bits_at = |level: f64| kept.iter().map(|variance| (variance / level).max(1.0).log2() / 2.0).sum::<f64>();
         let (mut low, mut high) = (f64::MIN_POSITIVE, self.variances[0].max(f64::MIN_POSITIVE));

@@ -7,21 +7,21 @@
 //! The normal matrix is the same for every dim but for which windows reach it: how often two codewords stand in one row. It
 //! is counted once a fit, so that a step does not look at the rows.
 
-use super::CODEWORDS;
 use super::stage::{Layout, Stage};
+use crate::codec::CODEWORDS;
 use crate::kernels::kernels;
 
 /// How a fit is done.
 #[derive(Clone, Copy)]
-pub(super) struct Fit {
+pub(in crate::codec) struct Fit {
     /// Steps of the descent.
-    pub(super) steps: usize,
+    pub(in crate::codec) steps: usize,
     /// Weight of the codewords before, in rows for each codeword.
-    pub(super) ridge: f32,
+    pub(in crate::codec) ridge: f32,
 }
 
 /// Moves the codewords of `stage` to fit `rows: [n][dim]` coded as `symbols: [n][symbols]`.
-pub(super) fn fit(stage: &mut Stage, rows: &[f32], symbols: &[u8], fit: Fit) {
+pub(in crate::codec) fn fit(stage: &mut Stage, rows: &[f32], symbols: &[u8], fit: Fit) {
     let mut misses = rows.to_vec();
     stage.subtract(symbols, &mut misses);
     let counts = Counts::new(&stage.layout, symbols);

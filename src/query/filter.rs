@@ -3,10 +3,10 @@
 //! Who filters asks the same filter again, query by query. So a snapshot remembers the last one, as long as it is small, and
 //! the codes it allows are gathered when the scans of blocks that hold others too have cost as much as that.
 
-use super::{Live, Snapshot, View};
 use crate::codec::{Codebook, block};
 use crate::error::Result;
 use crate::kernels::BLOCK_ROWS;
+use crate::snapshot::{SegmentView, Snapshot, View};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -102,7 +102,7 @@ impl View<'_> {
 impl Chosen {
     /// What keeping this takes, once all codes are gathered.
     fn bytes_kept(&self, ids: &[u64], snapshot: &Snapshot) -> usize {
-        let of_segment = |(live, chosen): (&Arc<Live>, &ChosenRows)| {
+        let of_segment = |(live, chosen): (&Arc<SegmentView>, &ChosenRows)| {
             let code = if live.codebook.is_some() { live.segment.row_bytes() } else { 0 };
             size_of_val(&*chosen.rows)
                 + size_of_val(&*chosen.ids)
@@ -127,7 +127,7 @@ impl ChosenRows {
     }
 
     /// All rows with their codes, if these are kept; gathered when first asked for.
-    pub fn apart(&self, live: &Live, book: &Codebook) -> Result<Option<Apart<'_>>> {
+    pub fn apart(&self, live: &SegmentView, book: &Codebook) -> Result<Option<Apart<'_>>> {
         if !self.is_kept {
             return Ok(None);
         }
@@ -160,7 +160,7 @@ impl<'a> Apart<'a> {
     }
 }
 
-impl Live {
+impl SegmentView {
     /// Lays the codes of `rows` side by side, in blocks of their own.
     pub fn gather(&self, book: &Codebook, rows: &[u32], out: &mut Vec<u8>) -> Result<()> {
         let block_bytes = block::bytes(book.row_bytes());

@@ -16,9 +16,13 @@
 //! if grids:   [dim] u8 bits, [dim] f32 low, [dim] f32 step
 //! ```
 
-use super::reader::Reader;
-use super::{DIM_MAX, SCALAR, half};
-use crate::kernels::{Bits, Lanes, Metric, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, kernels};
+pub(super) mod grids;
+mod half;
+
+use crate::codec::reader::Reader;
+use crate::codec::{DIM_MAX, SCALAR};
+use crate::kernels::{Bits, Lanes, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, kernels};
+use crate::metric::Metric;
 
 const HEADER_BYTES: usize = 20;
 

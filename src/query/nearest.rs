@@ -7,12 +7,13 @@
 use super::filter::{Apart, Chosen, ChosenRows};
 use super::rows::{Rows, Share};
 use super::scan::Scanner;
-use super::{Live, Scratch, View};
+use super::top::TopK;
 use crate::codec::{Codebook, Correction, Table, block};
 use crate::error::Result;
-use crate::kernels::{self, BLOCK_ROWS, Metric};
-use crate::search::TopK;
-use crate::tombstones::Tombstones;
+use crate::kernels::{self, BLOCK_ROWS};
+use crate::metric::Metric;
+use crate::segment::tombstones::Tombstones;
+use crate::snapshot::{Scratch, SegmentView, View};
 
 /// Queries that share one pass over the rows: their tables stay in the cache.
 pub const QUERIES_AT_ONCE: usize = 16;
@@ -141,7 +142,7 @@ impl Tile<'_> {
     }
 }
 
-impl Live {
+impl SegmentView {
     /// Offers the rows of this segment, number `index` of all, that fall to `share` to `tops`.
     fn nearest(
         &self,

@@ -10,7 +10,7 @@ const NORMAL_MIN: f32 = 1.0 / 16_384.0;
 const APART: f32 = f32::from_bits((112 + 127) << 23);
 
 /// The half nearest to `value`, ties to even.
-pub(super) fn from_float(value: f32) -> u16 {
+pub(in crate::codec) fn from_float(value: f32) -> u16 {
     let size = value.abs().min(MAX);
     let magnitude = if size < NORMAL_MIN {
         // The last bit of 0.5 is worth a subnormal half's: the addition rounds.
@@ -23,7 +23,7 @@ pub(super) fn from_float(value: f32) -> u16 {
 }
 
 /// What `half` stands for; infinities and NaNs stand for the largest finite half of their sign.
-pub(super) fn to_float(half: u16) -> f32 {
+pub(in crate::codec) fn to_float(half: u16) -> f32 {
     let size = f32::from_bits(u32::from(half & 0x7fff) << 13) * APART;
     f32::from_bits(size.min(MAX).to_bits() | u32::from(half & 0x8000) << 16)
 }

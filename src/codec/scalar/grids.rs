@@ -4,9 +4,11 @@
 //! Information Theory, 2nd ed., §10.3.3), along the lower convex hull of each dim's errors, because a dim may need several
 //! bits before it gains (Shoham, Gersho: Efficient Bit Allocation for an Arbitrary Set of Quantizers, IEEE Trans. ASSP 1988).
 
-use super::scalar::{BITS_MAX, Form, Grid, Scalar};
-use super::{Codebook, Shape, half};
+use super::half;
+use super::{BITS_MAX, Form, Grid, Scalar};
+use crate::codec::{Codebook, Shape};
 use crate::error::{Error, Result};
+use crate::work::Work;
 
 /// A range of values to try: with few bits the best range is narrow, with many it is wider than what the sample shows.
 struct Clip {
@@ -53,7 +55,7 @@ const STRETCH: usize = 1024;
 const LEVELS: usize = BITS_MAX as usize + 1;
 
 /// Learns a book of scalar codes; arguments as checked by [`Codebook::train`].
-pub(super) fn train(sample: &[f32], shape: &Shape, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<Codebook> {
+pub(in crate::codec) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Codebook> {
     let dim = shape.dim;
     let mut dims = Vec::with_capacity(dim);
     let mut column = Vec::with_capacity(sample.len() / dim);
@@ -61,13 +63,10 @@ pub(super) fn train(sample: &[f32], shape: &Shape, progress: &mut dyn FnMut(u64,
         column.clear();
         column.extend(sample.iter().skip(first).step_by(dim));
         dims.push(Dim::new(&column));
-        let (done, total) = (first as u64 + 1, dim as u64);
-        if progress(done, total) {
-            return Err(Error::Cancelled { done, total });
-        }
+        work.report(first as u64 + 1, dim as u64)?;
     }
     let bytes = Scalar::to_bytes(best_form(&dims, sample, shape));
-    Codebook::take(&bytes).map_err(|what| Error::Panic(format!("a trained codebook: {what}")))
+    Codebook::take(&bytes).map_err(|what| Error::Internal(format!("a trained codebook: {what}")))
 }
 
 fn best_form(dims: &[Dim], sample: &[f32], shape: &Shape) -> Form {

@@ -1,26 +1,26 @@
 //! Rows become codes: some at a time, by several threads, and how far off each is.
 
-use super::threads::in_parallel;
 use crate::codec::{Codebook, block};
 use crate::format::Measured;
 use crate::kernels::BLOCK_ROWS;
+use crate::threads::in_parallel;
 
 /// The most rows written at a time, in whole blocks, and about how many bytes their floats take.
 const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 16 << 20;
 /// Rows of this dim that are handled at a time.
-pub(super) fn batch_rows(dim: usize) -> usize {
+pub fn batch_rows(dim: usize) -> usize {
     let blocks = BATCH_BYTES / (dim * size_of::<f32>() * BLOCK_ROWS);
     (blocks * BLOCK_ROWS).clamp(BLOCK_ROWS, BATCH_ROWS)
 }
 
 /// What one row became.
 #[derive(Clone, Copy, Default)]
-pub(super) struct RowError {
+pub struct RowError {
     /// ‖x‖².
     energy: f64,
     /// ‖x − x̂‖².
-    pub(super) error: f64,
+    pub error: f64,
 }
 
 impl RowError {
@@ -32,12 +32,13 @@ impl RowError {
     }
 
     /// ‖x − x̂‖, not below it for the rounding of the sum.
-    pub(super) fn distance(&self) -> f64 {
+    pub fn distance(&self) -> f64 {
         self.error.sqrt() * (1.0 + 1e-9)
     }
 }
 
 impl Measured {
+    /// Adds the error of one more row.
     pub(super) fn add(&mut self, row: RowError) {
         self.energy += row.energy;
         self.error += row.error;
@@ -48,7 +49,7 @@ impl Measured {
 }
 
 /// Codes of `rows: [n][dim]` and their errors, `[n]`: the same whatever the number of threads.
-pub(super) fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
+pub fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
     let (dim, row_bytes) = (book.dim(), book.row_bytes());
     let count = rows.len() / dim;
     let mut codes = vec![0; count * row_bytes];
@@ -70,7 +71,7 @@ fn encode_part(book: &Codebook, rows: &[f32], codes: &mut [u8], errors: &mut [Ro
 }
 
 /// `codes: [n][row_bytes]` of `book` in blocks.
-pub(super) fn blocks(codes: &[u8], book: &Codebook) -> Vec<u8> {
+pub fn blocks(codes: &[u8], book: &Codebook) -> Vec<u8> {
     let (row_bytes, mut packed) = (book.row_bytes(), Vec::new());
     for rows in codes.chunks(BLOCK_ROWS * row_bytes) {
         let start = packed.len();

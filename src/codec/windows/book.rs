@@ -12,15 +12,16 @@
 //! ```
 //! All little-endian. Windows follow from runs (`stage`).
 
-use super::reader::Reader;
+use super::rotation;
 use super::rotation::Rotation;
 use super::side::Side;
 use super::stage::{Effort, Layout, Stage};
 use super::train::even_runs;
-use super::windows::{STAGES_MAX, Windows};
-use super::{CODEWORDS, Codebook, DIM_MAX, Shape, WINDOWS, rotation};
+use super::{STAGES_MAX, Windows};
+use crate::codec::reader::Reader;
+use crate::codec::{CODEWORDS, Codebook, DIM_MAX, Shape, WINDOWS};
 use crate::error::{Error, Result};
-use crate::kernels::Metric;
+use crate::metric::Metric;
 
 const HEADER_BYTES: usize = 32;
 const STAGE_HEADER_BYTES: usize = 16;
@@ -42,7 +43,7 @@ fn power_of_two(exponent: i32) -> f32 {
 }
 
 /// The least power of two, of those whose inverse is normal too, that is at least `value`; 1 for 0.
-pub(super) fn unit_above(value: f64) -> f32 {
+pub(in crate::codec) fn unit_above(value: f64) -> f32 {
     if value == 0.0 {
         return 1.0;
     }
@@ -67,7 +68,7 @@ impl Stage {
     }
 
     /// The stage as it comes back from its bytes.
-    pub(super) fn rounded(&self) -> Stage {
+    pub(in crate::codec) fn rounded(&self) -> Stage {
         let values = self
             .parts()
             .into_iter()
@@ -117,7 +118,7 @@ impl Stage {
 
 impl Windows {
     /// The most bytes a book of this shape takes, if its runs are about even.
-    pub(super) fn stored_bytes(shape: &Shape) -> usize {
+    pub(in crate::codec) fn stored_bytes(shape: &Shape) -> usize {
         let dim = shape.dim;
         let rotation = shape.directions * (4 + dim);
         let stages = shape.stage_symbols().into_iter().enumerate().map(|(number, symbols)| {
@@ -128,7 +129,7 @@ impl Windows {
     }
 
     /// The book in `bytes`, which are not trusted.
-    pub(super) fn take(bytes: &[u8]) -> std::result::Result<Windows, String> {
+    pub(in crate::codec) fn take(bytes: &[u8]) -> std::result::Result<Windows, String> {
         let mut reader = Reader::new(bytes);
         let header: [usize; 4] = [reader.number()?, reader.number()?, reader.number()?, reader.number()?];
         let [kind, dim, symbols, side_bytes] = header;
@@ -178,7 +179,7 @@ impl Windows {
 
 impl Codebook {
     /// The codebook of trained parts; of its stages, each is the [`Stage::rounded`] of itself.
-    pub(super) fn of_windows(windows: &Windows) -> Result<Codebook> {
+    pub(in crate::codec) fn of_windows(windows: &Windows) -> Result<Codebook> {
         let mut bytes = Vec::new();
         let metric = windows.side.as_ref().map_or(0, |side| side.metric as u32);
         let directions = windows.rotation.as_ref().map_or(0, |rotation| rotation.directions() as u32);
@@ -196,7 +197,7 @@ impl Codebook {
             bytes.extend(rotation.numbers.iter().map(|number| *number as u8));
         }
         windows.stages.iter().for_each(|stage| stage.put(&mut bytes));
-        Codebook::take(&bytes).map_err(|what| Error::Panic(format!("a trained codebook: {what}")))
+        Codebook::take(&bytes).map_err(|what| Error::Internal(format!("a trained codebook: {what}")))
     }
 }
 

@@ -1,0 +1,61 @@
+//! Compress and compact on a frozen state: which rows become what, and the file that holds them.
+//!
+//! ```text
+//! plan      chooses one of three outcomes; nothing is trained yet
+//! budget    the longest code whose file fits the bytes
+//! train     the codebook of that outcome, from a sample of rows
+//! rewrite   writes every row into one new file: arrange gives the order, encode the codes; then reads it back
+//! ```
+//!
+//! This module changes no store: `store` freezes the state before and swaps the files afterwards.
+
+mod arrange;
+mod budget;
+mod encode;
+mod plan;
+mod rewrite;
+mod sample;
+mod train;
+
+pub use plan::plan;
+pub use rewrite::{Rewrite, Target};
+pub use train::train;
+
+use crate::codec::Quality;
+use crate::error::{Error, Result};
+
+/// Fewer vectors cannot place the 16 codewords of a symbol.
+pub const TRAINING_ROWS_MIN: u64 = 16;
+/// The ratio where the caller does not say.
+pub const RATIO_DEFAULT: f64 = 16.0;
+
+/// What a compress aims at.
+#[derive(Clone, Copy, Debug)]
+pub struct CompressOptions {
+    /// Raw float32 bytes ÷ bytes of the whole directory afterwards, at least 1.
+    pub ratio: f64,
+    /// Vectors to train on; 0: chosen.
+    pub sample: u64,
+    /// Same store, same seed: same codes.
+    pub seed: u64,
+    /// What encoding may cost.
+    pub quality: Quality,
+    /// Vectors of which those in the store are a sample: codes are as long as if all of them were there. 0: no sample.
+    pub sample_of: u64,
+}
+
+impl Default for CompressOptions {
+    fn default() -> Self {
+        CompressOptions { ratio: RATIO_DEFAULT, sample: 0, seed: 0, quality: Quality::Normal, sample_of: 0 }
+    }
+}
+
+impl CompressOptions {
+    /// An error if an option is out of its range.
+    pub fn check(&self) -> Result<()> {
+        if self.ratio.is_finite() && self.ratio >= 1.0 {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!("ratio: found {:e}, expected a number of at least 1", self.ratio)))
+    }
+}

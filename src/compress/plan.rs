@@ -1,0 +1,220 @@
+//! What a compress is to make of a frozen state: one of three outcomes.
+
+use super::budget::Budget;
+use super::encode::encode;
+use super::sample::sample_rows;
+use super::{CompressOptions, TRAINING_ROWS_MIN};
+use crate::codec::{Codebook, Shape};
+use crate::error::{Error, Result};
+use crate::format::{BLOCK_BYTES, Kind, Manifest, SegmentEntry, align};
+use crate::metric::Metric;
+use crate::segment::{ids, tombstones};
+use crate::snapshot::{SegmentView, Snapshot};
+use std::sync::Arc;
+
+/// Rows encoded to see whether a codebook fits them. Fewer new rows neither show drift nor train a better codebook.
+const DRIFT_ROWS: u64 = 2048;
+
+/// A codebook fits rows whose error is at most this many times that of the rows it was trained for.
+const DRIFT_MAX: f64 = 1.3;
+
+/// What becomes of a frozen state. Segments that a plan does not name stay as they are.
+#[derive(Debug)]
+pub enum Plan {
+    /// Raw rows join the codes of the newest codebook, which are copied.
+    Join {
+        /// The raw segments and those of the codebook.
+        source: Snapshot,
+        /// The newest codebook of the store.
+        book: Arc<Codebook>,
+    },
+    /// Raw rows get a codebook of their own, and all codes stay.
+    AddBook {
+        /// The raw segments.
+        source: Snapshot,
+        /// What their file may take.
+        budget: Budget,
+    },
+    /// Every row is coded anew, codes from their decoded vectors.
+    Recode {
+        /// All segments.
+        source: Snapshot,
+        /// What the file may take.
+        budget: Budget,
+    },
+}
+
+impl Plan {
+    /// The rows of the new file.
+    pub fn source(&self) -> &Snapshot {
+        match self {
+            Plan::Join { source, .. } | Plan::AddBook { source, .. } | Plan::Recode { source, .. } => source,
+        }
+    }
+
+    /// Ids of the segments that the new file replaces.
+    pub fn replaced(&self) -> Vec<u64> {
+        self.source().segments.iter().map(|segment| segment.id()).collect()
+    }
+}
+
+/// The shape of window codes before lengths and windows are chosen.
+pub fn plain_shape(dim: usize, metric: Metric, options: &CompressOptions) -> Shape {
+    Shape { dim, row_bytes: 1, window: 1, directions: 0, metric: Some(metric), quality: options.quality }
+}
+
+/// The segments of a frozen state by what they hold, and the bytes that all of them may take.
+struct Parts<'a> {
+    frozen: &'a Snapshot,
+    options: &'a CompressOptions,
+    plain: Shape,
+    raw: Vec<Arc<SegmentView>>,
+    coded: Vec<Arc<SegmentView>>,
+    raw_rows: u64,
+    coded_rows: u64,
+    /// Bytes of all sealed files together.
+    bytes: u64,
+    manifest_bytes: u64,
+}
+
+/// Chooses the outcome of a compress.
+///
+/// `Join` where there are at least as many coded rows as raw ones, the newest codebook fits the raw rows and the ratio is
+/// met. Else `AddBook` where the ratio can be met so, else `Join` although the codebook fits the raw rows less well, and
+/// otherwise `Recode`. No vector is coded twice but by `Recode`.
+pub fn plan(frozen: &Snapshot, manifest: &Manifest, metric: Metric, options: &CompressOptions) -> Result<Plan> {
+    let parts = Parts::new(frozen, manifest, metric, options);
+    let joined = parts.join()?;
+    if let Some((plan, drift)) = joined {
+        if drift <= DRIFT_MAX {
+            return Ok(plan);
+        }
+        return Ok(parts.add_book()?.unwrap_or(plan));
+    }
+    match parts.add_book()? {
+        Some(plan) => Ok(plan),
+        None => parts.recode(),
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn new(frozen: &'a Snapshot, manifest: &Manifest, metric: Metric, options: &'a CompressOptions) -> Parts<'a> {
+        let (raw, coded): (Vec<_>, Vec<_>) = frozen.segments.iter().cloned().partition(|live| live.codebook.is_none());
+        let rows = |group: &[Arc<SegmentView>]| group.iter().map(|segment| segment.count()).sum::<u64>();
+        let (raw_rows, coded_rows) = (rows(&raw), rows(&coded));
+        let float_bytes = (raw_rows + coded_rows).max(options.sample_of) * frozen.dim as u64 * 4;
+        let bytes = (float_bytes as f64 / options.ratio) as u64;
+        let manifest_bytes = 2 * manifest_bytes(manifest);
+        let plain = plain_shape(frozen.dim, metric, options);
+        Parts { frozen, options, plain, raw, coded, raw_rows, coded_rows, bytes, manifest_bytes }
+    }
+
+    /// The state of these segments only.
+    fn state(&self, segments: Vec<Arc<SegmentView>>) -> Snapshot {
+        Snapshot::sealed(self.frozen.generation, self.frozen.dim, segments)
+    }
+
+    /// The budget of a file of the rows of `source`, beside the coded segments `kept`.
+    fn budget(&self, source: &Snapshot, kept: &[Arc<SegmentView>]) -> Result<Budget> {
+        let rows = source.view().count();
+        let bytes = self.bytes.saturating_sub(kept_bytes(kept) + self.manifest_bytes);
+        Ok(Budget { rows, ids_bytes: ids_bytes(source)?, bytes })
+    }
+
+    /// The same with the rows that will share the codebook.
+    fn shared_budget(&self, source: &Snapshot, kept: &[Arc<SegmentView>]) -> Result<Budget> {
+        let budget = self.budget(source, kept)?;
+        Ok(Budget { rows: budget.rows.max(self.options.sample_of), ..budget })
+    }
+
+    /// `Join` if the ratio allows it, with the drift of the raw rows.
+    fn join(&self) -> Result<Option<(Plan, f64)>> {
+        let Some(newest) = self.coded.iter().max_by_key(|segment| segment.id()) else { return Ok(None) };
+        let Some(book) = newest.codebook.clone().filter(|_| self.coded_rows >= self.raw_rows) else { return Ok(None) };
+        let (same, others): (Vec<_>, Vec<_>) =
+            self.coded.iter().cloned().partition(|segment| segment.is_coded_with(&book));
+        let source = self.state(self.raw.iter().cloned().chain(same).collect());
+        if !self.budget(&source, &others)?.fits(&book) {
+            return Ok(None);
+        }
+        let drift = drift(&self.state(self.raw.clone()), self.raw_rows, &book, newest)?;
+        Ok(Some((Plan::Join { source, book }, drift)))
+    }
+
+    /// `AddBook` if there are codes to keep and raw rows enough, and the ratio allows it.
+    fn add_book(&self) -> Result<Option<Plan>> {
+        if self.raw_rows < TRAINING_ROWS_MIN || self.coded_rows == 0 {
+            return Ok(None);
+        }
+        let source = self.state(self.raw.clone());
+        let budget = self.shared_budget(&source, &self.coded)?;
+        Ok(budget.shape(&self.plain).is_ok().then_some(Plan::AddBook { source, budget }))
+    }
+
+    /// `Recode`, or an error that says what ratio can be reached.
+    fn recode(&self) -> Result<Plan> {
+        let source = self.state(self.frozen.segments.clone());
+        let budget = self.shared_budget(&source, &[])?;
+        match budget.shape(&self.plain) {
+            Ok(_) => Ok(Plan::Recode { source, budget }),
+            Err(least) => Err(self.too_small(budget.rows, least + self.manifest_bytes)),
+        }
+    }
+
+    fn too_small(&self, rows: u64, least: u64) -> Error {
+        let (dim, ratio) = (self.frozen.dim, self.options.ratio);
+        let floats = rows * dim as u64 * 4;
+        let reachable = floats as f64 / least as f64;
+        let advice = if reachable < 1.0 {
+            format!("the store is too small to compress: the least its files can take is {least} bytes")
+        } else {
+            format!("at most {reachable:.3} can be reached")
+        };
+        Error::InvalidArgument(format!(
+            "ratio {}: {rows} vectors of dim {dim} are {floats} bytes; {advice}",
+            short(ratio)
+        ))
+    }
+}
+
+/// `number` in few digits: a ratio may be 1e308.
+fn short(number: f64) -> String {
+    if number < 1e9 { number.to_string() } else { format!("{number:e}") }
+}
+
+/// Bytes of coded segments that stay as they are, and of their tombstones.
+fn kept_bytes(coded: &[Arc<SegmentView>]) -> u64 {
+    let files: u64 = coded.iter().map(|segment| align(segment.segment.entry().length, BLOCK_BYTES as u64)).sum();
+    files + tombstones::stored_bytes(coded.iter().map(|segment| &segment.hidden))
+}
+
+/// The mean error of the rows of `raw` under `book`, divided by that of the rows it was trained for, which are in `coded`.
+fn drift(raw: &Snapshot, rows: u64, book: &Codebook, coded: &SegmentView) -> Result<f64> {
+    if rows < DRIFT_ROWS {
+        return Ok(1.0);
+    }
+    let vectors = sample_rows(raw, rows, DRIFT_ROWS, 0)?;
+    let (_, errors) = encode(book, &vectors, 1);
+    let error = errors.iter().map(|row| row.error).sum::<f64>() / errors.len() as f64;
+    Ok(if error > 0.0 { error / coded.segment.footer().measured.trained } else { 1.0 })
+}
+
+/// Bytes of one manifest once the new segment is listed.
+fn manifest_bytes(manifest: &Manifest) -> u64 {
+    let mut next = manifest.clone();
+    next.files.push(SegmentEntry { kind: Kind::Code, id: 0, length: 0, rows: 0, root: 0 });
+    next.encode().len() as u64
+}
+
+/// Exact bytes of the id section for the live rows of a state.
+fn ids_bytes(state: &Snapshot) -> Result<u64> {
+    let view = state.view();
+    let mut all: Vec<u64> = Vec::new();
+    loop {
+        let batch = view.in_order(all.last().map_or(0, |last| last + 1), 1 << 16)?;
+        if batch.is_empty() {
+            return Ok(ids::encode(&all, &[]).len() as u64);
+        }
+        all.extend(batch.into_iter().map(|(id, _)| id));
+    }
+}
