@@ -1,27 +1,69 @@
-//! Every level of the kernels equals the scalar one to the bit, and the scalar one equals arithmetic.
+//! Every level of the kernels equals the portable one to the bit, and the portable one equals plain arithmetic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::kernels::{
-    self, Bits, Chain, Codewords, Hit, Kernels, Lanes, Level, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, Paths,
-    SLOPE_MAX, Scan, Sides, Steps, Stretch, Strip, Trellis, Window,
+    self, BitFields, CODE_PADDING, Chain, Codewords, Dequantizer, GROUP_DIMS, Hit, Kernels, Lanes, Level, Paths,
+    PiecewiseLinear, SLOPE_MAX, Scan, Sides, Stretch, Strip, Trellis, Window,
 };
 use omen::metric::Metric;
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=67;
 const MISALIGNMENTS: std::ops::Range<usize> = 0..16;
 
-/// The levels of this CPU; a missing one is told, and fails under `OMEN_REQUIRE_ISA`.
+/// What a kernel returns for many inputs: a description of the input, and the bits of the output.
+type Results = Vec<(String, Vec<u32>)>;
+
+/// Every kernel, and a function that runs it on inputs of odd lengths and alignments.
+const RESULTS: [(&str, fn(&Kernels) -> Results); 14] = [
+    ("first_not_finite", first_not_finite),
+    ("l2sq", |kernels| results_of_pairs(|a, b| vec![kernels.l2sq(a, b)])),
+    ("dot", |kernels| results_of_pairs(|a, b| vec![kernels.dot(a, b)])),
+    ("dot_and_norm", |kernels| results_of_pairs(|a, b| <[f32; 2]>::from(kernels.dot_and_norm(a, b)).to_vec())),
+    ("nearest_in_columns", nearest_in_columns),
+    ("best_symbols", best_symbols),
+    ("best_chain", best_chain),
+    ("add_codewords", add_codewords),
+    ("add_to_codewords", add_to_codewords),
+    ("matmul", |kernels| results_of_products(kernels, matmul)),
+    ("matmul_i8", |kernels| results_of_products(kernels, matmul_i8)),
+    ("scan", scan),
+    ("inner_products", inner_products),
+    ("dequantize", dequantize),
+];
+
+#[test]
+fn every_kernel_is_compared() {
+    assert_eq!(RESULTS.map(|(name, _)| name), Kernels::NAMES);
+}
+
+#[test]
+fn every_level_equals_portable_to_the_bit() {
+    for (name, run) in RESULTS {
+        let expected = run(portable());
+        let mut values = expected.iter().flat_map(|(_, bits)| bits);
+        let first = values.next().unwrap();
+        assert!(values.any(|value| value != first), "{name}: all results are the same");
+        for kernels in levels() {
+            let found = run(kernels);
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found, expected, "{name}, {:?}", kernels.level());
+            }
+        }
+    }
+}
+
+/// The levels of this CPU. Prints a level it lacks, and fails if `OMEN_REQUIRE_ISA` is set.
 fn levels() -> Vec<&'static Kernels> {
-    let missing = |level: &Level| !level.is_supported();
-    for level in Level::ALL.iter().filter(|level| missing(level)) {
+    for level in Level::ALL.iter().filter(|level| !level.is_supported()) {
         println!("SKIP {level:?}: this CPU does not have it");
         assert!(std::env::var_os("OMEN_REQUIRE_ISA").is_none(), "{level:?} is required and missing");
     }
     Level::all_supported().into_iter().map(|level| level.kernels().unwrap()).collect()
 }
 
-fn scalar() -> &'static Kernels {
-    Level::Scalar.kernels().unwrap()
+fn portable() -> &'static Kernels {
+    Level::Portable.kernels().unwrap()
 }
 
 /// `count` floats of mixed magnitude and sign.
@@ -32,12 +74,11 @@ fn noise(count: usize, mut state: u64) -> Vec<f32> {
     };
     (0..count).map(|_| next() * 10.0f32.powi((next() * 6.0) as i32)).collect()
 }
-
 #[test]
 fn dispatch_takes_the_widest_level() {
     assert_eq!(kernels::kernels().level(), *Level::all_supported().last().unwrap());
-    assert!(Level::Scalar.is_supported());
-    for level in Level::ALL {
+    assert!(Level::Portable.is_supported());
+    for level in Level::ALL.iter().copied() {
         assert_eq!(level.kernels().map(Kernels::level), level.is_supported().then_some(level));
     }
 }
@@ -52,24 +93,34 @@ fn metrics_have_the_numbers_of_the_abi() {
     }
 }
 
-#[test]
-fn distances_equal_scalar_to_the_bit_at_every_length_and_misalignment() {
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+fn lanes_of(values: &[f32]) -> Vec<Lanes> {
+    values.as_chunks().0.iter().copied().map(Lanes).collect()
+}
+
+/// The results of `kernel` on two vectors of every length and misalignment.
+fn results_of_pairs(kernel: impl Fn(&[f32], &[f32]) -> Vec<f32>) -> Results {
     let (a, b) = (noise(100, 1), noise(100, 2));
+    let run = |length: usize, start: usize| {
+        let (a, b) = (&a[start..][..length], &b[(start * 7) % 16..][..length]);
+        (format!("length {length}, misalignment {start}"), bits(&kernel(a, b)))
+    };
+    LENGTHS
+        .flat_map(|length| MISALIGNMENTS.map(move |start| (length, start)))
+        .map(|(length, start)| run(length, start))
+        .collect()
+}
+
+#[test]
+fn distances_equal_portable_to_the_bit() {
     for kernels in levels() {
-        for length in LENGTHS {
-            for start in MISALIGNMENTS {
-                let (a, b) = (&a[start..][..length], &b[(start * 7) % 16..][..length]);
-                let level = kernels.level();
-                let same = |x: f32, y: f32| {
-                    assert_eq!(x.to_bits(), y.to_bits(), "{level:?}, length {length}, misalignment {start}");
-                };
-                same(kernels.l2sq(a, b), scalar().l2sq(a, b));
-                same(kernels.dot(a, b), scalar().dot(a, b));
-                let norm = scalar().dot(a, a);
-                for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-                    same(kernels.distance(metric, a, norm, b), scalar().distance(metric, a, norm, b));
-                }
-            }
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            let run =
+                |kernels: &Kernels| results_of_pairs(|a, b| vec![kernels.distance(metric, a, portable().dot(a, a), b)]);
+            assert_eq!(run(kernels), run(portable()), "{metric:?}, {:?}", kernels.level());
         }
     }
 }
@@ -115,6 +166,21 @@ fn distances_of_zero_tiny_and_giant_vectors_are_not_nan() {
     assert_eq!(kernels::distance(Metric::L2, &[2.0, 3.0], 13.0, &[5.0, 7.0]), 25.0);
 }
 
+/// `values[start..]` of finite values, with a NaN at `position` if there is one.
+fn first_not_finite(kernels: &Kernels) -> Results {
+    let mut results = Vec::new();
+    for (length, start) in LENGTHS.chain([511, 512, 513, 1300]).flat_map(|length| [(length, 0), (length, 5)]) {
+        for position in [0, 1, length / 2, length.saturating_sub(1), length] {
+            let mut values = noise(start + length + 2, 3);
+            values[start + position] = f32::NAN;
+            let found = kernels.first_not_finite(&values[start..start + length]);
+            let found = found.map_or(u32::MAX, |position| position as u32);
+            results.push((format!("length {length}, misalignment {start}, NaN at {position}"), vec![found, 0]));
+        }
+    }
+    results
+}
+
 #[test]
 fn trap_10_the_first_nan_or_infinity_is_found_wherever_it_is() {
     let good = [0.0, -0.0, 1.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, -1e-45];
@@ -123,13 +189,13 @@ fn trap_10_the_first_nan_or_infinity_is_found_wherever_it_is() {
             for start in [0, 1, 5, 15] {
                 let mut values: Vec<f32> = (0..start + length).map(|i| good[i % good.len()]).collect();
                 assert_eq!(kernels.first_not_finite(&values[start..]), None);
-                for place in 0..length {
+                for position in 0..length {
                     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(0xff80_0001)] {
-                        let was = std::mem::replace(&mut values[start + place], bad);
+                        let was = std::mem::replace(&mut values[start + position], bad);
                         let last = std::mem::replace(&mut values[start + length - 1], bad);
-                        assert_eq!(kernels.first_not_finite(&values[start..]), Some(place));
+                        assert_eq!(kernels.first_not_finite(&values[start..]), Some(position));
                         values[start + length - 1] = last;
-                        values[start + place] = was;
+                        values[start + position] = was;
                     }
                 }
             }
@@ -148,30 +214,41 @@ fn floats_are_little_endian_at_any_address() {
     }
 }
 
+/// Points and codewords of `subdim` components, and what `kernels` finds.
+fn nearest_of(kernels: &Kernels, columns: &[f32], codewords: &[f32], n: usize) -> (Vec<u8>, Vec<f32>) {
+    let (mut symbols, mut distances) = (vec![0xff; n], vec![f32::NAN; n]);
+    kernels.nearest_in_columns(columns, codewords, &mut symbols, &mut distances);
+    (symbols, distances)
+}
+
+const SUBDIMS: [usize; 8] = [1, 2, 3, 5, 17, 64, 65, 130];
+
+fn nearest_in_columns(kernels: &Kernels) -> Results {
+    let mut results = Vec::new();
+    for (subdim, n) in SUBDIMS.into_iter().flat_map(|subdim| LENGTHS.map(move |n| (subdim, n))) {
+        let start = n % 5;
+        let (columns, codewords) = (noise(start + subdim * n, 6), noise(start + subdim * 16, 7));
+        let (symbols, distances) = nearest_of(kernels, &columns[start..], &codewords[start..], n);
+        let found = symbols.into_iter().map(u32::from).chain(bits(&distances)).collect();
+        results.push((format!("{n} points of {subdim} components"), found));
+    }
+    results
+}
+
 #[test]
-fn nearest_in_columns_equals_scalar_to_the_bit_and_a_plain_search() {
-    for subdim in [1, 2, 3, 5, 17, 64, 65, 130] {
-        for n in LENGTHS {
-            let (columns, codewords) = (noise(subdim * n, 6), noise(subdim * 16, 7));
-            let run = |kernels: &Kernels| {
-                let (mut symbols, mut distances) = (vec![0xff; n], vec![f32::NAN; n]);
-                kernels.nearest_in_columns(&columns, &codewords, &mut symbols, &mut distances);
-                (symbols, distances.iter().map(|distance| distance.to_bits()).collect::<Vec<u32>>())
+fn nearest_in_columns_equals_a_plain_search() {
+    for (subdim, n) in SUBDIMS.into_iter().flat_map(|subdim| LENGTHS.map(move |n| (subdim, n))) {
+        let (columns, codewords) = (noise(subdim * n, 6), noise(subdim * 16, 7));
+        let (symbols, distances) = nearest_of(portable(), &columns, &codewords, n);
+        for row in 0..n {
+            let distance = |symbol: usize| -> f32 {
+                (0..subdim).fold(0.0, |sum, component| {
+                    let difference = columns[component * n + row] - codewords[component * 16 + symbol];
+                    sum + difference * difference
+                })
             };
-            let (symbols, distances) = run(scalar());
-            for kernels in levels() {
-                assert_eq!(run(kernels), (symbols.clone(), distances.clone()), "{:?}", kernels.level());
-            }
-            for row in 0..n {
-                let distance = |symbol: usize| -> f32 {
-                    (0..subdim).fold(0.0, |sum, component| {
-                        let difference = columns[component * n + row] - codewords[component * 16 + symbol];
-                        sum + difference * difference
-                    })
-                };
-                let best = (0..16).min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap();
-                assert_eq!((usize::from(symbols[row]), distances[row]), (best, distance(best).to_bits()));
-            }
+            let best = (0..16).min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap();
+            assert_eq!((usize::from(symbols[row]), distances[row].to_bits()), (best, distance(best).to_bits()));
         }
     }
 }
@@ -186,7 +263,7 @@ fn ties_go_to_the_lower_symbol() {
     }
 }
 
-/// A code of noise: runs of `own` dims and a few more, and windows of `window` runs.
+/// Random codewords: symbols with `own` dims, some with one more, and windows over the own dims of `window` symbols.
 struct Code {
     boundaries: Vec<usize>,
     sixteens: usize,
@@ -211,8 +288,8 @@ impl Code {
             let fits = |end: &usize| code.boundaries[*end] - code.boundaries[first] <= 16 * sixteens;
             let end = (first + 1..=symbols).take_while(fits).last().unwrap();
             let reaching = (first + 1).saturating_sub(window);
-            let place = code.tails.len() / (16 * sixteens);
-            code.stretches.push(Stretch { reaching, first, end, place });
+            let offset = code.tails.len() / (16 * sixteens);
+            code.stretches.push(Stretch { reaching, first, end, offset });
             for symbol in reaching..end {
                 let mut tails = noise(256 * sixteens, 9 + symbol as u64 + 100 * first as u64);
                 for (lane, tail) in tails.iter_mut().enumerate() {
@@ -227,16 +304,16 @@ impl Code {
         code
     }
 
-    fn trellis(&self, lists: usize, slack: f32) -> Trellis<'_> {
+    fn trellis(&self, survivors: usize, slack: f32) -> Trellis<'_> {
         let Code { boundaries, stretches, heads, tails, sixteens } = self;
-        Trellis { boundaries, stretches, heads, tails, sixteens: *sixteens, lists, slack }
+        Trellis { boundaries, stretches, heads, tails, sixteens: *sixteens, survivors, slack }
     }
 
     fn dim(&self) -> usize {
         self.boundaries[self.boundaries.len() - 1]
     }
 
-    /// What `symbols` add up to.
+    /// The sum of the codewords of `symbols`.
     fn image(&self, symbols: &[u8]) -> Vec<f32> {
         let mut image = vec![0.0; self.dim()];
         for (symbol, codeword) in symbols.iter().enumerate() {
@@ -244,7 +321,7 @@ impl Code {
             let heads = self.heads[own.clone()].iter().map(|head| head.0[usize::from(*codeword)]);
             image[own].iter_mut().zip(heads).for_each(|(value, part)| *value += part);
             for stretch in self.stretches.iter().filter(|stretch| (stretch.reaching..stretch.end).contains(&symbol)) {
-                let number = (stretch.place + symbol - stretch.reaching) * 16 + usize::from(*codeword);
+                let number = (stretch.offset + symbol - stretch.reaching) * 16 + usize::from(*codeword);
                 let tail = self.tails[number * self.sixteens..][..self.sixteens].iter().flat_map(|lanes| lanes.0);
                 let to = &mut image[self.boundaries[stretch.first]..self.boundaries[stretch.end]];
                 to.iter_mut().zip(tail).for_each(|(value, part)| *value += part);
@@ -254,30 +331,24 @@ impl Code {
     }
 }
 
-#[test]
-fn best_symbols_equal_scalar_to_the_bit() {
-    let symbols = 11;
+fn best_symbols(kernels: &Kernels) -> Results {
+    const SYMBOLS: usize = 11;
+    let mut results = Vec::new();
     for (own, window) in [(1, 11), (2, 7), (3, 2), (2, 4), (7, 8), (16, 5), (40, 3), (100, 11)] {
-        let code = Code::new(symbols, own, window);
+        let code = Code::new(SYMBOLS, own, window);
         let dim = code.dim();
-        for (lists, slack) in [(1, 1e9), (2, 3.0), (3, 4.0), (4, 0.0), (4, 5.0), (8, 1e9)] {
-            let trellis = code.trellis(lists, slack);
-            let rows = noise(20 * dim, 10);
-            let run = |kernels: &Kernels| {
-                let mut paths = Paths::default();
-                let mut found = vec![0; 20 * symbols];
-                for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
-                    kernels.best_symbols(&trellis, row, &mut paths, found);
-                }
-                found
-            };
-            let expected = run(scalar());
-            assert!(expected.iter().all(|symbol| *symbol < 16) && expected.iter().any(|symbol| *symbol != expected[0]));
-            for kernels in levels() {
-                assert_eq!(run(kernels), expected, "{:?}, runs of {own}, {lists} lists", kernels.level());
+        for (survivors, slack) in [(1, 1e9), (2, 3.0), (3, 4.0), (4, 0.0), (4, 5.0), (8, 1e9)] {
+            let trellis = code.trellis(survivors, slack);
+            let rows = noise(survivors + 20 * dim, 10);
+            let (mut paths, mut found) = (Paths::default(), [0; 20 * SYMBOLS]);
+            for (row, found) in rows[survivors..].chunks_exact(dim).zip(found.chunks_exact_mut(SYMBOLS)) {
+                kernels.best_symbols(&trellis, row, &mut paths, found);
             }
+            assert!(found.iter().all(|symbol| *symbol < 16) && found.iter().any(|symbol| *symbol != found[0]));
+            results.push((format!("{own} own dims, {survivors} survivors"), found.map(u32::from).to_vec()));
         }
     }
+    results
 }
 
 #[test]
@@ -290,42 +361,31 @@ fn of_two_symbols_the_best_are_found_in_one_stretch_and_across_two() {
                 code.image(symbols).iter().zip(row).map(|(part, value)| (part - value) * (part - value)).sum()
             };
             let mut found = [0; 2];
-            scalar().best_symbols(&code.trellis(8, 1e9), row, &mut Paths::default(), &mut found);
+            portable().best_symbols(&code.trellis(8, 1e9), row, &mut Paths::default(), &mut found);
             let best = (0..=255u8).map(|code| error(&[code & 15, code >> 4])).fold(f32::MAX, f32::min);
             assert!(error(&found) <= best * 1.0001, "{found:?}: {} {best}", error(&found));
         }
     }
 }
 
-#[test]
-fn best_chains_equal_scalar_to_the_bit() {
+fn best_chain(kernels: &Kernels) -> Results {
+    const SYMBOLS: usize = 11;
+    let mut results = Vec::new();
     for own in [1, 2, 3, 17] {
-        let symbols = 11;
-        let boundaries: Vec<usize> = (0..=symbols).map(|end| end * own + end / 4).collect();
-        let dim = boundaries[symbols];
-        let (heads, tails) = (noise(dim * 16, 8), noise(dim * 16, 9));
-        let crosses = noise(symbols * 256, 10);
-        let (heads, tails, crosses) = (lanes_of(&heads), lanes_of(&tails), lanes_of(&crosses));
+        let boundaries: Vec<usize> = (0..=SYMBOLS).map(|end| end * own + end / 4).collect();
+        let dim = boundaries[SYMBOLS];
+        let (heads, tails) = (lanes_of(&noise(dim * 16, 8)), lanes_of(&noise(dim * 16, 9)));
+        let crosses = lanes_of(&noise(SYMBOLS * 256, 10));
         let chain = Chain { boundaries: &boundaries, heads: &heads, tails: &tails, crosses: &crosses };
-        let rows = noise(20 * dim, 11);
-        let run = |kernels: &Kernels| {
-            let mut paths = Paths::default();
-            let mut found = vec![0; 20 * symbols];
-            for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
-                kernels.best_chain(&chain, row, &mut paths, found);
-            }
-            found
-        };
-        let expected = run(scalar());
-        assert!(expected.iter().all(|symbol| *symbol < 16) && expected.iter().any(|symbol| *symbol != expected[0]));
-        for kernels in levels() {
-            assert_eq!(run(kernels), expected, "{:?}, runs of {own}", kernels.level());
+        let rows = noise(own + 20 * dim, 11);
+        let (mut paths, mut found) = (Paths::default(), [0; 20 * SYMBOLS]);
+        for (row, found) in rows[own..].chunks_exact(dim).zip(found.chunks_exact_mut(SYMBOLS)) {
+            kernels.best_chain(&chain, row, &mut paths, found);
         }
+        assert!(found.iter().all(|symbol| *symbol < 16) && found.iter().any(|symbol| *symbol != found[0]));
+        results.push((format!("{own} own dims"), found.map(u32::from).to_vec()));
     }
-}
-
-fn lanes_of(values: &[f32]) -> Vec<Lanes> {
-    values.as_chunks().0.iter().copied().map(Lanes).collect()
+    results
 }
 
 /// The codewords of windows that begin and end in ascending order, cut into strips that cover `dim`.
@@ -333,95 +393,147 @@ fn strips_of(windows: &[Window], values: &[f32], dim: usize) -> (Vec<Strip>, Vec
     let (mut strips, mut lanes) = (Vec::new(), Vec::new());
     for start in (0..dim).step_by(16) {
         let first = windows.iter().filter(|window| window.first + window.width <= start).count();
-        strips.push(Strip { first, end: windows.len(), place: lanes.len() });
+        strips.push(Strip { first, end: windows.len(), offset: lanes.len() });
         for (window, codeword) in
             windows[first..].iter().flat_map(|window| (0..16).map(move |codeword| (window, codeword)))
         {
             let reached = |dim: &usize| (window.first..window.first + window.width).contains(dim);
-            let value = |dim: usize| values[window.place + codeword * window.width + dim - window.first];
+            let value = |dim: usize| values[window.offset + codeword * window.width + dim - window.first];
             lanes.push(Lanes(std::array::from_fn(|lane| Some(start + lane).filter(reached).map_or(0.0, value))));
         }
     }
     (strips, lanes)
 }
 
-#[test]
-fn sums_of_codewords_equal_scalar_to_the_bit() {
-    const ROWS: usize = 11;
+/// Overlapping windows of 7 symbols, codewords for them, and a row.
+struct Overlap {
+    windows: Vec<Window>,
+    values: Vec<f32>,
+    row: Vec<f32>,
+}
+
+impl Overlap {
     const DIM: usize = 77;
-    let widths = [1, 2, 15, 16, 17, 33, 64];
-    let mut place = 0;
-    let windows: Vec<Window> = widths
-        .iter()
-        .enumerate()
-        .map(|(first, width)| {
-            place += 16 * width;
-            Window { first, width: *width, place: place - 16 * width }
-        })
-        .collect();
-    let (values, row, symbols) = (noise(place, 11), noise(DIM, 12), [3, 15, 0, 9, 1, 7, 12]);
-    let (strips, lanes) = strips_of(&windows, &values, DIM);
-    let codewords = Codewords { symbols: symbols.len(), strips: &strips, lanes: &lanes };
-    let run = |kernels: &Kernels| {
-        let (mut sum, mut sums) = (row.repeat(ROWS), values.clone());
-        let symbols_of_all: Vec<u8> = (0..ROWS as u8).flat_map(|row| symbols.map(|symbol| symbol ^ row)).collect();
-        kernels.add_codewords(&codewords, &symbols_of_all, &mut sum);
-        kernels.add_to_codewords(&windows, &symbols, &row, &mut sums);
-        (bits(&sum), bits(&sums))
-    };
-    for kernels in levels() {
-        assert_eq!(run(kernels), run(scalar()), "{:?}", kernels.level());
+    const SYMBOLS: [u8; 7] = [3, 15, 0, 9, 1, 7, 12];
+
+    fn new() -> Overlap {
+        let mut offset = 0;
+        let window = |(first, width): (usize, usize)| {
+            offset += 16 * width;
+            Window { first, width, offset: offset - 16 * width }
+        };
+        let windows = [1, 2, 15, 16, 17, 33, 64].into_iter().enumerate().map(window).collect();
+        Overlap { windows, values: noise(offset, 11), row: noise(Overlap::DIM, 12) }
     }
-    let mut plain = row.repeat(ROWS);
-    for (number, row) in plain.chunks_exact_mut(DIM).enumerate() {
-        for (window, symbol) in windows.iter().zip(symbols.map(|symbol| usize::from(symbol ^ number as u8))) {
-            let codeword = &values[window.place + symbol * window.width..][..window.width];
+
+    /// Other symbols for each of the `rows`.
+    fn symbols(rows: u8) -> Vec<u8> {
+        (0..rows).flat_map(|row| Overlap::SYMBOLS.map(|symbol| symbol ^ row)).collect()
+    }
+
+    /// `rows` times the row plus codewords, at `start` floats from the beginning of the buffer.
+    fn decode(&self, kernels: &Kernels, rows: u8, start: usize) -> Vec<f32> {
+        let (strips, lanes) = strips_of(&self.windows, &self.values, Overlap::DIM);
+        let codewords = Codewords { symbols: self.windows.len(), strips: &strips, lanes: &lanes };
+        let mut sums = [vec![0.0; start], self.row.repeat(rows.into())].concat();
+        kernels.add_codewords(&codewords, &Overlap::symbols(rows), &mut sums[start..]);
+        sums.split_off(start)
+    }
+}
+
+fn add_codewords(kernels: &Kernels) -> Results {
+    let overlap = Overlap::new();
+    let cases = [0, 1, 3, 4, 5, 11].into_iter().flat_map(|rows| [0, 1, 7].map(|start| (rows, start)));
+    cases.map(|(rows, start)| (format!("{rows} rows"), bits(&overlap.decode(kernels, rows, start)))).collect()
+}
+
+fn add_to_codewords(kernels: &Kernels) -> Results {
+    let overlap = Overlap::new();
+    let run = |start: usize| {
+        let padding = vec![0.0; start];
+        let (row, mut sums) = ([&*padding, &overlap.row].concat(), [&*padding, &overlap.values].concat());
+        kernels.add_to_codewords(&overlap.windows, &Overlap::SYMBOLS, &row[start..], &mut sums[start..]);
+        (format!("misalignment {start}"), bits(&sums))
+    };
+    MISALIGNMENTS.map(run).collect()
+}
+
+#[test]
+fn sums_of_codewords_equal_plain_sums() {
+    let Overlap { windows, values, row } = &Overlap::new();
+    let (mut decoded, mut sums) = (row.repeat(11), values.clone());
+    for (number, row) in decoded.chunks_exact_mut(Overlap::DIM).enumerate() {
+        for (window, symbol) in windows.iter().zip(Overlap::SYMBOLS.map(|symbol| usize::from(symbol ^ number as u8))) {
+            let codeword = &values[window.offset + symbol * window.width..][..window.width];
             row[window.first..].iter_mut().zip(codeword).for_each(|(value, part)| *value += part);
         }
     }
-    assert_eq!(run(scalar()).0, bits(&plain));
+    assert_eq!(bits(&Overlap::new().decode(portable(), 11, 0)), bits(&decoded));
+    for (window, symbol) in windows.iter().zip(Overlap::SYMBOLS) {
+        let codeword = &mut sums[window.offset + usize::from(symbol) * window.width..][..window.width];
+        codeword.iter_mut().zip(&row[window.first..]).for_each(|(sum, value)| *sum += value);
+    }
+    let (_, found) = add_to_codewords(portable()).swap_remove(0);
+    assert_eq!(found, bits(&sums));
+}
+
+/// Rows, depth and width of matrix products.
+const PRODUCTS: [(usize, usize, usize); 8] =
+    [(0, 3, 5), (1, 1, 1), (1, 9, 203), (3, 2, 3), (4, 7, 32), (5, 7, 31), (8, 3, 33), (9, 40, 130)];
+
+type Product = fn(&Kernels, &[f32], &[f32], usize, &mut [f32]);
+
+fn matmul(kernels: &Kernels, left: &[f32], matrix: &[f32], width: usize, out: &mut [f32]) {
+    kernels.matmul(left, matrix, width, out);
+}
+
+fn matmul_i8(kernels: &Kernels, left: &[f32], matrix: &[f32], width: usize, out: &mut [f32]) {
+    kernels.matmul_i8(left, &integers(matrix), width, out);
+}
+
+fn integers(matrix: &[f32]) -> Vec<i8> {
+    matrix.iter().map(|value| (value * 40.0) as i8).collect()
+}
+
+fn results_of_products(kernels: &Kernels, product: Product) -> Results {
+    let run = |(rows, depth, width): (usize, usize, usize)| {
+        let start = depth % 4;
+        let (left, matrix) = (noise(start + rows * depth, 13), noise(start + depth * width, 14));
+        let mut out = vec![f32::NAN; 1 + rows * width];
+        product(kernels, &left[start..], &matrix[start..], width, &mut out[1..]);
+        (format!("{rows} rows of {depth}, {width} wide"), bits(&out[1..]))
+    };
+    PRODUCTS.into_iter().map(run).collect()
 }
 
 #[test]
-fn products_equal_scalar_to_the_bit() {
-    for (rows, depth, width) in [(1, 1, 1), (3, 2, 3), (4, 7, 32), (5, 7, 31), (8, 3, 33), (9, 40, 130)] {
-        let (factors, matrix) = (noise(rows * depth, 13), noise(depth * width, 14));
-        let numbers: Vec<i8> = matrix.iter().map(|value| (value * 40.0) as i8).collect();
-        let run = |kernels: &Kernels| {
-            let mut out = vec![f32::NAN; rows * width];
-            kernels.combine(&factors, &matrix, width, &mut out);
-            bits(&out)
-        };
-        let run_numbers = |kernels: &Kernels| {
-            let mut out = vec![f32::NAN; rows * width];
-            kernels.combine_numbers(&factors, &numbers, width, &mut out);
-            bits(&out)
-        };
-        let plain = |value: &dyn Fn(usize) -> f32| {
-            let at = |row: usize, column: usize| {
-                (0..depth).fold(0.0, |sum, k| sum + factors[row * depth + k] * value(k * width + column))
+fn products_equal_plain_sums() {
+    for (rows, depth, width) in PRODUCTS {
+        let (left, matrix) = (noise(rows * depth, 13), noise(depth * width, 14));
+        let plain = |matrix: &[f32]| -> Vec<u32> {
+            let output = |row: usize, column: usize| {
+                (0..depth).fold(0.0, |sum, k| sum + left[row * depth + k] * matrix[k * width + column])
             };
-            bits(&(0..rows * width).map(|place| at(place / width, place % width)).collect::<Vec<f32>>())
+            bits(&(0..rows * width).map(|index| output(index / width, index % width)).collect::<Vec<f32>>())
         };
-        for kernels in levels() {
-            let what = format!("{:?}, {rows} rows of {depth}, {width} wide", kernels.level());
-            assert_eq!(run(kernels), plain(&|place| matrix[place]), "{what}");
-            assert_eq!(run_numbers(kernels), plain(&|place| f32::from(numbers[place])), "{what}, numbers");
-        }
+        let run = |product: Product| {
+            let mut out = vec![f32::NAN; rows * width];
+            product(portable(), &left, &matrix, width, &mut out);
+            bits(&out)
+        };
+        assert_eq!(run(matmul), plain(&matrix), "{rows} rows of {depth}, {width} wide");
+        let integers: Vec<f32> = integers(&matrix).into_iter().map(f32::from).collect();
+        assert_eq!(run(matmul_i8), plain(&integers), "{rows} rows of {depth}, {width} wide, integers");
     }
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
-}
-
-/// Blocks, tables and side bytes of no meaning, and what the scan makes of them.
-fn scanned(kernels: &Kernels, pairs: usize, sides: Sides, start: usize, limit: u16) -> (usize, Vec<Hit>) {
+/// Random blocks, tables and side bytes, and the blocks done and hits of a scan of them.
+fn run_scan(kernels: &Kernels, pairs: usize, sides: Sides, start: usize, limit: u16) -> (usize, Vec<Hit>) {
     const BLOCKS: usize = 5;
     let bytes = |count: usize, seed: u64| -> Vec<u8> { noise(count, seed).iter().map(|x| x.to_bits() as u8).collect() };
     let side_bytes = if matches!(sides, Sides::None) { 0 } else { 32 };
     let block_bytes = pairs * 32 + side_bytes;
-    // Tables small enough for their sums, as who makes them sees to: of a code, and of two pairs in a byte.
+    // The limits of `Scan::tables`: the sum of a code fits 16 bits, that of two pairs 8 bits.
     let most = |pair: usize| match (pair % 2, pair + 1 == pairs) {
         (0, true) => 255,
         (0, false) => 200,
@@ -437,26 +549,25 @@ fn scanned(kernels: &Kernels, pairs: usize, sides: Sides, start: usize, limit: u
     (kernels.scan(&scan, &blocks[start..], 100, limit, &mut hits), hits)
 }
 
-#[test]
-fn scans_score_alike_for_every_number_of_symbols_kind_of_side_byte_and_misalignment() {
+fn scan(kernels: &Kernels) -> Results {
     let base = std::array::from_fn(|at| at as u16 * 3000);
     let slope = std::array::from_fn(|at| (at as u16 * 271).min(SLOPE_MAX));
-    let steps = Steps::new(&base, &slope);
-    let kinds = [Sides::None, Sides::Add(steps), Sides::Scale { from: 9000, steps }];
-    for kernels in levels() {
-        for pairs in [0, 1, 2, 3, 31, 32, 87, 300] {
-            for sides in kinds.into_iter().filter(|sides| pairs > 0 || !matches!(sides, Sides::None)) {
-                for (start, limit) in [(0, u16::MAX), (1, 4000), (7, 30_000), (16, 0), (31, 60_000)] {
-                    let found = scanned(kernels, pairs, sides, start, limit);
-                    let expected = scanned(scalar(), pairs, sides, start, limit);
-                    assert_eq!(found, expected, "{:?}, {pairs} pairs, {sides:?}, from {start}", kernels.level());
-                    assert_eq!(found.0, 5);
-                    assert!(found.1.iter().all(|hit| hit.score <= limit));
-                    assert!(limit < u16::MAX || found.1.len() == 5 * 32);
-                }
+    let function = PiecewiseLinear::new(&base, &slope);
+    let kinds = [Sides::None, Sides::Add(function), Sides::Scale { from: 9000, factor: function }];
+    let mut results = Vec::new();
+    for pairs in [0, 1, 2, 3, 31, 32, 87, 300] {
+        for sides in kinds.into_iter().filter(|sides| pairs > 0 || !matches!(sides, Sides::None)) {
+            for (start, limit) in [(0, u16::MAX), (1, 4000), (7, 30_000), (16, 0), (31, 60_000)] {
+                let (blocks, hits) = run_scan(kernels, pairs, sides, start, limit);
+                assert_eq!(blocks, 5);
+                assert!(hits.iter().all(|hit| hit.score <= limit));
+                assert!(limit < u16::MAX || hits.len() == 5 * 32);
+                let found = hits.iter().flat_map(|hit| [u32::from(hit.score), hit.row]).collect();
+                results.push((format!("{pairs} pairs, {sides:?}, misalignment {start}"), found));
             }
         }
     }
+    results
 }
 
 #[test]
@@ -472,31 +583,39 @@ fn a_scan_stops_where_a_block_might_not_fit() {
     }
 }
 
-#[test]
-fn inner_products_equal_scalar_to_the_bit_and_a_plain_sum() {
-    let windows = [Window { first: 1, width: 3, place: 0 }, Window { first: 2, width: 9, place: 48 }];
-    let columns: Vec<Lanes> = noise(12 * 16, 7).as_chunks::<16>().0.iter().copied().map(Lanes).collect();
-    let query = noise(11, 8);
-    let of = |kernels: &Kernels| {
-        let mut products = [Lanes::of(0.0); 2];
-        kernels.inner_products(&windows, &columns, &query, &mut products);
-        products.map(|lanes| lanes.0.map(f32::to_bits))
+/// Two windows over a query, at `start` floats from the beginning of its buffer.
+fn inner_products_from(kernels: &Kernels, start: usize) -> [Lanes; 2] {
+    let query = [vec![0.0; start], noise(11, 8)].concat();
+    let mut products = [Lanes::of(0.0); 2];
+    kernels.inner_products(&TWO_WINDOWS, &lanes_of(&noise(12 * 16, 7)), &query[start..], &mut products);
+    products
+}
+
+const TWO_WINDOWS: [Window; 2] = [Window { first: 1, width: 3, offset: 0 }, Window { first: 2, width: 9, offset: 48 }];
+
+fn inner_products(kernels: &Kernels) -> Results {
+    let run = |start| {
+        let products = inner_products_from(kernels, start);
+        (format!("misalignment {start}"), products.iter().flat_map(|lanes| bits(&lanes.0)).collect())
     };
-    for kernels in levels() {
-        assert_eq!(of(kernels), of(scalar()), "{:?}", kernels.level());
-    }
-    for (window, products) in windows.iter().zip(of(scalar())) {
-        for (lane, product) in products.into_iter().enumerate() {
+    MISALIGNMENTS.map(run).collect()
+}
+
+#[test]
+fn inner_products_are_close_to_f64() {
+    let (query, columns) = (noise(11, 8), lanes_of(&noise(12 * 16, 7)));
+    for (window, products) in TWO_WINDOWS.iter().zip(inner_products_from(portable(), 0)) {
+        for (lane, product) in products.0.into_iter().enumerate() {
             let terms = (0..window.width)
-                .map(|dim| f64::from(query[window.first + dim]) * f64::from(columns[window.place / 16 + dim].0[lane]));
+                .map(|dim| f64::from(query[window.first + dim]) * f64::from(columns[window.offset / 16 + dim].0[lane]));
             let expected: f64 = terms.sum();
-            assert!((f64::from(f32::from_bits(product)) - expected).abs() < 1e-3 * expected.abs().max(1.0));
+            assert!((f64::from(product) - expected).abs() < 1e-3 * expected.abs().max(1.0));
         }
     }
 }
 
 #[test]
-fn floats_in_place_are_those_that_are_copied() {
+fn floats_in_place_equal_copied_ones() {
     let bytes: Vec<u8> = (0..400u32).map(|at| (at * 37) as u8).collect();
     for start in 0..16 {
         for length in [0, 4, 5, 64, 256] {
@@ -506,7 +625,6 @@ fn floats_in_place_are_those_that_are_copied() {
                 Some(floats) => {
                     let mut copied = vec![0.0; length / 4];
                     kernels::floats(bytes, &mut copied);
-                    let bits = |floats: &[f32]| floats.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(floats), bits(&copied));
                     assert!(is_whole || length == 0);
                 }
@@ -516,41 +634,58 @@ fn floats_in_place_are_those_that_are_copied() {
     }
 }
 
-#[test]
-fn values_of_numbers_equal_scalar_to_the_bit_and_the_bits_they_are_made_of() {
+/// A scalar code of `DIM` dims with different numbers of bits, its decoder, and the values it stands for.
+fn scalar_code() -> (Vec<u8>, Vec<Dequantizer>, Vec<f32>) {
     const DIM: usize = 21;
     let mut code: Vec<u8> = noise(64, 21).iter().map(|value| (value * 500.0) as i32 as u8).collect();
-    code.extend([0; NUMBERS_REACH]);
-    // Bit by bit, as the format says it.
-    let taken = |start: usize, count: usize| {
+    code.extend([0; CODE_PADDING]);
+    // Bit by bit, as the format defines it.
+    let bits_at = |start: usize, count: usize| {
         (0..count).map(|bit| u32::from(code[(start + bit) / 8] >> ((start + bit) % 8) & 1) << bit).sum::<u32>()
     };
-    let (mut numbers, mut expected) = (vec![Numbers::default(); DIM.div_ceil(NUMBERS_AT_ONCE)], Vec::new());
+    let (mut groups, mut expected) = (vec![Dequantizer::default(); DIM.div_ceil(GROUP_DIMS)], Vec::new());
     let (mut symbol, mut rest) = (0, DIM * 4);
     for dim in 0..DIM {
-        let (low_bits, has_symbol) = (dim * 7 % 13, dim % 5 != 2);
-        let (numbers, at) = (&mut numbers[dim / NUMBERS_AT_ONCE], dim % NUMBERS_AT_ONCE);
-        let put = |bits: &mut Bits, start: usize, count: usize| {
+        let (low_bits, high_bits) = (dim * 7 % 13, if dim % 5 == 2 { 0 } else { 4 });
+        let (group, at) = (&mut groups[dim / GROUP_DIMS], dim % GROUP_DIMS);
+        let put = |fields: &mut BitFields, start: usize, count: usize| {
             if at == 0 {
-                bits.base = start / 8;
+                fields.base = start / 8;
             }
-            (bits.offset[at], bits.shift[at]) = ((start / 8 - bits.base) as u32, (start % 8) as u32);
-            bits.mask[at] = (1 << count) - 1;
+            (fields.offset[at], fields.shift[at]) = ((start / 8 - fields.base) as u32, (start % 8) as u32);
+            fields.mask[at] = (1 << count) - 1;
         };
-        put(&mut numbers.low, rest, low_bits);
-        let high_bits = if has_symbol { 4 } else { 0 };
-        put(&mut numbers.high, symbol, high_bits);
-        (numbers.low_bits[at], numbers.first[at], numbers.step[at]) = (low_bits as u32, dim as f32, 0.25);
-        let number = taken(rest, low_bits) | taken(symbol, high_bits) << low_bits;
+        put(&mut group.low, rest, low_bits);
+        put(&mut group.high, symbol, high_bits);
+        (group.low_bits[at], group.first[at], group.step[at]) = (low_bits as u32, dim as f32, 0.25);
+        let number = bits_at(rest, low_bits) | bits_at(symbol, high_bits) << low_bits;
         expected.push(dim as f32 + 0.25 * number as f32);
         (symbol, rest) = (symbol + high_bits, rest + low_bits);
     }
+    (code, groups, expected)
+}
+
+fn dequantize(kernels: &Kernels) -> Results {
+    let (code, groups, expected) = scalar_code();
+    let run = |(count, start): (usize, usize)| {
+        let code = [vec![0; start], code.clone()].concat();
+        let mut out = vec![f32::NAN; start + count];
+        kernels.dequantize(&groups, &code[start..], &mut out[start..]);
+        (format!("{count} dims, misalignment {start}"), bits(&out[start..]))
+    };
+    (0..=expected.len()).flat_map(|count| [0, 1, 3, 7].map(|start| (count, start))).map(run).collect()
+}
+
+#[test]
+fn dequantized_values_equal_those_read_bit_by_bit() {
+    let (code, groups, expected) = scalar_code();
     assert!(expected.iter().any(|value| *value > 1000.0));
     for kernels in levels() {
-        let mut out = vec![f32::NAN; DIM];
-        kernels.values(&numbers, &code, &mut out);
+        let mut out = vec![f32::NAN; expected.len()];
+        kernels.dequantize(&groups, &code, &mut out);
         assert_eq!(bits(&out), bits(&expected), "{:?}", kernels.level());
-        kernels.values(&numbers, &code[..4], &mut out);
-        assert_eq!(out[DIM - 1], (DIM - 1) as f32, "a code that is too short: {:?}", kernels.level());
+        kernels.dequantize(&groups, &code[..4], &mut out);
+        let last = expected.len() - 1;
+        assert_eq!(out[last], last as f32, "a code that is too short: {:?}", kernels.level());
     }
 }

@@ -20,6 +20,7 @@ mod table;
 mod windows;
 
 use crate::error::{Error, Result};
+pub use crate::kernels::CODEWORDS;
 use crate::kernels::kernels;
 use crate::metric::Metric;
 use crate::work::Work;
@@ -30,9 +31,6 @@ pub use table::Table;
 use windows::Windows;
 pub use windows::side::Correction;
 use xxhash_rust::xxh3::xxh3_64;
-
-/// Codewords of a symbol: what 4 bits tell apart.
-pub const CODEWORDS: usize = 16;
 
 /// The most components a vector may have.
 pub const DIM_MAX: usize = 65_536;

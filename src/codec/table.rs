@@ -191,7 +191,7 @@ impl<'a> Table<'a> {
         (self.below, self.above) =
             (self.below - from * (above / WHOLE + inexact) - 2.0, self.above - from * (below / WHOLE - inexact));
         let (nearest, norm) = if self.metric == Metric::Cosine { (1.0, query_norm) } else { (0.0, 1.0) };
-        self.sides = Sides::Scale { from: from as u16, steps };
+        self.sides = Sides::Scale { from: from as u16, factor: steps };
         self.unit *= whole / norm;
         self.zero = nearest - WORST * self.unit;
         Some(self)

@@ -1,7 +1,9 @@
-//! The kernels compiled for AVX-512: the bodies of `scalar` and its neighbours in 16-lane registers, and the scan of AVX2,
-//! which shuffles as many bytes a cycle as wider registers do on the CPUs at hand.
+//! The kernels compiled for AVX-512: 16 floats a register. `score` and `extend` are those of AVX2: on the CPUs measured,
+//! wider registers shuffle no more bytes a cycle.
 
-use super::avx2::score;
-use super::windows::extended;
+use super::avx2::{extend, score};
+use super::{compile_kernels, for_all_kernels};
 
-super::instantiate!(Level::Avx512, "avx512f,avx512bw,avx512dq,avx512vl");
+for_all_kernels!(compile_kernels, {
+    Level::Avx512, target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")
+});

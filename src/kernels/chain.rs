@@ -1,27 +1,28 @@
-//! The search where a codeword reaches over its own dims and those of the next symbol only: then the symbol before is all
-//! that a choice depends on, sixteen paths are enough, and the best symbols of all are found (Viterbi, IEEE Trans. Inf.
-//! Theory 1967; coded vectors as such a chain: Marcellin, Fischer, IEEE Trans. Comm. 1990).
+//! The Viterbi algorithm (Viterbi, IEEE Trans. Inf. Theory 1967; applied to quantization by Marcellin, Fischer, IEEE Trans.
+//! Comm. 1990), for windows that cover the dims of a symbol and of the next one only. The cost of a codeword then depends on
+//! the codeword before it alone, so one path for each of 16 codewords is enough to find the nearest sum.
 
-use super::windows::{CODEWORDS, Lanes, Paths};
+use super::lanes::{CODEWORDS, Lanes};
+use super::trellis::Paths;
 
-/// What the search needs of a code.
+/// The codewords in the layout of this search.
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a> {
-    /// `[symbols + 1]`: the own dims of symbol j are `boundaries[j] .. boundaries[j + 1]`; from 0, ascending, to dim.
+    /// `[symbols + 1]`: the own dims of symbol j are `boundaries[j] .. boundaries[j + 1]`; ascending from 0 to dim.
     pub boundaries: &'a [usize],
     /// `[dim][16]`: what each codeword adds to its own dims.
     pub heads: &'a [Lanes],
-    /// `[dim][16]`: what each codeword of the symbol before adds.
+    /// `[dim][16]`: what each codeword of the previous symbol adds to these dims.
     pub tails: &'a [Lanes],
-    /// `[symbols][16 of the symbol before][16]`: twice the inner product of tail and head.
+    /// `[symbols][16 of the previous symbol][16]`: twice the inner product of tail and head.
     pub crosses: &'a [Lanes],
 }
 
 /// See `Kernels::best_chain`.
 #[inline(always)]
 pub(super) fn best_chain(chain: &Chain<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
-    let steps = &mut paths.before;
-    steps.clear();
+    let backpointers = &mut paths.chain_backpointers;
+    backpointers.clear();
     let mut costs = [0.0; CODEWORDS];
     let runs = chain.boundaries.windows(2).zip(chain.crosses.as_chunks::<CODEWORDS>().0);
     for (ends, crosses) in runs {
@@ -47,10 +48,10 @@ pub(super) fn best_chain(chain: &Chain<'_>, row: &[f32], paths: &mut Paths, symb
         for lane in 0..CODEWORDS {
             costs[lane] = best[lane] + alone[lane];
         }
-        steps.push(from);
+        backpointers.push(from);
     }
     let mut codeword = (1..CODEWORDS).fold(0, |best, next| if costs[next] < costs[best] { next } else { best });
-    for (symbol, from) in symbols.iter_mut().zip(steps.iter()).rev() {
+    for (symbol, from) in symbols.iter_mut().zip(backpointers.iter()).rev() {
         *symbol = codeword as u8;
         codeword = from[codeword] as usize;
     }

@@ -1,76 +1,82 @@
-//! The scan of blocks of 32 codes with tables of bytes: for each code a score, the lower the nearer, and which are low enough.
+//! The scan of blocks of 32 codes with lookup tables of bytes: it scores every code (lower is nearer) and selects those within
+//! a limit.
 //!
 //! ```text
 //! block      [pairs][32] u8: symbols 2k (16 bytes) and 2k + 1 (16 bytes) of 32 rows, row v in the low nibble of byte v,
 //!            row v + 16 in its high nibble; then [32] side bytes if there is one
-//! tables     [pairs][32] u8: what each codeword of symbol 2k and of symbol 2k + 1 counts
-//! score      u16: the counts of a code's symbols, and what its side byte makes of them
+//! tables     [pairs][32] u8: the entries of the 16 codewords of symbol 2k, then those of symbol 2k + 1
+//! score      u16: the sum of the entries of a code's symbols, corrected by its side byte
 //! ```
 //!
-//! Sixteen table entries fit a register and a byte shuffle looks up all rows of a half at once (André, Kermarrec, Le Scouarnec:
-//! Cache locality is not enough, VLDB 2015; Quick ADC, ICMR 2017). All of it is whole numbers, so every level scores alike.
+//! A byte shuffle looks up 16 rows at once in a table of 16 entries that stays in a register (André, Kermarrec, Le Scouarnec:
+//! Cache locality is not enough, VLDB 2015; Quick ADC, ICMR 2017). All arithmetic is in integers.
+
+use super::lanes::{CODEWORDS, Lanes};
+use super::sums::Window;
 
 /// Rows of a block.
 pub const BLOCK_ROWS: usize = 32;
 
-/// What a side byte counts: `base[high nibble] + slope[high nibble] * low nibble / 16`, rounded down.
+/// A piecewise linear function of a side byte: `base[high nibble] + slope[high nibble] * low nibble / 16`, rounded down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Steps {
-    /// Low and high bytes of the sixteen bases, then of the slopes; each twice, as a shuffle of 32 bytes reads them.
+pub struct PiecewiseLinear {
+    /// Low bytes of the 16 bases, their high bytes, low bytes of the slopes, their high bytes. Each is stored twice, because
+    /// a shuffle of 32 bytes reads a table for each half.
     pub(super) tables: [[u8; 32]; 4],
 }
 
-/// Fifteen slopes must fit 16 bits.
+/// The largest slope: 15 times it fits 16 bits.
 pub const SLOPE_MAX: u16 = u16::MAX / 15;
 
-impl Steps {
-    /// The counts at the first of sixteen bytes each, and how many sixteenths a byte adds, at most [`SLOPE_MAX`].
-    pub fn new(base: &[u16; 16], slope: &[u16; 16]) -> Steps {
+impl PiecewiseLinear {
+    /// `base`: the values at bytes 0, 16, 32, …; `slope`: sixteenths added for each byte from there, at most [`SLOPE_MAX`].
+    pub fn new(base: &[u16; 16], slope: &[u16; 16]) -> PiecewiseLinear {
         let bytes = |entries: &[u16; 16], byte: usize| std::array::from_fn(|at| entries[at % 16].to_le_bytes()[byte]);
-        Steps { tables: [bytes(base, 0), bytes(base, 1), bytes(slope, 0), bytes(slope, 1)] }
+        PiecewiseLinear { tables: [bytes(base, 0), bytes(base, 1), bytes(slope, 0), bytes(slope, 1)] }
     }
 
-    /// The count of `byte`.
+    /// The value at `byte`.
     #[inline(always)]
-    pub fn of(&self, byte: u8) -> u16 {
+    pub fn at(&self, byte: u8) -> u16 {
         let [base, slope] =
             [0, 2].map(|table| u16::from_le_bytes([0, 1].map(|low| self.tables[table + low][usize::from(byte >> 4)])));
         base.wrapping_add(slope.wrapping_mul(u16::from(byte & 15)) >> 4)
     }
 }
 
-/// What the side bytes of a code do to the sum of its symbols.
+/// How side bytes correct the sums of symbols.
 #[derive(Clone, Copy, Debug)]
 pub enum Sides {
-    /// There are none.
+    /// Codes have no side byte.
     None,
-    /// score = sum + count.
-    Add(Steps),
-    /// score = 65,535 − (from − sum) · count / 65,536, the difference at least 0.
+    /// score = sum + value of the side byte, saturating.
+    Add(PiecewiseLinear),
+    /// score = 65,535 − max(from − sum, 0) · factor / 65,536, the product rounded down.
     Scale {
-        /// The sum that makes the worst score.
+        /// Sums from this one on get the worst score.
         from: u16,
-        /// Of the side byte.
-        steps: Steps,
+        /// The factor, from the side byte.
+        factor: PiecewiseLinear,
     },
 }
 
-/// The side bytes that say nothing of their rows, whose scores are 0 then.
+/// The side bytes that carry no correction: such rows score 0, so that they always become candidates.
 pub const SILENT: [u8; 2] = [0, u8::MAX];
 
-/// How codes are scored.
+/// The parameters of a scan.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
-    /// `[pairs]`. No sum of a code is above 65,535; and of two pairs that go together, 2j and 2j + 1, no two counts of
-    /// first symbols are above 255 together, nor of second ones: bytes are added as they are.
+    /// `[pairs]`. The sum of a code must be at most 65,535. Entries of pairs 2j and 2j + 1 are added as bytes: an entry for
+    /// the first symbol of one plus an entry for the first symbol of the other must be at most 255, likewise for the second
+    /// symbols.
     pub tables: &'a [[u8; 32]],
-    /// What follows the symbols of a block.
+    /// The use of the side bytes, which follow the symbols of a block.
     pub sides: Sides,
-    /// Bytes of a block.
+    /// Size of a block in bytes.
     pub block_bytes: usize,
 }
 
-/// True if `tables` are as [`Scan::tables`] must be.
+/// True if `tables` meet the requirements of [`Scan::tables`].
 pub fn sums_fit(tables: &[[u8; 32]]) -> bool {
     let most = |table: &[u8; 32], symbol: usize| table[symbol..][..16].iter().fold(0, |most, count| (*count).max(most));
     let fit_a_byte = |two: &[[u8; 32]; 2]| {
@@ -80,17 +86,16 @@ pub fn sums_fit(tables: &[[u8; 32]]) -> bool {
     tables.as_chunks::<2>().0.iter().all(fit_a_byte) && all.sum::<usize>() <= usize::from(u16::MAX)
 }
 
-/// A code whose score was low enough.
+/// A code with a score within the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hit {
-    /// Of the code.
+    /// Its score.
     pub score: u16,
-    /// Its row.
+    /// The number of its row.
     pub row: u32,
 }
 
-/// See `Kernels::scan`; `score` scores one block and tells which rows, bit by bit, are within the limit. It is told whether
-/// another one lies behind, too.
+/// See `Kernels::scan`. `score` is `portable::score` or its equal for the instruction set.
 #[inline(always)]
 pub(super) fn scan(
     scan: &Scan<'_>,
@@ -109,8 +114,8 @@ pub(super) fn scan(
         }
         let mut within = score(scan, block, number + 1 < count, limit, &mut scores);
         while within != 0 {
-            let place = within.trailing_zeros();
-            hits.push(Hit { score: scores[place as usize], row: row + place });
+            let index = within.trailing_zeros();
+            hits.push(Hit { score: scores[index as usize], row: row + index });
             within &= within - 1;
         }
         row += BLOCK_ROWS as u32;
@@ -118,43 +123,12 @@ pub(super) fn scan(
     count
 }
 
-/// The definition of a score: every row of `block` into `scores`; bit v is set if row v is within `limit`.
-#[inline(always)]
-pub(super) fn score(scan: &Scan<'_>, block: &[u8], limit: u16, scores: &mut [u16; BLOCK_ROWS]) -> u32 {
-    *scores = [0; BLOCK_ROWS];
-    let (pairs, sides) = block.split_at(scan.tables.len() * BLOCK_ROWS);
-    for (pair, table) in pairs.as_chunks::<32>().0.iter().zip(scan.tables) {
-        for place in 0..32 {
-            let (row, table) = (place % 16, &table[place / 16 * 16..][..16]);
-            scores[row] += u16::from(table[usize::from(pair[place] & 15)]);
-            scores[row + 16] += u16::from(table[usize::from(pair[place] >> 4)]);
-        }
-    }
-    for (score, side) in scores.iter_mut().zip(sides) {
-        *score = match &scan.sides {
-            Sides::None => *score,
-            _ if SILENT.contains(side) => 0,
-            Sides::Add(steps) => score.saturating_add(steps.of(*side)),
-            Sides::Scale { from, steps } => {
-                let product = u32::from(from.saturating_sub(*score)) * u32::from(steps.of(*side));
-                !((product >> 16) as u16)
-            }
-        };
-    }
-    scores.iter().rev().fold(0, |bits, score| bits << 1 | u32::from(*score <= limit))
-}
-
 /// See `Kernels::inner_products`.
 #[inline(always)]
-pub(super) fn inner_products(
-    windows: &[super::Window],
-    columns: &[super::Lanes],
-    query: &[f32],
-    products: &mut [super::Lanes],
-) {
+pub(super) fn inner_products(windows: &[Window], columns: &[Lanes], query: &[f32], products: &mut [Lanes]) {
     for (window, products) in windows.iter().zip(products) {
-        let columns = &columns[window.place / 16..][..window.width];
-        let mut sums = [0.0; 16];
+        let columns = &columns[window.offset / CODEWORDS..][..window.width];
+        let mut sums = [0.0; CODEWORDS];
         for (value, column) in query[window.first..window.first + window.width].iter().zip(columns) {
             for (sum, component) in sums.iter_mut().zip(&column.0) {
                 *sum += value * component;

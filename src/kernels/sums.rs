@@ -1,31 +1,42 @@
-//! The bodies of the kernels for sums of codewords: what a code stands for, and what rows say of codewords.
+//! Sums of codewords, which decode window codes, and sums of rows by codeword, which train them.
 
-use super::windows::{CODEWORDS, Lanes, Window};
+use super::lanes::{CODEWORDS, Lanes};
 
-/// Codewords cut into strips of sixteen dims, so that a sum stays in registers until all of a strip is added: windows
-/// overlap, and sums in memory would each wait for the one before.
+/// The range of dims to which a symbol adds a codeword, and where its codewords are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The first dim.
+    pub first: usize,
+    /// Number of dims.
+    pub width: usize,
+    /// Position of the symbol's codewords, `[16][width]`, among those of all symbols.
+    pub offset: usize,
+}
+
+/// Codewords cut into strips of 16 dims. Windows overlap, so a sum in memory would be loaded and stored for each codeword,
+/// each time waiting for the store before; the sum of a strip stays in registers.
 #[derive(Clone, Copy, Debug)]
 pub struct Codewords<'a> {
     /// Symbols of a row.
     pub symbols: usize,
     /// `[dim / 16, rounded up]`.
     pub strips: &'a [Strip],
-    /// `[16]` for each symbol of each strip: what its codewords add to the strip, zeros where they do not reach.
+    /// `[16]` for each symbol of each strip: what its codewords add to the strip, zeros outside their windows.
     pub lanes: &'a [Lanes],
 }
 
-/// Sixteen dims, and the symbols whose windows reach any of them.
+/// 16 dims, and the range of symbols whose windows overlap them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Strip {
     /// The first symbol.
     pub first: usize,
-    /// The symbol behind the last one.
+    /// One past the last symbol.
     pub end: usize,
-    /// Where their codewords begin in `lanes`.
-    pub place: usize,
+    /// Position of their codewords in [`Codewords::lanes`].
+    pub offset: usize,
 }
 
-/// Rows summed side by side: each addition waits for the one before in its own row.
+/// Rows summed side by side, because each addition waits for the one before in the same row.
 const ROWS_AT_ONCE: usize = 4;
 
 /// See `Kernels::add_codewords`.
@@ -34,7 +45,7 @@ pub(super) fn add_codewords(codewords: &Codewords<'_>, symbols: &[u8], rows: &mu
     let count = codewords.symbols;
     let dim = rows.len() / (symbols.len() / count).max(1);
     for (strip, start) in codewords.strips.iter().zip((0..dim).step_by(CODEWORDS)) {
-        let lanes = codewords.lanes[strip.place..][..CODEWORDS * (strip.end - strip.first)].as_chunks().0;
+        let lanes = codewords.lanes[strip.offset..][..CODEWORDS * (strip.end - strip.first)].as_chunks().0;
         let dims = start..(start + CODEWORDS).min(dim);
         for (rows, symbols) in rows.chunks_mut(ROWS_AT_ONCE * dim).zip(symbols.chunks(ROWS_AT_ONCE * count)) {
             if rows.len() == ROWS_AT_ONCE * dim {
@@ -49,7 +60,7 @@ pub(super) fn add_codewords(codewords: &Codewords<'_>, symbols: &[u8], rows: &mu
     }
 }
 
-/// Adds to `dims` of each of `rows: [ROWS][dim]`.
+/// Adds the codewords of one strip to `dims` of each of `rows: [ROWS][dim]`.
 #[inline(always)]
 fn add_strip<const ROWS: usize>(
     lanes: &[[Lanes; CODEWORDS]],
@@ -62,15 +73,15 @@ fn add_strip<const ROWS: usize>(
     for (sums, row) in sums.iter_mut().zip(rows.chunks_exact(dim)) {
         sums.0[..dims.len()].copy_from_slice(&row[dims.clone()]);
     }
-    let sums = summed(lanes, symbols, sums);
+    let sums = add_all(lanes, symbols, sums);
     for (sums, row) in sums.iter().zip(rows.chunks_exact_mut(dim)) {
         row[dims.clone()].copy_from_slice(&sums.0[..dims.len()]);
     }
 }
 
-/// `sums` and what the symbols of each row add to them.
+/// Adds to `sums` the codewords of the symbols of each row.
 #[inline(always)]
-fn summed<const ROWS: usize>(
+fn add_all<const ROWS: usize>(
     lanes: &[[Lanes; CODEWORDS]],
     symbols: [&[u8]; ROWS],
     mut sums: [Lanes; ROWS],
@@ -87,7 +98,7 @@ fn summed<const ROWS: usize>(
 #[inline(always)]
 pub(super) fn add_to_codewords(windows: &[Window], symbols: &[u8], row: &[f32], sums: &mut [f32]) {
     for (window, symbol) in windows.iter().zip(symbols) {
-        let start = window.place + usize::from(*symbol) * window.width;
+        let start = window.offset + usize::from(*symbol) * window.width;
         let sums = &mut sums[start..start + window.width];
         for (sum, value) in sums.iter_mut().zip(&row[window.first..window.first + window.width]) {
             *sum += value;

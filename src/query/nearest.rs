@@ -113,7 +113,7 @@ impl<'a, R: Fn(u32, u32) -> Result<&'a [u8]>, I: Fn(u32) -> Result<u64>> Raw<R, 
                 // One query has done with a row before the next has come from memory.
                 let mut ahead = bytes.get(BYTES_AHEAD..).filter(|_| tops.len() == 1).unwrap_or(&[]).chunks(row_bytes);
                 for vector in vectors.chunks_exact(tile.queries[0].len()) {
-                    ahead.next().into_iter().for_each(kernels::bring_near);
+                    ahead.next().into_iter().for_each(kernels::prefetch);
                     if !hidden.hides(row) {
                         self.offer(tile, row, vector, tops)?;
                     }

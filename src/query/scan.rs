@@ -162,7 +162,7 @@ impl SegmentView {
         let scored_bytes = scanner.table.scan().tables.len() * BLOCK_ROWS;
         for (number, blocks) in near.iter().enumerate() {
             if let Some(next) = near.get(number + 1) {
-                kernels::bring_near(&self.segment.block(next.start)?[..scored_bytes]);
+                kernels::prefetch(&self.segment.block(next.start)?[..scored_bytes]);
             }
             scanner.scan(self.segment.blocks(blocks.clone())?, blocks.start, wanted);
         }

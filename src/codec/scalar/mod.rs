@@ -21,7 +21,7 @@ mod half;
 
 use crate::codec::reader::Reader;
 use crate::codec::{DIM_MAX, SCALAR};
-use crate::kernels::{Bits, Lanes, NUMBERS_AT_ONCE, NUMBERS_REACH, Numbers, kernels};
+use crate::kernels::{BitFields, CODE_PADDING, Dequantizer, GROUP_DIMS, Lanes, kernels};
 use crate::metric::Metric;
 
 const HEADER_BYTES: usize = 20;
@@ -94,7 +94,7 @@ pub(super) struct Scalar {
     /// `[dim]` for grids.
     splits: Vec<Split>,
     /// `[dim / 8, rounded up]` for grids.
-    numbers: Vec<Numbers>,
+    numbers: Vec<Dequantizer>,
     symbols: usize,
     row_bytes: usize,
     /// True if every number is a byte, and there is an even number of them.
@@ -179,9 +179,11 @@ impl Scalar {
         match &self.form {
             Form::Grids(grids) if self.is_bytes => pairs.for_each(|(row, code)| unpack_bytes(grids, code, row)),
             Form::Grids(_) => {
-                let padded = [codes, &[0; NUMBERS_REACH]].concat();
+                let padded = [codes, &[0; CODE_PADDING]].concat();
                 let starts = (0..).step_by(self.row_bytes);
-                pairs.zip(starts).for_each(|((row, _), start)| kernels().values(&self.numbers, &padded[start..], row));
+                pairs
+                    .zip(starts)
+                    .for_each(|((row, _), start)| kernels().dequantize(&self.numbers, &padded[start..], row));
             }
             Form::Halves(_) => pairs.for_each(|(row, code)| {
                 let halves = code.as_chunks::<2>().0;
@@ -278,13 +280,13 @@ impl Scalar {
 }
 
 /// Where the numbers of codes with so many `symbols` are.
-fn numbers_of(grids: &[Grid], splits: &[Split], symbols: usize) -> Vec<Numbers> {
-    let mut numbers = vec![Numbers::default(); grids.len().div_ceil(NUMBERS_AT_ONCE)];
+fn numbers_of(grids: &[Grid], splits: &[Split], symbols: usize) -> Vec<Dequantizer> {
+    let mut numbers = vec![Dequantizer::default(); grids.len().div_ceil(GROUP_DIMS)];
     let (mut symbol, mut rest) = (0, symbols * usize::from(SYMBOL_BITS));
     for (dim, (grid, split)) in grids.iter().zip(splits).enumerate() {
-        let (numbers, at) = (&mut numbers[dim / NUMBERS_AT_ONCE], dim % NUMBERS_AT_ONCE);
-        let put = |bits: &mut Bits, start: usize, count: u8| {
-            if bits.mask == [0; NUMBERS_AT_ONCE] {
+        let (numbers, at) = (&mut numbers[dim / GROUP_DIMS], dim % GROUP_DIMS);
+        let put = |bits: &mut BitFields, start: usize, count: u8| {
+            if bits.mask == [0; GROUP_DIMS] {
                 bits.base = start / 8;
             }
             (bits.offset[at], bits.shift[at], bits.mask[at]) =

@@ -63,7 +63,7 @@ fn rounded(values: &[f32]) -> (f32, Vec<i8>) {
 
 impl Stage {
     fn parts(&self) -> Vec<(f32, Vec<i8>)> {
-        let codewords = |window: &crate::kernels::Window| &self.values[window.place..][..CODEWORDS * window.width];
+        let codewords = |window: &crate::kernels::Window| &self.values[window.offset..][..CODEWORDS * window.width];
         self.layout.windows.iter().map(|window| rounded(codewords(window))).collect()
     }
 

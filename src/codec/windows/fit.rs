@@ -95,8 +95,8 @@ impl Counts {
                 let before = other.first - window.first;
                 let both = window.width - before;
                 for (pair, count) in counts.as_flattened().iter().enumerate().filter(|(_, count)| **count > 0.0) {
-                    let one = window.place + pair / CODEWORDS * window.width + before;
-                    let two = other.place + pair % CODEWORDS * other.width;
+                    let one = window.offset + pair / CODEWORDS * window.width + before;
+                    let two = other.offset + pair % CODEWORDS * other.width;
                     add_scaled(&mut product[one..one + both], &values[two..two + both], *count);
                     if behind > 0 {
                         add_scaled(&mut product[two..two + both], &values[one..one + both], *count);

@@ -56,7 +56,7 @@ impl Rotation {
     /// `rows: [n][dim]`, turned: `[n][directions]`.
     pub(in crate::codec) fn turn(&self, rows: &[f32]) -> Vec<f32> {
         let mut turned = vec![0.0; rows.len() / self.dim() * self.directions()];
-        kernels().combine_numbers(rows, &self.transposed, self.directions(), &mut turned);
+        kernels().matmul_i8(rows, &self.transposed, self.directions(), &mut turned);
         self.scale(&mut turned);
         turned
     }
@@ -64,7 +64,7 @@ impl Rotation {
     /// Turns `rows: [n][directions]` back into `out: [n][dim]`; `rows` are left scaled.
     pub(in crate::codec) fn turn_back(&self, rows: &mut [f32], out: &mut [f32]) {
         self.scale(rows);
-        kernels().combine_numbers(rows, &self.numbers, self.dim(), out);
+        kernels().matmul_i8(rows, &self.numbers, self.dim(), out);
     }
 
     fn scale(&self, rows: &mut [f32]) {
@@ -81,7 +81,7 @@ fn products(left: &[f32], right: &[f32], dim: usize) -> Vec<f64> {
     for (left, right) in left.chunks(BLOCK_ROWS * dim).zip(right.chunks(BLOCK_ROWS * dim)) {
         for (component, sums) in sums.chunks_exact_mut(dim).enumerate() {
             let column: Vec<f32> = left.iter().skip(component).step_by(dim).copied().collect();
-            kernels().combine(&column, right, dim, &mut part);
+            kernels().matmul(&column, right, dim, &mut part);
             sums.iter_mut().zip(&part).for_each(|(sum, part)| *sum += f64::from(*part));
         }
     }

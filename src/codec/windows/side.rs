@@ -10,7 +10,7 @@
 //! the data and is chosen by recall.
 
 use crate::error::Result;
-use crate::kernels::{SILENT, SLOPE_MAX, Steps, kernels};
+use crate::kernels::{PiecewiseLinear, SILENT, SLOPE_MAX, kernels};
 use crate::metric::Metric;
 
 /// Rows that ask when the mix is chosen, and how many answers count. The denser rows lie, the smaller is the best mix; the
@@ -150,7 +150,7 @@ impl Side {
 
     /// The steps that come near `count` of each number, from 0 to 65,535 and rising; and by how much the real count is below
     /// them at most, as a negative number, and above.
-    pub(in crate::codec) fn steps(&self, count: impl Fn(f64) -> f64) -> (Steps, f64, f64) {
+    pub(in crate::codec) fn steps(&self, count: impl Fn(f64) -> f64) -> (PiecewiseLinear, f64, f64) {
         let at = |byte: usize| count(f64::from(self.numbers[byte]));
         let base: [f64; 16] = std::array::from_fn(|segment| at(segment * 16).round());
         let slope = std::array::from_fn(|segment| {
@@ -160,8 +160,8 @@ impl Side {
             };
             ((rise * 16.0 / bytes).round() as u16).min(SLOPE_MAX)
         });
-        let steps = Steps::new(&base.map(|count| count as u16), &slope);
-        let off = NUMBERS.map(|byte| at(usize::from(byte)) - f64::from(steps.of(byte)));
+        let steps = PiecewiseLinear::new(&base.map(|count| count as u16), &slope);
+        let off = NUMBERS.map(|byte| at(usize::from(byte)) - f64::from(steps.at(byte)));
         let (below, above) = off.fold((0.0f64, 0.0f64), |(below, above), off| (below.min(off), above.max(off)));
         (steps, below, above)
     }

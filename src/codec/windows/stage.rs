@@ -5,7 +5,7 @@
 
 use crate::codec::{CODEWORDS, DIM_MAX};
 use crate::kernels::{
-    Chain, Codewords, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Strip, Trellis, Window, kernels,
+    Chain, Codewords, Lanes, Paths, SIXTEENS_MAX, SURVIVORS_MAX, Stretch, Strip, Trellis, Window, kernels,
 };
 use std::sync::OnceLock;
 
@@ -29,11 +29,11 @@ pub(in crate::codec) struct Layout {
 impl Layout {
     /// Runs that end at `boundaries`, and windows of `window` of them.
     pub(in crate::codec) fn new(boundaries: Vec<usize>, window: usize) -> Layout {
-        let (mut place, symbols) = (0, boundaries.len() - 1);
+        let (mut offset, symbols) = (0, boundaries.len() - 1);
         let window_of = |symbol: usize| {
             let (first, end) = (boundaries[symbol], boundaries[(symbol + window).min(symbols)]);
-            let window = Window { first, width: end - first, place };
-            place += CODEWORDS * window.width;
+            let window = Window { first, width: end - first, offset };
+            offset += CODEWORDS * window.width;
             window
         };
         let windows = (0..symbols).map(window_of).collect();
@@ -67,12 +67,12 @@ impl Layout {
 
     /// The symbols in stretches of as many as have at most `dims` own dims together; none has more alone.
     fn stretches(&self, dims: usize) -> Vec<Stretch> {
-        let (mut stretches, mut first, mut place) = (Vec::new(), 0, 0);
+        let (mut stretches, mut first, mut offset) = (Vec::new(), 0, 0);
         while first < self.symbols() {
             let end = self.boundaries.partition_point(|end| *end <= self.boundaries[first] + dims) - 1;
             let reaching = (first + 1).saturating_sub(self.window);
-            stretches.push(Stretch { reaching, first, end, place });
-            place += end - reaching;
+            stretches.push(Stretch { reaching, first, end, offset });
+            offset += end - reaching;
             first = end;
         }
         stretches
@@ -80,7 +80,7 @@ impl Layout {
 
     /// The 16 codewords of the symbol with `window`.
     fn codewords<'a>(&self, values: &'a [f32], window: &Window) -> std::slice::ChunksExact<'a, f32> {
-        values[window.place..window.place + CODEWORDS * window.width].chunks_exact(window.width)
+        values[window.offset..window.offset + CODEWORDS * window.width].chunks_exact(window.width)
     }
 
     pub(in crate::codec) fn symbols(&self) -> usize {
@@ -113,7 +113,7 @@ pub(in crate::codec) struct Effort {
 
 impl Effort {
     pub(in crate::codec) fn is_sound(&self) -> bool {
-        matches!(self.lists, 1 | 2 | 3 | 4 | LISTS_MAX) && self.slack >= 0.0 && self.slack.is_finite()
+        matches!(self.lists, 1 | 2 | 3 | 4 | SURVIVORS_MAX) && self.slack >= 0.0 && self.slack.is_finite()
     }
 }
 
@@ -221,7 +221,7 @@ impl Strips {
             let end = start + CODEWORDS;
             let first = layout.windows.partition_point(|window| window.first + window.width <= start);
             let behind = layout.windows.partition_point(|window| window.first < end);
-            strips.push(Strip { first, end: behind, place: lanes.len() });
+            strips.push(Strip { first, end: behind, offset: lanes.len() });
             for window in &layout.windows[first..behind] {
                 lanes.extend(layout.codewords(values, window).map(|components| {
                     let component = |dim: usize| dim.checked_sub(window.first).and_then(|at| components.get(at));
@@ -251,7 +251,7 @@ impl Stage {
     /// Codewords side by side, `[width][16]` for each symbol.
     pub(in crate::codec) fn columns(&self) -> &[Lanes] {
         self.columns.get_or_init(|| {
-            let symbols = self.layout.windows.iter().map(|window| (window, &self.values[window.place..]));
+            let symbols = self.layout.windows.iter().map(|window| (window, &self.values[window.offset..]));
             let column = |values: &[f32], width: usize, at: usize| {
                 Lanes(std::array::from_fn(|codeword| values[codeword * width + at]))
             };
@@ -270,7 +270,8 @@ impl Stage {
             }
             Arranged::Trellis { heads, tails, stretches, sixteens } => {
                 let Effort { lists, slack } = self.effort;
-                let trellis = Trellis { boundaries, heads, stretches, tails, sixteens: *sixteens, lists, slack };
+                let trellis =
+                    Trellis { boundaries, heads, stretches, tails, sixteens: *sixteens, survivors: lists, slack };
                 kernels().best_symbols(&trellis, row, paths, symbols);
             }
         }

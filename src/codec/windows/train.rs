@@ -157,7 +157,7 @@ fn begun(layout: Layout, rows: &[f32], is_alone: bool, random: &mut Random) -> S
         };
         for (component, codewords) in found.as_chunks::<CODEWORDS>().0.iter().enumerate() {
             for (codeword, value) in codewords.iter().enumerate() {
-                values[window.place + codeword * window.width + component] = *value;
+                values[window.offset + codeword * window.width + component] = *value;
             }
         }
     }
@@ -196,8 +196,8 @@ fn widened(stage: Stage, missing: &[f32], window: usize, random: &mut Random) ->
     let mut values = vec![0.0; layout.components()];
     for (old, new) in stage.layout.windows.iter().zip(&layout.windows) {
         for codeword in 0..CODEWORDS {
-            let to = &mut values[new.place + codeword * new.width..][..new.width];
-            to[..old.width].copy_from_slice(&stage.values[old.place + codeword * old.width..][..old.width]);
+            let to = &mut values[new.offset + codeword * new.width..][..new.width];
+            to[..old.width].copy_from_slice(&stage.values[old.offset + codeword * old.width..][..old.width]);
             for (value, missing) in to[old.width..].iter_mut().zip(&missing[old.first + old.width..]) {
                 *value = NOISE * missing.sqrt() * random.normal();
             }

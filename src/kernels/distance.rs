@@ -1,17 +1,18 @@
-//! The bodies of the distance and finiteness kernels: their definition, to the bit, at every level.
+//! Distances, and the search for values that are not finite.
 //!
-//! A sum runs in `LANES` partial sums, element i into lane i mod `LANES`, then halves are added until one is left.
-//! That order is the same for every register width, so the compiler may use any.
+//! A sum over dims has `LANES` partial sums: element i is added to lane i mod `LANES`. At the end the upper half of the
+//! lanes is added to the lower half until one lane is left. Registers of any width up to `LANES` can follow this order.
 
-/// Partial sums of a reduction: two AVX-512 registers, enough to hide the latency of the adds.
+/// Partial sums of a reduction: two AVX-512 registers, enough to hide the latency of the additions.
 const LANES: usize = 32;
 
-/// Floats looked at before the finiteness test decides whether to go on.
+/// Floats tested before each branch of the finiteness test.
 const FINITE_BLOCK: usize = 512;
 
+/// The exponent bits of an f32: all set in infinities and NaNs only.
 const EXPONENT: u32 = 0x7f80_0000;
 
-/// `lanes` added pairwise, the upper half onto the lower until one is left.
+/// Sum of `lanes`: the upper half is added to the lower half until one lane is left.
 #[inline(always)]
 fn sum_pairwise(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
@@ -24,7 +25,7 @@ fn sum_pairwise(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// Adds `term` of one block to `lanes`.
+/// Adds `term` of each pair of elements to its lane.
 #[inline(always)]
 fn add_block(a: &[f32; LANES], b: &[f32; LANES], term: &impl Fn(f32, f32) -> f32, lanes: &mut [f32; LANES]) {
     for i in 0..LANES {
@@ -32,7 +33,7 @@ fn add_block(a: &[f32; LANES], b: &[f32; LANES], term: &impl Fn(f32, f32) -> f32
     }
 }
 
-/// `rest`, less than a block, with zeros behind it.
+/// `rest`, shorter than a block, filled up with zeros.
 #[inline(always)]
 fn padded(rest: &[f32]) -> [f32; LANES] {
     let mut block = [0.0; LANES];
@@ -40,7 +41,7 @@ fn padded(rest: &[f32]) -> [f32; LANES] {
     block
 }
 
-/// Sums `term` over `a: [dim]` and `b: [dim]` in the fixed order; `term(0, 0)` is 0.
+/// Sum of `term` over `a: [dim]` and `b: [dim]` in the fixed order; `term(0, 0)` must be 0.
 #[inline(always)]
 fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     debug_assert_eq!(a.len(), b.len());
@@ -56,19 +57,19 @@ fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     sum_pairwise(lanes)
 }
 
-/// The squared Euclidean distance of `a: [dim]` and `b: [dim]`.
+/// See `Kernels::l2sq`.
 #[inline(always)]
 pub(super) fn l2sq(a: &[f32], b: &[f32]) -> f32 {
     sum_of(a, b, |a, b| (a - b) * (a - b))
 }
 
-/// The inner product of `a: [dim]` and `b: [dim]`.
+/// See `Kernels::dot`.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_of(a, b, |a, b| a * b)
 }
 
-/// The inner product of `query: [dim]` and `row: [dim]`, and of `row` with itself.
+/// See `Kernels::dot_and_norm`.
 #[inline(always)]
 pub(super) fn dot_and_norm(query: &[f32], row: &[f32]) -> (f32, f32) {
     debug_assert_eq!(query.len(), row.len());
@@ -87,25 +88,25 @@ pub(super) fn dot_and_norm(query: &[f32], row: &[f32]) -> (f32, f32) {
     (sum_pairwise(dots), sum_pairwise(norms))
 }
 
-/// The inner product in f64, where no pair of f32 vectors overflows. Only for values f32 sums cannot hold.
+/// Inner product in f64, which cannot overflow; the fallback for sums that overflow f32.
 #[cold]
-pub(super) fn dot_wide(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// True if a squared norm, summed in f32, lost nothing that matters to overflow or underflow.
-pub(super) fn is_exact_enough(norm_sq: f32) -> bool {
+/// True if a squared norm, summed in f32, is far enough from overflow and underflow to be accurate.
+pub(super) fn is_accurate(norm_sq: f32) -> bool {
     (1e-24..=1e36).contains(&norm_sq)
 }
 
-/// One minus the cosine, in f64: for zero, tiny and giant vectors. A zero vector is at distance 1 from everything.
+/// Cosine distance in f64, for vectors whose norms f32 cannot hold. A zero vector has distance 1 from every vector.
 #[cold]
-pub(super) fn cosine_distance_wide(query: &[f32], row: &[f32]) -> f32 {
-    let norms = dot_wide(query, query).sqrt() * dot_wide(row, row).sqrt();
-    if norms == 0.0 { 1.0 } else { (1.0 - dot_wide(query, row) / norms) as f32 }
+pub(super) fn cosine_distance_f64(query: &[f32], row: &[f32]) -> f32 {
+    let norms = dot_f64(query, query).sqrt() * dot_f64(row, row).sqrt();
+    if norms == 0.0 { 1.0 } else { (1.0 - dot_f64(query, row) / norms) as f32 }
 }
 
-/// The place of the first NaN or infinity in `values: [n]`.
+/// See `Kernels::first_not_finite`.
 #[inline(always)]
 pub(super) fn first_not_finite(values: &[f32]) -> Option<usize> {
     for (number, block) in values.chunks(FINITE_BLOCK).enumerate() {
@@ -114,8 +115,8 @@ pub(super) fn first_not_finite(values: &[f32]) -> Option<usize> {
             found |= u32::from(value.to_bits() & EXPONENT == EXPONENT);
         }
         if found != 0 {
-            let place = block.iter().position(|value| !value.is_finite())?;
-            return Some(number * FINITE_BLOCK + place);
+            let position = block.iter().position(|value| !value.is_finite())?;
+            return Some(number * FINITE_BLOCK + position);
         }
     }
     None
