@@ -12,18 +12,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const ALIGNMENT: usize = 4096;
 
 #[derive(Debug)]
-struct Shared {
+struct Allocation {
     start: NonNull<u8>,
     layout: Layout,
     published: AtomicUsize,
 }
 
 // SAFETY: `start` is owned by this value; below `published` it is only read, above it only the one `Appender` writes.
-unsafe impl Send for Shared {}
+unsafe impl Send for Allocation {}
 // SAFETY: as above: readers and the appender touch disjoint ranges, ordered by the release store in `append`.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for Allocation {}
 
-impl Drop for Shared {
+impl Drop for Allocation {
     fn drop(&mut self) {
         // SAFETY: allocated in `Appender::new` with this very layout, and no slice outlives the `Arc` it borrows from.
         unsafe { dealloc(self.start.as_ptr(), self.layout) }
@@ -33,13 +33,13 @@ impl Drop for Shared {
 /// The writing end: appends, and publishes what it appended.
 #[derive(Debug)]
 pub struct Appender {
-    shared: Arc<Shared>,
+    allocation: Arc<Allocation>,
 }
 
 /// The reading end: sees every byte published before it looked.
 #[derive(Clone, Debug)]
 pub struct Published {
-    shared: Arc<Shared>,
+    allocation: Arc<Allocation>,
 }
 
 impl Appender {
@@ -48,23 +48,23 @@ impl Appender {
         let layout = Layout::from_size_align(capacity.max(1), ALIGNMENT).ok()?;
         // SAFETY: the layout has a size of at least one.
         let start = NonNull::new(unsafe { alloc(layout) })?;
-        let shared = Shared { start, layout, published: AtomicUsize::new(0) };
-        Some(Appender { shared: Arc::new(shared) })
+        let allocation = Allocation { start, layout, published: AtomicUsize::new(0) };
+        Some(Appender { allocation: Arc::new(allocation) })
     }
 
     /// A reading end.
     pub fn reader(&self) -> Published {
-        Published { shared: Arc::clone(&self.shared) }
+        Published { allocation: Arc::clone(&self.allocation) }
     }
 
     /// Bytes appended so far.
     pub fn length(&self) -> usize {
-        self.shared.published.load(Ordering::Relaxed)
+        self.allocation.published.load(Ordering::Relaxed)
     }
 
     /// Bytes that still fit.
     pub fn room(&self) -> usize {
-        self.shared.layout.size() - self.length()
+        self.allocation.layout.size() - self.length()
     }
 
     /// Appends the little-endian bytes of `values`; returns false, and appends nothing, where they do not fit.
@@ -83,17 +83,17 @@ impl Appender {
         // SAFETY: `length + bytes.len() <= capacity` was checked above; the target lies above `published`, where no
         // reader looks and only this one appender writes, so it cannot overlap the source.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.shared.start.as_ptr().add(length), bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.allocation.start.as_ptr().add(length), bytes.len());
         }
-        self.shared.published.store(length + bytes.len(), Ordering::Release);
+        self.allocation.published.store(length + bytes.len(), Ordering::Release);
         true
     }
 
     /// Empties the buffer if no reader is left that could look at it; tells whether it did.
     pub fn reset_if_unread(&mut self) -> bool {
-        match Arc::get_mut(&mut self.shared) {
-            Some(shared) => {
-                *shared.published.get_mut() = 0;
+        match Arc::get_mut(&mut self.allocation) {
+            Some(allocation) => {
+                *allocation.published.get_mut() = 0;
                 true
             }
             None => false,
@@ -102,18 +102,18 @@ impl Appender {
 
     /// Every byte appended so far.
     pub fn bytes(&self) -> &[u8] {
-        self.shared.bytes()
+        self.allocation.bytes()
     }
 }
 
 impl Published {
     /// The bytes published so far.
     pub fn bytes(&self) -> &[u8] {
-        self.shared.bytes()
+        self.allocation.bytes()
     }
 }
 
-impl Shared {
+impl Allocation {
     fn bytes(&self) -> &[u8] {
         let published = self.published.load(Ordering::Acquire);
         // SAFETY: the first `published` bytes were written by `append` before its release store and never change again.

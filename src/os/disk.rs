@@ -119,7 +119,11 @@ impl Dir for DiskDir {
         let file = self.open_at(name, libc::O_RDWR | libc::O_CREAT)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(DiskLock { file, process: process::id(), path: self.path.clone() })),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(self.path.clone())),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(format!(
+                "{} is locked: another handle or process has the store open for writing; close it there, or open the \
+                 store read-only here",
+                self.path
+            ))),
             Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", name, error)),
         }
     }
@@ -150,7 +154,11 @@ impl Lock for DiskLock {
         if found == expected {
             return Ok(());
         }
-        Err(Error::Locked(format!("{}: opened by process {expected}, and this is its fork {found}", self.path)))
+        Err(Error::Locked(format!(
+            "{} is locked: process {expected} opened the store for writing, and this process ({found}) is a fork of it; \
+             write in process {expected}, or open the store anew here once it is closed there",
+            self.path
+        )))
     }
 }
 

@@ -8,10 +8,12 @@
 //!   that an unsynced write touched, bytes synced before included.
 //! - A mapping shows the bytes at the time it was made; the store maps only bytes that will not change again.
 
+mod barrier;
 pub mod buffer;
 mod disk;
 pub mod map;
 pub mod shared;
+mod sync;
 
 pub use buffer::{Appender, Published};
 pub use disk::{DiskDir, open_or_create_dir};
