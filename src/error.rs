@@ -1,4 +1,4 @@
-//! Every way a call can fail, with what was found and what was expected, and the status each becomes at the boundary.
+//! The errors of the library: each carries what was found and what was expected, and maps to a status of the C ABI.
 //!
 //! Status ranges say who must act: 1–19 the caller, 20–29 the machine, 30–39 the file, 40–49 the library.
 
@@ -11,14 +11,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Why a call failed. The store is unchanged unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A pointer that is needed was NULL.
+    /// A required pointer was NULL.
     #[error("{0} is NULL")]
     NullPointer(&'static str),
-    /// The handle was never given out, or is closed.
-    #[error("the store handle {0:#x} is not open: closed already, or never returned by omen_store_open")]
+    /// The handle is closed, or `omen_store_open` never returned it.
+    #[error("the store handle {0:#x} is not open: it was closed, or omen_store_open never returned it")]
     InvalidHandle(usize),
     /// A call on a store that was closed.
-    #[error("the store is closed")]
+    #[error("the store is closed; open it again to use it")]
     Closed,
     /// An argument out of its range.
     #[error("{0}")]
@@ -26,27 +26,27 @@ pub enum Error {
     /// The caller's dim is not the store's.
     #[error("dim: the store has {stored}, the call asks for {asked}")]
     DimMismatch {
-        /// What the caller gave.
+        /// The caller's dim.
         asked: u32,
-        /// What the store has.
+        /// The store's dim.
         stored: u32,
     },
     /// The caller's metric is not the store's.
     #[error("metric: the store has {stored}, the call asks for {asked}")]
     MetricMismatch {
-        /// What the caller gave.
+        /// The caller's metric.
         asked: Metric,
-        /// What the store has.
+        /// The store's metric.
         stored: Metric,
     },
     /// A NaN or an infinity in a vector.
     #[error("vector {row}, component {column} is {value}: every component must be finite")]
     NotFinite {
-        /// Which vector of the call.
+        /// Index of the vector in the call.
         row: usize,
-        /// Which component of it.
+        /// Index of the component in the vector.
         column: usize,
-        /// The offending value.
+        /// The value found.
         value: f32,
     },
     /// An id that is not stored.
@@ -54,17 +54,17 @@ pub enum Error {
     NotFound {
         /// The missing id.
         id: u64,
-        /// Its place in the call.
+        /// Its index in the call.
         position: usize,
     },
-    /// An id given twice, or stored already.
+    /// An id that occurs twice in a call, or is stored already.
     #[error("id {id} (number {position} of the call) is {place}")]
     DuplicateId {
-        /// The id in question.
+        /// The id.
         id: u64,
-        /// Its place in the call.
+        /// Its index in the call.
         position: usize,
-        /// Where the other one is.
+        /// Where the other occurrence is, in words that follow "is".
         place: &'static str,
     },
     /// Not enough vectors to train on.
@@ -72,14 +72,14 @@ pub enum Error {
     TooFewVectors {
         /// Live vectors in the store.
         found: u64,
-        /// The least that can be trained on.
+        /// The smallest number that can be trained on.
         needed: u64,
     },
     /// A write through a read-only handle.
-    #[error("the store was opened read-only")]
+    #[error("the store was opened read-only and refuses writes; open it for writing")]
     IsReadOnly,
     /// The progress callback asked to stop.
-    #[error("cancelled by the progress callback after {done} of {total}")]
+    #[error("cancelled by the progress callback after {done} of {total} steps")]
     Cancelled {
         /// Steps done.
         done: u64,
@@ -92,59 +92,62 @@ pub enum Error {
     /// A failed system call.
     #[error("{operation} {name}: {source}")]
     Io {
-        /// The system call, or what it does.
+        /// The system call, or a verb for it.
         operation: &'static str,
-        /// The file it was about.
+        /// The file or directory it was called on.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// No room on the disk, found before or during a write.
+    /// Too little space on the disk or under a limit, found before or during a write.
     #[error("no space: {0}")]
     NoSpace(String),
-    /// Another writer has the store.
-    #[error("{0} is locked: another handle or process has the store open for writing")]
+    /// The store cannot be opened or written now, because of another handle or process. The text says which and what to do.
+    #[error("{0}")]
     Locked(String),
-    /// The machine has no memory for the request.
-    #[error("out of memory: {0} bytes could not be had")]
+    /// An allocation of this many bytes failed.
+    #[error("out of memory: {0} bytes could not be allocated")]
     OutOfMemory(usize),
     /// A file's bytes are not what was written.
     #[error("{file}: {what}")]
     Corrupt {
         /// The damaged file.
         file: String,
-        /// Where, what was found and what was expected.
+        /// The position, what was found and what was expected.
         what: String,
     },
-    /// A file of a format this library does not know.
-    #[error("{file}: format version {found}, this library reads {expected}")]
+    /// A file of a format version, or with feature bits, that this library does not know.
+    #[error(
+        "{file}: found format version or feature bits {found}, this library reads {expected}; \
+         open it with the library version that wrote it"
+    )]
     Version {
         /// The file.
         file: String,
         /// Its version, or feature bits.
         found: u32,
-        /// What is known here.
+        /// What this library reads.
         expected: u32,
     },
     /// The path does not hold a store.
     #[error("{0}")]
     NotAStore(String),
-    /// An earlier failure left the handle unfit for writing; reads go on.
-    #[error("writes are refused since an earlier failure ({0}); close and reopen the store to recover")]
+    /// An earlier failed write poisoned the handle: it refuses writes, reads still work.
+    #[error("writes are refused after an earlier failure ({0}); close the store and open it again to recover")]
     Poisoned(String),
-    /// A panic in this library, stopped at the boundary.
-    #[error("a panic in the library, please report: {0}")]
+    /// A panic in this library, caught at the C ABI.
+    #[error("the library panicked; please report this message: {0}")]
     Panic(String),
-    /// A state that this library should never reach.
-    #[error("internal error, please report: {0}")]
+    /// A state that only a bug in this library can reach.
+    #[error("internal error of the library; please report this message: {0}")]
     Internal(String),
-    /// A function of a later version.
-    #[error("{0} is not built into this version")]
+    /// A function that this version does not implement.
+    #[error("{0} is not implemented in this version of the library")]
     Unsupported(&'static str),
 }
 
 impl Error {
-    /// A failed system call; no space and quota get their own status.
+    /// A failed system call. A full disk, an exhausted quota and a file size limit become `NoSpace`.
     pub fn io(operation: &'static str, name: &str, source: io::Error) -> Error {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -154,7 +157,7 @@ impl Error {
         }
     }
 
-    /// Damage in `file`, told as `what`.
+    /// Damage in `file`, described by `what`.
     pub fn corrupt(file: &str, what: impl Into<String>) -> Error {
         Error::Corrupt { file: file.to_owned(), what: what.into() }
     }
@@ -187,7 +190,7 @@ impl Error {
         }
     }
 
-    /// True if the system said that the name does not exist.
+    /// True if a system call failed because the name does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

@@ -126,3 +126,22 @@ fn commits_meanwhile_are_no_damage() {
         assert!(count == 3 || count == 5, "{count} vectors");
     }
 }
+
+/// A writer that seals its log whenever the opener reads one: the opener gives up, and says why.
+#[test]
+fn an_open_that_a_writer_overtakes_each_time_says_so() {
+    let dir = MemoryDir::default();
+    let mut store = writer(&dir);
+    let writers = dir.clone();
+    let opened = open_to_read(&dir, move || {
+        store.insert(None, &ROW).unwrap();
+        store.close().unwrap();
+        store = writer(&writers);
+    });
+    let error = opened.unwrap_err();
+    assert_eq!(error.status(), 22, "{error}");
+    assert_eq!(
+        error.to_string(),
+        "the store could not be opened read-only: a writer replaced its files during each of 16 attempts; try again"
+    );
+}

@@ -1,7 +1,7 @@
-//! Memory that one writer fills while many readers read what is already there. Part of the second room for unsafe.
+//! A buffer that one writer appends to while many readers read the published part. Part of the second room for unsafe.
 //!
-//! [`Appender`] is the only way to write and is not `Clone`; [`Published`] reads. Bytes below the published length never
-//! change again, bytes above it are touched by the appender alone: that split is the whole argument.
+//! [`Appender`] is the only writer and is not `Clone`; [`Published`] reads. While a reader exists, bytes below the published
+//! length do not change, and only the appender accesses bytes above it. The safety of this file rests on that split.
 #![expect(unsafe_code, reason = "one writer and many readers share a buffer, split at the published length")]
 
 use std::alloc::{Layout, alloc, dealloc};
@@ -12,88 +12,88 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const ALIGNMENT: usize = 4096;
 
 #[derive(Debug)]
-struct Shared {
+struct Allocation {
     start: NonNull<u8>,
     layout: Layout,
     published: AtomicUsize,
 }
 
-// SAFETY: `start` is owned by this value; below `published` it is only read, above it only the one `Appender` writes.
-unsafe impl Send for Shared {}
-// SAFETY: as above: readers and the appender touch disjoint ranges, ordered by the release store in `append`.
-unsafe impl Sync for Shared {}
+// SAFETY: this value owns the memory at `start`; below `published` it is only read, above it only the one `Appender` writes.
+unsafe impl Send for Allocation {}
+// SAFETY: readers and the appender access disjoint ranges, ordered by the release store in `append_bytes`.
+unsafe impl Sync for Allocation {}
 
-impl Drop for Shared {
+impl Drop for Allocation {
     fn drop(&mut self) {
         // SAFETY: allocated in `Appender::new` with this very layout, and no slice outlives the `Arc` it borrows from.
         unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 
-/// The writing end: appends, and publishes what it appended.
+/// The writer's end: appends bytes and publishes them.
 #[derive(Debug)]
 pub struct Appender {
-    shared: Arc<Shared>,
+    allocation: Arc<Allocation>,
 }
 
-/// The reading end: sees every byte published before it looked.
+/// A reader's end: sees every byte published before the call.
 #[derive(Clone, Debug)]
 pub struct Published {
-    shared: Arc<Shared>,
+    allocation: Arc<Allocation>,
 }
 
 impl Appender {
-    /// A buffer for `capacity` bytes (at least one), or `None` where memory cannot be had.
+    /// A buffer for `capacity` bytes (at least one), or `None` if the allocation fails.
     pub fn new(capacity: usize) -> Option<Appender> {
         let layout = Layout::from_size_align(capacity.max(1), ALIGNMENT).ok()?;
         // SAFETY: the layout has a size of at least one.
         let start = NonNull::new(unsafe { alloc(layout) })?;
-        let shared = Shared { start, layout, published: AtomicUsize::new(0) };
-        Some(Appender { shared: Arc::new(shared) })
+        let allocation = Allocation { start, layout, published: AtomicUsize::new(0) };
+        Some(Appender { allocation: Arc::new(allocation) })
     }
 
-    /// A reading end.
+    /// A new reader's end.
     pub fn reader(&self) -> Published {
-        Published { shared: Arc::clone(&self.shared) }
+        Published { allocation: Arc::clone(&self.allocation) }
     }
 
     /// Bytes appended so far.
     pub fn length(&self) -> usize {
-        self.shared.published.load(Ordering::Relaxed)
+        self.allocation.published.load(Ordering::Relaxed)
     }
 
-    /// Bytes that still fit.
+    /// Free bytes.
     pub fn room(&self) -> usize {
-        self.shared.layout.size() - self.length()
+        self.allocation.layout.size() - self.length()
     }
 
-    /// Appends the little-endian bytes of `values`; returns false, and appends nothing, where they do not fit.
+    /// Appends the little-endian bytes of `values`; returns false and appends nothing if they do not fit.
     pub fn append(&mut self, values: &[f32]) -> bool {
-        // SAFETY: a live slice of plain floats, seen as its bytes: any bit pattern is a byte, and u8 needs no alignment.
+        // SAFETY: the bytes of a live slice of f32: they are initialized, u8 has alignment 1, and the borrow covers them.
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
         self.append_bytes(bytes)
     }
 
-    /// Appends `bytes`; returns false, and appends nothing, where they do not fit.
+    /// Appends `bytes`; returns false and appends nothing if they do not fit.
     pub fn append_bytes(&mut self, bytes: &[u8]) -> bool {
         if bytes.len() > self.room() {
             return false;
         }
         let length = self.length();
-        // SAFETY: `length + bytes.len() <= capacity` was checked above; the target lies above `published`, where no
-        // reader looks and only this one appender writes, so it cannot overlap the source.
+        // SAFETY: `length + bytes.len() <= capacity` was checked above. The target lies above `published`, where no reader
+        // reads and only this appender writes; no slice of it exists, so it cannot overlap the source.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.shared.start.as_ptr().add(length), bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.allocation.start.as_ptr().add(length), bytes.len());
         }
-        self.shared.published.store(length + bytes.len(), Ordering::Release);
+        self.allocation.published.store(length + bytes.len(), Ordering::Release);
         true
     }
 
-    /// Empties the buffer if no reader is left that could look at it; tells whether it did.
+    /// Empties the buffer if no reader is left; returns whether it did.
     pub fn reset_if_unread(&mut self) -> bool {
-        match Arc::get_mut(&mut self.shared) {
-            Some(shared) => {
-                *shared.published.get_mut() = 0;
+        match Arc::get_mut(&mut self.allocation) {
+            Some(allocation) => {
+                *allocation.published.get_mut() = 0;
                 true
             }
             None => false,
@@ -102,21 +102,22 @@ impl Appender {
 
     /// Every byte appended so far.
     pub fn bytes(&self) -> &[u8] {
-        self.shared.bytes()
+        self.allocation.bytes()
     }
 }
 
 impl Published {
     /// The bytes published so far.
     pub fn bytes(&self) -> &[u8] {
-        self.shared.bytes()
+        self.allocation.bytes()
     }
 }
 
-impl Shared {
+impl Allocation {
     fn bytes(&self) -> &[u8] {
         let published = self.published.load(Ordering::Acquire);
-        // SAFETY: the first `published` bytes were written by `append` before its release store and never change again.
+        // SAFETY: the first `published` bytes were written by `append` before its release store. They change only after
+        // `reset_if_unread`, which needs the only reference.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), published) }
     }
 }

@@ -1,4 +1,5 @@
-//! The door as the kernel opens it: files relative to an open directory, never through links, written with `pwritev`.
+//! `Dir` and `File` on a real file system: files are opened relative to an open directory, symbolic links are refused, and
+//! writes use `pwritev`.
 #![expect(unsafe_code, reason = "system calls that std does not offer, each on checked arguments")]
 
 use super::{Access, Dir, File, Lock, Map};
@@ -11,9 +12,9 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process;
 
-/// Parts of one write handed to the kernel at a time; Linux takes up to 1,024.
+/// Maximum number of parts in one `pwritev`; Linux takes up to 1,024.
 const PARTS_MAX: usize = 64;
-/// Writes of at least this many bytes are handed to the disk at once.
+/// Writes of at least this many bytes start their writeback at once.
 const WRITEBACK_BYTES_MIN: u64 = 256 << 10;
 
 /// A directory on a real file system.
@@ -29,8 +30,8 @@ pub fn open_or_create_dir(path: &Path, create: bool) -> Result<DiskDir> {
     if create {
         match fs::DirBuilder::new().create(path) {
             Ok(()) => sync_parent(path)?,
-            // Whoever made it may have been killed before this. Where its parent cannot be read, the name is the maker's
-            // affair.
+            // The process that created it may have been killed before it synced the parent. An error is ignored: the
+            // parent may be unreadable for this process.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if fs::read_dir(path).is_ok_and(|mut names| names.next().is_none()) {
                     let _ = sync_parent(path);
@@ -52,14 +53,17 @@ pub fn open_or_create_dir(path: &Path, create: bool) -> Result<DiskDir> {
     }
 }
 
-fn sync_parent(path: &Path) -> Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+/// Makes the name of `path` durable: syncs the directory that it is in.
+pub fn sync_parent(path: &Path) -> Result<()> {
+    let parent = parent_of(path);
     fs::File::open(parent)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Error::io("sync directory", &parent.display().to_string(), error))
+}
+
+/// The directory that `path` is in.
+pub fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl DiskDir {
@@ -71,7 +75,7 @@ impl DiskDir {
         if fd < 0 {
             return Err(Error::io("open", name, io::Error::last_os_error()));
         }
-        // SAFETY: `fd` was returned by openat just now and belongs to nobody else.
+        // SAFETY: openat has just returned `fd`, and nothing else owns it.
         let file = unsafe { fs::File::from_raw_fd(fd) };
         let kind = file.metadata().map_err(|error| Error::io("stat", name, error))?;
         if !kind.is_file() {
@@ -82,14 +86,14 @@ impl DiskDir {
 }
 
 fn c_name(name: &str) -> Result<CString> {
-    CString::new(name).map_err(|_| Error::InvalidArgument(format!("the file name {name:?} holds a NUL byte")))
+    CString::new(name).map_err(|_| Error::InvalidArgument(format!("the file name {name:?} contains a NUL byte")))
 }
 
 impl Dir for DiskDir {
     fn names(&self) -> Result<Vec<String>> {
         let failed = |error| Error::io("list", &self.path, error);
-        // /proc/self/fd follows the open handle, so a directory renamed meanwhile is still the same one; without /proc
-        // the path it was opened by serves.
+        // /proc/self/fd follows the open handle, also if the directory was renamed. Without /proc, list the path by which
+        // it was opened.
         let own = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
         let entries = fs::read_dir(&own).or_else(|_| fs::read_dir(&self.path)).map_err(failed)?;
         entries.map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
@@ -106,7 +110,7 @@ impl Dir for DiskDir {
 
     fn remove(&self, name: &str) -> Result<()> {
         let c_name = c_name(name)?;
-        // SAFETY: as in `open_at`.
+        // SAFETY: the directory handle is open for the life of `self`; the name is NUL-terminated by `CString`.
         let done = unsafe { libc::unlinkat(self.handle.as_raw_fd(), c_name.as_ptr(), 0) };
         if done < 0 { Err(Error::io("unlink", name, io::Error::last_os_error())) } else { Ok(()) }
     }
@@ -119,14 +123,18 @@ impl Dir for DiskDir {
         let file = self.open_at(name, libc::O_RDWR | libc::O_CREAT)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(DiskLock { file, process: process::id(), path: self.path.clone() })),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(self.path.clone())),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(format!(
+                "{} is locked: another handle or process has the store open for writing; close it there, or open the \
+                 store read-only here",
+                self.path
+            ))),
             Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", name, error)),
         }
     }
 
     fn free_bytes(&self) -> Result<u64> {
         let mut space = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-        // SAFETY: the handle is open; the kernel fills `space` when it returns 0, and it is read only then.
+        // SAFETY: the handle is open; the kernel fills `space` if it returns 0, and only then it is read.
         let space = unsafe {
             if libc::fstatvfs(self.handle.as_raw_fd(), space.as_mut_ptr()) != 0 {
                 return Err(Error::io("statvfs", &self.path, io::Error::last_os_error()));
@@ -150,13 +158,18 @@ impl Lock for DiskLock {
         if found == expected {
             return Ok(());
         }
-        Err(Error::Locked(format!("{}: opened by process {expected}, and this is its fork {found}", self.path)))
+        Err(Error::Locked(format!(
+            "{} is locked: process {expected} opened the store for writing, and this process ({found}) is a fork of it; \
+             write in process {expected}, or open the store anew here once it is closed there",
+            self.path
+        )))
     }
 }
 
 impl Drop for DiskLock {
     fn drop(&mut self) {
-        // A child that was forked meanwhile has the descriptor too: closing ours would leave the lock with it.
+        // A forked child has a copy of the descriptor, so closing ours would not release the lock: unlock it. A child does
+        // not unlock, because that would release its parent's lock.
         if self.check().is_ok() {
             let _ = self.file.unlock();
         }
@@ -174,10 +187,10 @@ impl DiskFile {
         move |error| Error::io(operation, &self.name, error)
     }
 
-    /// Writing past RLIMIT_FSIZE kills the host with SIGXFSZ, so it is refused here first.
+    /// Refuses to write past RLIMIT_FSIZE: by default, SIGXFSZ would kill the process.
     fn check_size_limit(&self, end: u64) -> Result<()> {
         let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-        // SAFETY: a plain out parameter that lives on this stack.
+        // SAFETY: a valid out parameter on this stack.
         let done = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
         if done == 0 && limit.rlim_cur != libc::RLIM_INFINITY && end > limit.rlim_cur {
             let most = limit.rlim_cur;
@@ -186,12 +199,13 @@ impl DiskFile {
         Ok(())
     }
 
-    /// Has the kernel begin to write what will be synced later, so that a sync finds less to do. Promises nothing.
+    /// Asks the kernel to start writing the range to disk, so that the later sync has less to do. It is a hint: nothing
+    /// becomes durable.
     fn start_writeback(&self, offset: u64, length: u64) {
         if length < WRITEBACK_BYTES_MIN {
             return;
         }
-        // SAFETY: plain integers and an open descriptor; the call changes no file and its result decides nothing.
+        // SAFETY: plain integers and an open descriptor; the call changes no bytes. Its result is ignored: it is a hint.
         unsafe {
             let fd = self.file.as_raw_fd();
             libc::sync_file_range(fd, offset as libc::off64_t, length as libc::off64_t, libc::SYNC_FILE_RANGE_WRITE);
@@ -201,7 +215,7 @@ impl DiskFile {
     fn write_some(&self, parts: &[libc::iovec], offset: u64) -> io::Result<usize> {
         let fd = self.file.as_raw_fd();
         let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
-        // SAFETY: each iovec was made from a live slice in `write_at`, which outlives this call; the kernel only reads.
+        // SAFETY: `write_at` makes each iovec from a slice that outlives this call, and the kernel only reads it.
         let written = unsafe { libc::pwritev(fd, parts.as_ptr(), parts.len() as libc::c_int, offset) };
         if written < 0 { Err(io::Error::last_os_error()) } else { Ok(written as usize) }
     }
@@ -261,7 +275,7 @@ impl File for DiskFile {
             let error = io::Error::last_os_error();
             match error.raw_os_error() {
                 Some(libc::EINTR) => {}
-                // File systems without allocation ahead: the write itself will tell.
+                // The file system cannot preallocate: a lack of space shows when the bytes are written.
                 Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Ok(()),
                 _ => return Err(self.failed("reserve")(error)),
             }
@@ -277,7 +291,7 @@ impl File for DiskFile {
     }
 }
 
-/// The first parts that are not written yet, as the kernel wants them.
+/// The unwritten rest of `parts`, at most `PARTS_MAX` of them, as iovecs.
 fn remaining(parts: &[&[u8]], mut written: u64) -> Vec<libc::iovec> {
     let mut vectors = Vec::with_capacity(parts.len().min(PARTS_MAX));
     for part in parts {

@@ -1,12 +1,13 @@
-//! Read-only views of file bytes that no longer change. Part of the second room for unsafe: here a mapping becomes a slice.
+//! Read-only mappings of file bytes that never change again. Part of the second room for unsafe: a mapping becomes a slice.
 //!
-//! A file truncated from outside while mapped makes the kernel send SIGBUS on access; no library can turn that into a
-//! status. The header says so; the store itself never shortens a mapped file.
+//! The kernel sends SIGBUS when a mapped page cannot be read: another program truncated the file, or the disk failed. The
+//! library does not turn that into a status (docs/reliability.md, "What mapped files risk"). This library never shortens
+//! a file to less than what is mapped of it.
 #![expect(unsafe_code, reason = "a mapping becomes a byte slice here, and nowhere else")]
 
 use std::ops::Deref;
 
-/// Bytes of a file, mapped or (in a simulator, or for length 0) held in memory.
+/// Bytes of a file: mapped, or in memory (in a simulator, and for length 0).
 #[derive(Debug)]
 pub enum Map {
     /// A mapping by the kernel.
@@ -16,15 +17,17 @@ pub enum Map {
 }
 
 impl Map {
-    /// Maps `[offset, offset + length)` of `file`; the caller has checked that the range lies inside the file.
+    /// Maps `[offset, offset + length)` of `file`; the caller checks that the range lies inside the file.
     pub(super) fn of_file(file: &std::fs::File, offset: u64, length: usize) -> std::io::Result<Map> {
         if length == 0 {
             return Ok(Map::Heap(Vec::new()));
         }
         let mut options = memmap2::MmapOptions::new();
         options.offset(offset).len(length);
-        // SAFETY: the store maps only extents it will never write again (`Log::map`, `Sealed::open`), and holds
-        // the writer lock, so no omen writer changes the bytes under the slice; other programs are told not to.
+        // SAFETY: the bytes must not change while they are mapped. No process that uses this library changes them: only
+        // sealed files and whole frames of a log are mapped, both are final, and a file is replaced by a new one under
+        // another name, never in place. This needs no lock, and read-only opens map without one. Another program that
+        // writes to a file of the store breaks this assumption; the documentation forbids it.
         let mapped = unsafe { options.map(file)? };
         Ok(Map::Mapped(mapped))
     }

@@ -1,20 +1,24 @@
-//! The one door to the disk. Everything above sees files through [`Dir`] and [`File`], so a simulator can stand in for
-//! the kernel, record each effect, cut the tape anywhere and rebuild what would have survived.
+//! The only access to the disk. Every other module uses files through [`Dir`] and [`File`]. A simulator can therefore
+//! replace the kernel: it records each effect, stops after any of them, and rebuilds a state that may survive the crash.
 //!
-//! What an implementation must promise, and the store relies on:
+//! What an implementation must guarantee (the store relies on it):
 //! - `File::sync` makes all earlier writes and lengths of *that file* durable; nothing else does.
 //! - `Dir::sync` makes all earlier creations and removals of names durable; nothing else does.
-//! - Before those, any subset of the effects may survive a crash, whole, in part or garbled, down to any 4 KiB block
-//!   that an unsynced write touched, bytes synced before included.
-//! - A mapping shows the bytes at the time it was made; the store maps only bytes that will not change again.
+//!
+//! What it need not guarantee:
+//! - Until then, any subset of the effects may survive a crash, completely, in part or garbled. Every 4 KiB block that an
+//!   unsynced write touched may be garbled, including bytes in it that were synced before.
+//! - A mapping need not follow later writes: the store maps only bytes that it never changes again.
 
+mod barrier;
 pub mod buffer;
 mod disk;
 pub mod map;
 pub mod shared;
+mod sync;
 
 pub use buffer::{Appender, Published};
-pub use disk::{DiskDir, open_or_create_dir};
+pub use disk::{DiskDir, open_or_create_dir, parent_of, sync_parent};
 pub use map::Map;
 pub use shared::{Pinned, Shared};
 
@@ -38,19 +42,20 @@ pub trait Dir: Send + Sync + Debug {
     fn names(&self) -> Result<Vec<String>>;
     /// Opens a regular file; anything else (link, directory, device) is an error.
     fn open(&self, name: &str, access: Access) -> Result<Box<dyn File>>;
-    /// Removes a name; the bytes go with the last map or handle.
+    /// Removes a name. The file lives on until its last mapping and handle are dropped.
     fn remove(&self, name: &str) -> Result<()>;
     /// Makes all earlier creations and removals durable.
     fn sync(&self) -> Result<()>;
-    /// Takes the writer lock held by `name` (created if absent), or says [`Error::Locked`](crate::error::Error).
+    /// Acquires the writer lock on the file `name` (created if absent), or fails with
+    /// [`Error::Locked`](crate::error::Error).
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>>;
-    /// Bytes this process may still write here.
+    /// Free bytes on the file system, as far as this process may use them.
     fn free_bytes(&self) -> Result<u64>;
 }
 
-/// The writer lock; held until dropped, or until the process ends.
+/// The writer lock, held until it is dropped or the process ends.
 pub trait Lock: Send + Sync + Debug {
-    /// An error in a process that got the handle by a fork: the lock stays its parent's.
+    /// Fails with `Locked` in a forked child: the lock stays with the process that acquired it.
     fn check(&self) -> Result<()>;
 }
 
@@ -60,19 +65,19 @@ pub trait File: Send + Sync + Debug {
     fn name(&self) -> &str;
     /// Length in bytes.
     fn length(&self) -> Result<u64>;
-    /// Bytes the file occupies: the greater of its length and its allocated blocks.
+    /// The larger of the file's length and its allocated blocks, in bytes.
     fn occupied(&self) -> Result<u64>;
-    /// Fills `buffer` from `offset`; a shorter file is an error.
+    /// Fills `buffer` from `offset`; fails if the file ends before.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()>;
     /// Writes all `parts` one after the other from `offset`.
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> Result<()>;
-    /// Cuts or extends (with zeros) to `length`; gives back what `reserve` took beyond it.
+    /// Shortens the file or extends it with zeros to `length`; frees blocks that `reserve` allocated beyond it.
     fn set_length(&self, length: u64) -> Result<()>;
-    /// Allocates blocks for `[offset, offset + length)` without changing the length, where the file system can;
-    /// says `NoSpace` where they cannot be had.
+    /// Allocates blocks for `[offset, offset + length)` without changing the length, if the file system supports it.
+    /// Fails with `NoSpace` if there are too few.
     fn reserve(&self, offset: u64, length: u64) -> Result<()>;
     /// Makes all earlier writes and the length durable.
     fn sync(&self) -> Result<()>;
-    /// A read-only view of `[offset, offset + length)`, which must lie inside the file and never change again.
+    /// A read-only mapping of `[offset, offset + length)`. The range must lie inside the file and never change again.
     fn map(&self, offset: u64, length: usize) -> Result<Map>;
 }

@@ -1,108 +1,86 @@
-//! A value that readers take without waiting and without writing a word that others read. Part of the second room for
-//! unsafe.
+//! A value that readers load without waiting and without writing memory that other threads read: read-copy-update (RCU).
+//! Part of the second room for unsafe.
 //!
-//! A `get` is a hundred nanoseconds, most of it one cache miss. An atomic read-modify-write on the way (a reference
-//! count, a hazard slot swapped in) makes the processor finish that miss before the next `get` may begin. So a reader
-//! only notes in a record of its own thread that it is reading, with a plain store; whoever replaces a value asks the
-//! kernel for a barrier on all threads (`membarrier`), and then knows which of them may still hold the old one. Where the
-//! kernel has no such call, readers pay for a fence.
+//! A `get` takes about 100 ns, most of it one cache miss. An atomic read-modify-write in it (a reference count, a swapped
+//! hazard slot) makes the processor finish that miss before the next `get` may start. A reader therefore only stores an
+//! epoch in a record of its own thread, with a plain store. The thread that replaces a value runs a barrier on all threads
+//! (`barrier.rs`), reads the records, and then knows which readers may still hold the old value.
 //!
-//! The argument. A reader stores `active = e` (an epoch it read before), then loads the pointer. A writer swaps the
-//! pointer, raises the epoch to r, runs the barrier, and reads all `active`s. If the reader's store came before the
-//! barrier, the writer sees it: the old value is kept while 0 < active < r. If it came after, the reader's load does too,
-//! and finds the new pointer. A reader with `active >= r` read the raised epoch, hence also the swapped pointer.
-//! (The scheme of user-space RCU: Desnoyers et al., User-Level Implementations of Read-Copy Update, IEEE TPDS 2012.)
+//! Why it is correct. A reader stores `active = e`, an epoch that it read before, passes the light barrier and loads the
+//! pointer. A writer swaps the pointer, raises the epoch to r, passes the heavy barrier and reads every `active`.
+//! - If the reader's store comes before the heavy barrier, the writer sees it and keeps the old value while 0 < active < r.
+//! - If it comes after, so does the reader's load, which finds the new pointer.
+//! - A reader with `active >= r` read the raised epoch and therefore loads the new pointer.
+//!
+//! Source: Desnoyers et al., User-Level Implementations of Read-Copy Update, IEEE TPDS 2012. `tests/cell.rs` runs this file
+//! through all interleavings that loom's memory model allows.
+//!
+//! arc-swap, the crate for the same purpose, swaps a slot for every load. MEASURED
 #![expect(unsafe_code, reason = "a pointer is read while others replace it; see the argument above")]
 
+use super::barrier;
+use super::sync::{Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
+use super::sync::{const_fn, global, thread_local};
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 /// Replaced values a cell keeps before it asks for a barrier to free them.
 const RETIRED_MAX: usize = 32;
 
-static EPOCH: AtomicU64 = AtomicU64::new(1);
-static RECORDS: Mutex<Vec<&'static Record>> = Mutex::new(Vec::new());
-/// 0 not asked yet, 1 the kernel has `membarrier`, 2 it has not.
-static BARRIER: AtomicU8 = AtomicU8::new(0);
+global! { static EPOCH: AtomicU64 = AtomicU64::new(1); }
+global! { static RECORDS: Mutex<Vec<&'static Record>> = Mutex::new(Vec::new()); }
 
-/// What one thread tells about its reading. Records are never freed, only passed on from thread to thread.
+/// The reading state of one thread. Records are never freed; the record of a thread that ended is given to a new one.
 #[derive(Debug)]
 struct Record {
-    /// The epoch at which the reading began; 0 while there is none.
+    /// The epoch at which the outermost reading began; 0 while the thread does not read.
     active: AtomicU64,
-    /// Readings nested in each other; only the thread that has the record looks at it.
+    /// Number of nested readings; only the owning thread accesses it.
     depth: AtomicU32,
-    is_taken: AtomicBool,
+    /// True while a thread owns the record.
+    is_owned: AtomicBool,
 }
 
-/// A thread's hold on its record.
+/// Ownership of a record by a thread, until the thread ends.
 struct Local(&'static Record);
 
 impl Drop for Local {
     fn drop(&mut self) {
-        self.0.is_taken.store(false, Ordering::Release);
+        self.0.is_owned.store(false, Ordering::Release);
     }
 }
 
 thread_local! {
-    static LOCAL: Local = Local(take_record());
+    static LOCAL: Local = Local(acquire_record());
 }
 
 fn records() -> MutexGuard<'static, Vec<&'static Record>> {
-    // The list is only ever pushed to: a panic cannot leave it half made.
+    // The list is only pushed to: a panic cannot leave it inconsistent.
     RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn take_record() -> &'static Record {
-    // Before the first reading: `light_barrier` goes by the answer.
-    has_barrier();
+fn acquire_record() -> &'static Record {
+    // Before the first reading of the thread, as `barrier::light` requires.
+    barrier::register();
     let mut records = records();
     let free =
-        |record: &&&Record| record.is_taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        |record: &&&Record| record.is_owned.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
     if let Some(record) = records.iter().find(free) {
         return record;
     }
-    let (active, depth, is_taken) = (AtomicU64::new(0), AtomicU32::new(0), AtomicBool::new(true));
-    let record: &'static Record = Box::leak(Box::new(Record { active, depth, is_taken }));
+    let (active, depth, is_owned) = (AtomicU64::new(0), AtomicU32::new(0), AtomicBool::new(true));
+    let record: &'static Record = Box::leak(Box::new(Record { active, depth, is_owned }));
     records.push(record);
     record
 }
 
-/// True if the kernel has the barrier; the first to ask registers the process for it.
-fn has_barrier() -> bool {
-    if BARRIER.load(Ordering::Acquire) == 0 {
-        let is_registered = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-        BARRIER.store(if is_registered { 1 } else { 2 }, Ordering::Release);
-    }
-    BARRIER.load(Ordering::Acquire) == 1
-}
-
-fn membarrier(command: libc::membarrier_cmd) -> bool {
-    // SAFETY: a system call on plain integers that touches no memory of ours.
-    unsafe { libc::syscall(libc::SYS_membarrier, command as libc::c_long, 0, 0) == 0 }
-}
-
-/// Between a reader's note and its load. The other half is `heavy_barrier`.
-fn light_barrier() {
-    if BARRIER.load(Ordering::Relaxed) == 1 {
-        compiler_fence(Ordering::SeqCst);
-    } else {
-        fence(Ordering::SeqCst);
-    }
-}
-
-/// False if it could not be had; then nothing may be freed.
-fn heavy_barrier() -> bool {
-    fence(Ordering::SeqCst);
-    !has_barrier() || membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
-}
-
-/// A reading: as long as one lives on a thread, nothing that the thread loads is freed.
+/// While one lives on a thread, no value that the thread loads is freed.
 #[derive(Debug)]
 struct Reading {
     record: &'static Record,
+    /// True if the record is given back when the reading ends.
     is_borrowed: bool,
 }
 
@@ -111,14 +89,15 @@ impl Reading {
     fn begin() -> Reading {
         let reading = match LOCAL.try_with(|local| local.0) {
             Ok(record) => Reading { record, is_borrowed: false },
-            // A thread that is being torn down has no local any more: it borrows a record for this one reading.
-            Err(_) => Reading { record: take_record(), is_borrowed: true },
+            // The thread is ending and its local is gone: borrow a record for this reading.
+            Err(_) => Reading { record: acquire_record(), is_borrowed: true },
         };
         let depth = reading.record.depth.load(Ordering::Relaxed);
         reading.record.depth.store(depth + 1, Ordering::Relaxed);
         if depth == 0 {
-            reading.record.active.store(EPOCH.load(Ordering::Acquire), Ordering::Relaxed);
-            light_barrier();
+            // Release: who sees this epoch also sees the end of the thread's earlier readings.
+            reading.record.active.store(EPOCH.load(Ordering::Acquire), Ordering::Release);
+            barrier::light();
         }
         reading
     }
@@ -133,26 +112,26 @@ impl Drop for Reading {
             self.record.active.store(0, Ordering::Release);
         }
         if self.is_borrowed {
-            self.record.is_taken.store(false, Ordering::Release);
+            self.record.is_owned.store(false, Ordering::Release);
         }
     }
 }
 
-/// An `Arc` that can be replaced while others read it, or nothing.
+/// An optional `Arc` that one thread can replace while others read it.
 #[derive(Debug)]
 pub struct Shared<T> {
     current: AtomicPtr<T>,
-    /// Replaced values with the epoch at which they were out of reach.
+    /// Replaced values, each with the epoch from which on no new reading can reach it.
     retired: Mutex<Vec<(u64, Arc<T>)>>,
 }
 
-/// A value of a [`Shared`] while it is read. Keep it short: nothing replaced meanwhile is freed before it goes.
+/// A reference to the value of a [`Shared`]. Drop it soon: while it lives, no value that any cell replaces is freed.
 #[derive(Debug)]
 pub struct Pinned<'a, T> {
     value: &'a T,
     _reading: Reading,
-    /// Readings belong to their thread.
-    _not_send: std::marker::PhantomData<*const ()>,
+    /// Not `Send`: a reading belongs to the record of its thread.
+    _not_send: PhantomData<*const ()>,
 }
 
 impl<T> Deref for Pinned<'_, T> {
@@ -163,30 +142,32 @@ impl<T> Deref for Pinned<'_, T> {
 }
 
 impl<T> Shared<T> {
-    /// Holds nothing.
-    pub const fn empty() -> Shared<T> {
-        Shared { current: AtomicPtr::new(null_mut()), retired: Mutex::new(Vec::new()) }
+    const_fn! {
+        /// A cell without a value.
+        pub fn empty() -> Shared<T> {
+            Shared { current: AtomicPtr::new(null_mut()), retired: Mutex::new(Vec::new()) }
+        }
     }
 
-    /// Holds `value`.
+    /// A cell that holds `value`.
     pub fn new(value: Arc<T>) -> Shared<T> {
         let shared = Shared::empty();
         shared.store(Some(value));
         shared
     }
 
-    /// Reads in place.
+    /// Borrows the value, for a short reading.
     #[inline]
     pub fn load(&self) -> Option<Pinned<'_, T>> {
         let reading = Reading::begin();
         let current = self.current.load(Ordering::Acquire);
-        // SAFETY: `current` is null or came from `Arc::into_raw` in `store`; that `Arc` is dropped by `free` only when no
-        // reading that began before the swap is left, and `reading` lives as long as the reference.
+        // SAFETY: `current` is null or came from `Arc::into_raw` in `store`. While this cell is borrowed, only `free` drops
+        // that `Arc`, and only when no reading that began before the swap is left; `reading` lives as long as the reference.
         let value = unsafe { current.as_ref() }?;
-        Some(Pinned { value, _reading: reading, _not_send: std::marker::PhantomData })
+        Some(Pinned { value, _reading: reading, _not_send: PhantomData })
     }
 
-    /// Takes a share, for long reading.
+    /// Clones the `Arc`, for a long reading.
     pub fn load_full(&self) -> Option<Arc<T>> {
         let _reading = Reading::begin();
         let current = self.current.load(Ordering::Acquire);
@@ -200,8 +181,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Replaces the value. The old one is freed when nobody can be reading it, at the latest after some more `store`s;
-    /// `free` asks at once.
+    /// Replaces the value. The old one is freed by `free`, which every 32nd `store` calls.
     pub fn store(&self, value: Option<Arc<T>>) {
         let new = value.map_or(null_mut(), |value| Arc::into_raw(value).cast_mut());
         let old = self.current.swap(new, Ordering::AcqRel);
@@ -220,16 +200,16 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Frees replaced values that nobody reads any more.
+    /// Frees the replaced values that no thread reads any more.
     pub fn free(&self) {
         let mut retired = self.retired();
-        if retired.is_empty() || !heavy_barrier() {
+        if retired.is_empty() || !barrier::heavy() {
             return;
         }
         let oldest = records().iter().map(|record| record.active.load(Ordering::Acquire)).filter(|at| *at > 0).min();
         let is_unread = |(out_of_reach, _): &mut (u64, _)| oldest.is_none_or(|oldest| *out_of_reach <= oldest);
         let freed: Vec<_> = retired.extract_if(.., is_unread).collect();
-        // Dropped without the lock: what goes may itself hold cells.
+        // Dropped without the lock: a value may itself hold cells.
         drop(retired);
         drop(freed);
     }
@@ -241,73 +221,11 @@ impl<T> Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        let current = *self.current.get_mut();
+        // `&mut self`: no other thread uses the cell any more, so the order does not matter.
+        let current = self.current.load(Ordering::Relaxed);
         if !current.is_null() {
-            // SAFETY: nobody else has the cell any more, so nobody is reading through it; `current` is its own share.
+            // SAFETY: a `Pinned` borrows the cell, so none is left; `current` is the cell's own count of the `Arc`.
             drop(unsafe { Arc::from_raw(current) });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Shared;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-    static ALIVE: AtomicUsize = AtomicUsize::new(0);
-
-    /// Two halves that agree as long as the value lives.
-    struct Checked(AtomicUsize, AtomicUsize);
-
-    impl Checked {
-        fn new(number: usize) -> Arc<Checked> {
-            ALIVE.fetch_add(1, Ordering::Relaxed);
-            Arc::new(Checked(AtomicUsize::new(number), AtomicUsize::new(!number)))
-        }
-    }
-
-    impl Drop for Checked {
-        fn drop(&mut self) {
-            self.0.store(0, Ordering::Relaxed);
-            self.1.store(0, Ordering::Relaxed);
-            ALIVE.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    fn is_whole(value: &Checked) -> bool {
-        value.0.load(Ordering::Relaxed) == !value.1.load(Ordering::Relaxed)
-    }
-
-    #[test]
-    fn readers_never_see_a_freed_value_and_every_value_is_freed() {
-        let cell = Shared::new(Checked::new(0));
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    let mut kept = Vec::new();
-                    while !stop.load(Ordering::Relaxed) {
-                        let (outer, inner) = (cell.load(), cell.load());
-                        assert!(outer.is_some_and(|value| is_whole(&value)));
-                        assert!(inner.is_some_and(|value| is_whole(&value)));
-                        kept.extend(cell.load_full());
-                        if kept.len() > 50 {
-                            assert!(kept.drain(..).all(|value| is_whole(&value)));
-                        }
-                    }
-                });
-            }
-            for number in 1..100_000 {
-                cell.store(Some(Checked::new(number)));
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-        cell.free();
-        assert_eq!(ALIVE.load(Ordering::Relaxed), 1);
-        cell.store(None);
-        assert!(cell.load().is_none());
-        drop(cell);
-        assert_eq!(ALIVE.load(Ordering::Relaxed), 0);
     }
 }

@@ -44,6 +44,17 @@ static void a_child_does_not_keep_the_lock(const char *path)
     child_ended_well(child);
 }
 
+/* The message that a child of `parent` gets when it writes to the store at `path`. */
+static const char *says_who_forked(const char *path, pid_t parent)
+{
+    static char text[2048];
+    snprintf(text, sizeof text,
+             "%s is locked: process %d opened the store for writing, and this process (%d) is a fork of it; write in "
+             "process %d, or open the store anew here once it is closed there",
+             path, (int)parent, (int)getpid(), (int)parent);
+    return text;
+}
+
 /* The child may read what the parent had; it can neither write nor give the parent's lock away. */
 static void a_child_cannot_write(const char *path)
 {
@@ -58,13 +69,15 @@ static void a_child_cannot_write(const char *path)
         id = 0;
         OK(omen_store_get(store, &id, 1, row, NULL));
         ASSERT(memcmp(row, ROW, sizeof row) == 0);
-        EXPECT(omen_store_commit(store), OMEN_LOCKED, "fork");
+        EXPECT(omen_store_commit(store), OMEN_LOCKED, says_who_forked(path, getppid()));
         EXPECT(omen_store_insert(store, NULL, ROW, 1, NULL), OMEN_POISONED, "fork");
         EXPECT(omen_store_close(store), OMEN_POISONED, "fork");
         exit(EXIT_SUCCESS);
     }
     child_ended_well(child);
-    EXPECT(omen_store_open(path, DIM, NULL, &other), OMEN_LOCKED, NULL);
+    EXPECT(omen_store_open(path, DIM, NULL, &other), OMEN_LOCKED,
+           "is locked: another handle or process has the store open for writing; close it there, or open the store "
+           "read-only here");
     OK(omen_store_insert(store, NULL, ROW, 1, &id));
     ASSERT(id == 1);
     OK(omen_store_commit(store));

@@ -12,7 +12,7 @@ mod layout;
 mod whole;
 
 pub use integers::{Integers, IntegersSink};
-pub use whole::{Whole, parent_of, sync_parent};
+pub use whole::Whole;
 
 use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;

@@ -1,6 +1,7 @@
 //! A file that appears under its name when it is whole, and not at all otherwise.
 
 use crate::failure::{Failure, Outcome};
+use omen::os::sync_parent;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ impl Whole {
         self.file.sync_all().map_err(Failure::io("sync", &self.path))?;
         fs::rename(&self.part, &self.path).map_err(Failure::io("rename", &self.path))?;
         self.is_finished = true;
-        sync_parent(&self.path)
+        Ok(sync_parent(&self.path)?)
     }
 }
 
@@ -51,15 +52,4 @@ impl Drop for Whole {
             let _ = fs::remove_file(&self.part);
         }
     }
-}
-
-/// Makes the name of `path` durable.
-pub fn sync_parent(path: &Path) -> Outcome<()> {
-    let parent = parent_of(path);
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(Failure::io("sync directory", parent))
-}
-
-/// The directory that `path` is in.
-pub fn parent_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,10 +1,9 @@
 //! A store under another name until it is whole: `.NAME.importing`, beside the place it will have.
 
 use crate::failure::{Failure, Outcome};
-use crate::files::{parent_of, sync_parent};
 use omen::error::Error;
 use omen::format::LOCK_NAME;
-use omen::os::{Dir, open_or_create_dir};
+use omen::os::{Dir, open_or_create_dir, parent_of, sync_parent};
 use omen::store::{Options, Store};
 use std::ffi::OsString;
 use std::fs;
@@ -39,7 +38,7 @@ impl Draft {
     pub fn finish(self) -> Outcome<()> {
         self.store.close()?;
         fs::rename(&self.path, &self.target).map_err(Failure::io("rename", &self.target))?;
-        sync_parent(&self.target)
+        Ok(sync_parent(&self.target)?)
     }
 }
 
