@@ -14,6 +14,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod chain;
+mod code;
 mod nearest;
 mod numbers;
 mod scalar;
@@ -22,10 +23,11 @@ mod sums;
 mod windows;
 
 pub use chain::Chain;
+pub use code::{CodeLayout, block_bytes, blocks_for};
 pub use numbers::{Bits, DIMS as NUMBERS_AT_ONCE, Numbers, REACH as NUMBERS_REACH};
 pub use scan::{BLOCK_ROWS, Hit, SILENT, SLOPE_MAX, Scan, Sides, Steps, sums_fit};
 pub use sums::{Codewords, Strip};
-pub use windows::{LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
+pub use windows::{CODEWORDS, LISTS_MAX, Lanes, Paths, SIXTEENS_MAX, Stretch, Trellis, Window};
 
 /// An instruction set the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

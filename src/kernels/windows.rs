@@ -10,7 +10,7 @@
 //! of it was chosen long before, where all paths of today were one.
 
 /// Codewords of a symbol.
-pub(super) const CODEWORDS: usize = 16;
+pub const CODEWORDS: usize = 16;
 
 /// The most paths a codeword may end.
 pub const LISTS_MAX: usize = 8;
