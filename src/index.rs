@@ -1,40 +1,44 @@
-//! Inverted lists: rows that are near each other, so that a search looks at the rows near its query only.
+//! Inverted lists: groups of rows that are near each other. A search visits only the lists near its query (the inverted
+//! file of Jégou, Douze, Schmid: Product Quantization for Nearest Neighbor Search, PAMI 2011, §IV).
 //!
-//! Centroids come in two levels: k-means gives cells, and k-means in each cell its lists, as many as its share of the rows.
-//! A row goes to the nearest list of the nearest few cells (the inverted file of Jégou, Douze, Schmid: Product Quantization
-//! for Nearest Neighbor Search, TPAMI 2011, §IV). All sums run in row order: the same lists for any number of threads.
+//! Centroids have two levels: k-means divides the rows into cells, and k-means in each cell divides it into a number of
+//! lists in proportion to its rows. A row goes to the nearest list of the nearest few cells. All sums run in row order,
+//! so the lists are the same for any number of threads.
 //!
-//! This module knows floats only, nothing of codes, files or ids.
+//! This module works on floats only: no codes, files or ids.
 
 use crate::kernels::kernels;
 use crate::metric::Metric;
 
-/// About how many rows a list has. With fewer, the codes of centroids weigh; with more, too many rows are looked at.
+/// About how many rows a list has. Shorter lists need more bytes for centroids; longer ones make a search scan more
+/// rows.
 const ROWS_A_LIST: u64 = 96;
-/// Fewer rows are scanned before lists would be chosen.
+/// Below this, scanning all rows is as fast as choosing lists.
 const ROWS_MIN: u64 = 1 << 14;
-const LISTS_MAX: u32 = 1 << 12;
+/// The most lists of a file.
+const INVERTED_LISTS_MAX: u32 = 1 << 12;
 
-/// Sample rows a list is trained on.
+/// Number of sample rows for each list.
 pub const SAMPLE_A_LIST: u64 = 32;
 
 /// Lloyd's iterations.
 const ROUNDS: usize = 10;
-/// Cells whose lists a row may go to.
-const CELLS_LOOKED_AT: usize = 8;
+/// Number of nearest cells whose lists are candidates for a row.
+const CELLS_VISITED: usize = 8;
 
-/// Sample rows that ask for their neighbours, to see how many lists must be visited to find them.
-const ASKED: usize = 512;
-/// The neighbours a search asks for, and the share of them to be found.
+/// Number of sample rows that serve as queries when the number of lists to visit is measured.
+const QUERIES: usize = 512;
+/// Number of neighbours a search is assumed to ask for.
 const NEIGHBOURS: u64 = 10;
-const FOUND: f64 = 0.997;
+/// The share of them that visited lists must contain.
+const RECALL: f64 = 0.997;
 
-/// How many lists `rows` rows have: a power of two, or 0 where none pay.
+/// Number of lists for `rows` rows: a power of two, or 0 if lists do not pay.
 pub fn lists_for(rows: u64) -> u32 {
     if rows < ROWS_MIN {
         return 0;
     }
-    let lists = u32::try_from(rows / ROWS_A_LIST).unwrap_or(LISTS_MAX).min(LISTS_MAX);
+    let lists = u32::try_from(rows / ROWS_A_LIST).unwrap_or(INVERTED_LISTS_MAX).min(INVERTED_LISTS_MAX);
     1 << lists.ilog2()
 }
 
@@ -52,76 +56,77 @@ pub struct Index {
 }
 
 impl Index {
-    /// Learns `lists` lists from `sample: [n][dim]`, n at least 1.
+    /// Learns the centroids of `lists` lists from `sample: [n][dim]`, n at least 1.
     pub fn train(sample: &[f32], dim: usize, metric: Metric, lists: usize) -> Index {
         let mut rows = sample.to_vec();
         if metric == Metric::Cosine {
-            rows.chunks_exact_mut(dim).for_each(to_length_one);
+            rows.chunks_exact_mut(dim).for_each(normalize);
         }
-        let wanted = (lists as f64).sqrt().ceil() as usize;
-        let cells = means(&rows, dim, wanted);
-        let mut members = vec![Vec::new(); wanted];
+        let count = (lists as f64).sqrt().ceil() as usize;
+        let cells = means(&rows, dim, count);
+        let mut members = vec![Vec::new(); count];
         for row in rows.chunks_exact(dim) {
             members[nearest(&cells, dim, row).0].extend_from_slice(row);
         }
-        let firsts = shares(&members.iter().map(|rows| rows.len() / dim).collect::<Vec<usize>>(), lists);
+        let firsts = divide(&members.iter().map(|rows| rows.len() / dim).collect::<Vec<usize>>(), lists);
         let mut centroids = Vec::with_capacity(lists * dim);
         for (cell, (rows, ends)) in members.iter().zip(firsts.windows(2)).enumerate() {
-            // A cell of no row has lists as well, all at its own centroid.
+            // A cell without rows has lists too, all at its own centroid.
             let rows = if rows.is_empty() { &cells[cell * dim..(cell + 1) * dim] } else { rows };
             centroids.extend(means(rows, dim, ends[1] - ends[0]));
         }
         Index { dim, metric, cells, firsts, centroids }
     }
 
-    /// The centroids, `[lists][dim]`, as long as vectors of `sample: [n][dim]` are: a book for these can code them.
+    /// The centroids, `[lists][dim]`, with the mean length of `sample: [n][dim]`, so that a codebook for such vectors
+    /// can code them.
     pub fn centroids_like(&self, sample: &[f32]) -> Vec<f32> {
         if self.metric != Metric::Cosine {
             return self.centroids.clone();
         }
         let norms = sample.chunks_exact(self.dim).map(|row| f64::from(kernels().dot(row, row).sqrt()));
         let length = (norms.sum::<f64>() / (sample.len() / self.dim) as f64) as f32;
-        // Lengths beyond all floats tell nothing.
+        // Without a usable mean (0 or infinity) the length stays 1.
         let length = if length.is_normal() { length } else { 1.0 };
         self.centroids.iter().map(|value| (value * length).clamp(f32::MIN, f32::MAX)).collect()
     }
 
-    /// The list of each of `rows: [n][dim]`.
+    /// Assigns each of `rows: [n][dim]` to a list, into `lists: [n]`.
     pub fn assign(&self, rows: &[f32], lists: &mut [u16]) {
         let mut distances: Vec<(f32, usize)> = Vec::new();
         let mut copied = vec![0.0; self.dim];
         for (row, list) in rows.chunks_exact(self.dim).zip(lists) {
             copied.copy_from_slice(row);
             if self.metric == Metric::Cosine {
-                to_length_one(&mut copied);
+                normalize(&mut copied);
             }
             let cells = self.cells.chunks_exact(self.dim).map(|cell| kernels().l2sq(cell, &copied));
             distances.clear();
             distances.extend(cells.zip(0..));
-            let looked_at = CELLS_LOOKED_AT.min(distances.len());
-            distances.select_nth_unstable_by(looked_at - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            let lists = distances[..looked_at].iter().flat_map(|(_, cell)| self.firsts[*cell]..self.firsts[cell + 1]);
+            let visited = CELLS_VISITED.min(distances.len());
+            distances.select_nth_unstable_by(visited - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            let lists = distances[..visited].iter().flat_map(|(_, cell)| self.firsts[*cell]..self.firsts[cell + 1]);
             let of_list = |list: usize| kernels().l2sq(&self.centroids[list * self.dim..][..self.dim], &copied);
             let best = lists.map(|list| (of_list(list), list)).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             *list = best.map_or(0, |(_, list)| list as u16);
         }
     }
 
-    /// How many lists must be visited to find the neighbours of a query, as `sample: [n][dim]` of `rows` rows tells: the
-    /// neighbours in a sample are farther than those in the whole.
+    /// Number of lists a search must visit to find the neighbours of a query, measured on `sample: [n][dim]` of `rows`
+    /// rows. Neighbours within a sample are farther than those among all rows, so fewer of them are looked for.
     pub fn probes(&self, sample: &[f32], rows: u64) -> u32 {
         let (dim, count) = (self.dim, sample.len() / self.dim);
         let mut lists = vec![0; count];
         self.assign(sample, &mut lists);
         let neighbours = (NEIGHBOURS * count as u64 / rows).max(1) as usize;
         let mut ranks = Vec::new();
-        for asked in (0..count).step_by(count.div_ceil(ASKED)) {
-            let query = &sample[asked * dim..(asked + 1) * dim];
+        for number in (0..count).step_by(count.div_ceil(QUERIES)) {
+            let query = &sample[number * dim..(number + 1) * dim];
             let norm_sq = kernels().dot(query, query);
             let distance = |row: &[f32]| kernels().distance(self.metric, query, norm_sq, row);
             let to_lists: Vec<f32> = self.centroids.chunks_exact(dim).map(distance).collect();
             let rows = sample.chunks_exact(dim).map(distance).zip(0..);
-            let mut others: Vec<(f32, usize)> = rows.filter(|(_, row)| *row != asked).collect();
+            let mut others: Vec<(f32, usize)> = rows.filter(|(_, row)| *row != number).collect();
             let wanted = neighbours.min(others.len());
             if wanted > 0 {
                 others.select_nth_unstable_by(wanted - 1, |a, b| a.0.total_cmp(&b.0));
@@ -132,27 +137,29 @@ impl Index {
             }
         }
         ranks.sort_unstable();
-        let place = (FOUND * ranks.len() as f64) as usize;
-        ranks.get(place).or(ranks.last()).copied().unwrap_or(1)
+        let index = (RECALL * ranks.len() as f64) as usize;
+        ranks.get(index).or(ranks.last()).copied().unwrap_or(1)
     }
 }
 
-fn to_length_one(row: &mut [f32]) {
+/// Scales `row` to length 1; leaves it if its length is 0 or not finite.
+fn normalize(row: &mut [f32]) {
     let norm = kernels().dot(row, row).sqrt();
     if norm.is_normal() {
         row.iter_mut().for_each(|value| *value /= norm);
     }
 }
 
-/// `lists` given to groups of so many `members`, in proportion: the first list of each, and the end.
-fn shares(members: &[usize], lists: usize) -> Vec<usize> {
+/// Divides `lists` among groups in proportion to their number of `members`, one at least for each: `[groups + 1]`, the
+/// first list of each group, and the end.
+fn divide(members: &[usize], lists: usize) -> Vec<usize> {
     let (total, spare) = (members.iter().sum::<usize>().max(1), lists - members.len());
-    // One for each, and the others by how many members came before.
-    let firsts = members.iter().scan(0, |sum, members| {
+    // One list for each group, and the others in proportion to the members so far.
+    let shares = members.iter().scan(0, |sum, members| {
         *sum += members;
         Some(*sum * spare / total)
     });
-    std::iter::once(0).chain((1..).zip(firsts).map(|(group, more)| group + more)).collect()
+    std::iter::once(0).chain((1..).zip(shares).map(|(group, more)| group + more)).collect()
 }
 
 /// The nearest of `centroids: [n][dim]` to `row`, ties to the first, and its squared distance.
@@ -161,11 +168,12 @@ fn nearest(centroids: &[f32], dim: usize, row: &[f32]) -> (usize, f32) {
     (0..).zip(distances).min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
 }
 
-/// `count` means of `rows: [n][dim]`, n at least 1, by Lloyd's iterations from rows at equal steps. A mean that no row is
-/// nearest to stays where it was.
+/// k-means: `count` means of `rows: [n][dim]`, n at least 1, by Lloyd's iterations that start at evenly spaced rows. A
+/// mean without rows stays where it was.
 fn means(rows: &[f32], dim: usize, count: usize) -> Vec<f32> {
     let n = rows.len() / dim;
-    let mut means: Vec<f32> = (0..count).flat_map(|at| rows[at * n / count * dim..][..dim].iter().copied()).collect();
+    let mut means: Vec<f32> =
+        (0..count).flat_map(|number| rows[number * n / count * dim..][..dim].iter().copied()).collect();
     for _ in 0..ROUNDS {
         let (mut sums, mut members) = (vec![0.0f64; means.len()], vec![0u32; count]);
         for row in rows.chunks_exact(dim) {

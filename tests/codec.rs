@@ -1,4 +1,4 @@
-//! Window codes on their own: quality against a plain reference, hard inputs, stored form, blocks.
+//! Window codes without a store: error against a reference quantizer, hard inputs, stored form, blocks.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::codec::{Codebook, Quality, Shape, better_shape, block};
@@ -34,7 +34,7 @@ impl Numbers {
     }
 }
 
-/// A code of as many symbols, two a byte; windows of four runs, no rotation and no side byte, unless a test says otherwise.
+/// A shape of codes of `symbols` symbols, with windows of four runs, no rotation and no side byte.
 fn shape(dim: usize, symbols: usize) -> Shape {
     Shape { dim, row_bytes: symbols.div_ceil(2), window: 4, directions: 0, metric: None, quality: Quality::Normal }
 }
@@ -73,7 +73,7 @@ fn relative_mse(rows: &[f32], decoded: &[f32]) -> f64 {
 }
 
 /// A product quantizer as in the paper, in plain floats: `symbols` near-equal runs, 25 iterations from 16 random rows.
-/// Returns `rows` as it decodes them.
+/// Returns `rows` after coding and decoding.
 fn reference(sample: &[f32], rows: &[f32], symbols: usize) -> Vec<f32> {
     let mut numbers = Numbers(99);
     let mut decoded = rows.to_vec();
@@ -130,7 +130,7 @@ fn windows_of_one_run_are_product_quantization() {
 
 #[test]
 fn a_rotation_pays_where_dims_go_together() {
-    // Two hidden values spread over eight dims: turned, four symbols do what unturned ones cannot.
+    // Two hidden values spread over eight dims: only rotated can four symbols code them well.
     let mut numbers = Numbers(13);
     let directions: Vec<Vec<f32>> = (0..2).map(|_| numbers.floats(8)).collect();
     let rows: Vec<f32> = (0..2000)
@@ -291,14 +291,14 @@ fn training_repeats_itself_and_takes_a_seed() {
 }
 
 #[test]
-fn training_tells_its_progress_and_can_be_cancelled() {
+fn training_reports_its_progress_and_can_be_cancelled() {
     let rows = Numbers(7).floats(50 * 10);
     let mut seen = Vec::new();
-    let told = &mut |done, total| {
+    let on_progress = &mut |done, total| {
         seen.push((done, total));
         false
     };
-    Codebook::train(&rows, &shape(10, 4), 1, &mut Work::new(0, Some(told))).unwrap();
+    Codebook::train(&rows, &shape(10, 4), 1, &mut Work::new(0, Some(on_progress))).unwrap();
     assert!(seen.is_sorted() && seen.iter().all(|(done, total)| done <= total && *total == seen[0].1));
     assert_eq!(seen.last(), Some(&(seen[0].1, seen[0].1)));
     for stop in 0..seen.len() {
@@ -371,8 +371,8 @@ fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
     let each_bit = (0..bytes.len() * 8).map(|bit| (bit / 8, 1 << (bit % 8)));
     let random = (0..20_000).map(|_| (numbers.below(bytes.len()), numbers.next() as u8)).collect::<Vec<_>>();
     let mut damaged = bytes.clone();
-    for (place, change) in each_bit.chain(random) {
-        damaged[place] ^= change;
+    for (position, change) in each_bit.chain(random) {
+        damaged[position] ^= change;
         match Codebook::from_bytes("here", &damaged) {
             Ok(book) => {
                 assert_eq!(book.as_bytes(), damaged);
@@ -396,11 +396,11 @@ fn trap_17_a_codebook_with_impossible_numbers_is_refused() {
     let bytes = train(&Numbers(12).floats(600 * dim), dim, symbols).as_bytes().to_vec();
     let (unit, means) = (24, 32);
     let (slack, scales) = (means + 4 * dim + 12, means + 4 * dim + 16 + 2 * symbols);
-    for place in [unit, means + 4 * 7, slack, scales + 4 * 3] {
+    for offset in [unit, means + 4 * 7, slack, scales + 4 * 3] {
         for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
             let mut damaged = bytes.clone();
-            damaged[place..][..4].copy_from_slice(&bad.to_le_bytes());
-            assert!(matches!(Codebook::from_bytes("here", &damaged), Err(Error::Corrupt { .. })), "{bad} at {place}");
+            damaged[offset..][..4].copy_from_slice(&bad.to_le_bytes());
+            assert!(matches!(Codebook::from_bytes("here", &damaged), Err(Error::Corrupt { .. })), "{bad} at {offset}");
         }
     }
 }
@@ -445,7 +445,7 @@ fn rows_gathered_from_blocks_are_those_rows_packed() {
     for (symbols, side_bytes) in [(1, 0), (5, 2), (62, 1), (64, 0)] {
         let row_bytes = usize::div_ceil(symbols, 2) + side_bytes;
         let codes: Vec<u8> = (0..7 * block::ROWS * row_bytes)
-            .map(|place| if symbols % 2 == 1 && place % row_bytes == symbols / 2 { 15 } else { 255 } & numbers.next() as u8)
+            .map(|index| if symbols % 2 == 1 && index % row_bytes == symbols / 2 { 15 } else { 255 } & numbers.next() as u8)
             .collect();
         let blocks: Vec<Vec<u8>> = codes
             .chunks(block::bytes(row_bytes))

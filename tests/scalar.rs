@@ -237,12 +237,12 @@ fn training_repeats_itself_and_can_be_cancelled() {
     assert_eq!(train(rows, DIM, 100).as_bytes(), train(rows, DIM, 100).as_bytes());
     let shape = shape_of(DIM, 100);
     let mut last = (0, 0);
-    let told = &mut |done, total| {
+    let on_progress = &mut |done, total| {
         last = (done, total);
         done == 5
     };
     assert!(matches!(
-        Codebook::train(rows, &shape, 7, &mut Work::new(0, Some(told))),
+        Codebook::train(rows, &shape, 7, &mut Work::new(0, Some(on_progress))),
         Err(Error::Cancelled { done: 5, .. })
     ));
     assert_eq!(last, (5, DIM as u64));
@@ -279,9 +279,9 @@ fn trap_17_a_damaged_book_is_refused_or_harmless() {
         }
         assert!(Codebook::from_bytes("here", &[&bytes[..], &[0]].concat()).is_err());
         for change in 1..=255 {
-            for place in 0..bytes.len() {
+            for position in 0..bytes.len() {
                 let mut damaged = bytes.clone();
-                damaged[place] ^= change;
+                damaged[position] ^= change;
                 match Codebook::from_bytes("here", &damaged) {
                     Ok(book) => {
                         assert_eq!((book.as_bytes(), book.dim()), (&damaged[..], 7));
@@ -301,9 +301,9 @@ fn trap_17_a_damaged_book_is_refused_or_harmless() {
 fn trap_17_impossible_numbers_are_refused_by_name() {
     let bytes = train(&Numbers(12).floats(700), 7, 9).as_bytes().to_vec();
     let (bits_at, lows, steps) = (20, 27, 27 + 28);
-    let refused = |place: usize, new: &[u8], says: &str| {
+    let refused = |offset: usize, new: &[u8], says: &str| {
         let mut damaged = bytes.clone();
-        damaged[place..place + new.len()].copy_from_slice(new);
+        damaged[offset..offset + new.len()].copy_from_slice(new);
         let error = Codebook::from_bytes("here", &damaged).unwrap_err();
         assert!(matches!(&error, Error::Corrupt { .. }) && error.to_string().contains(says), "{error}");
     };

@@ -2,83 +2,45 @@
 //!
 //! ```text
 //! windows    4-bit symbols, each of which adds one of 16 codewords to some dims   (`windows`): few bits a dim
-//! scalar     a whole number of 0 to 16 bits for each dim by itself                (`scalar`): many bits a dim
-//!            symbols are the highest bits of the numbers
-//! code       [symbols / 2, rounded up] u8, two symbols a byte, low nibble first; then `side` bytes
+//! scalar     an integer of 0 to 16 bits for each dim                              (`scalar`): many bits a dim
+//!            symbols are the highest bits of the integers
+//! code       [symbols / 2, rounded up] u8, two symbols a byte, low nibble first; then `side_bytes` bytes
 //! ```
 //!
-//! A block keeps side bytes row by row. Training is deterministic: same sample, same seed, same bytes, on every machine. The
-//! mathematics is in docs/codecs.md.
+//! Training is deterministic: the same sample and seed give the same bytes on every machine. docs/codecs.md has the
+//! mathematics. This module works on slices of floats and bytes: no files, no ids.
 //!
-//! This module knows nothing of files, ids or threads.
+//! Every kind of codebook is a folder with the same small interface (`coder`). A new kind adds a folder, and an arm in
+//! `Codebook::train`, `stored_bytes` and `parse`.
 
 pub mod block;
+mod coder;
 mod random;
 mod reader;
+mod round;
 mod scalar;
+mod shape;
+mod side;
 mod table;
 mod windows;
 
 use crate::error::{Error, Result};
-pub use crate::kernels::CODEWORDS;
-use crate::kernels::kernels;
+use crate::kernels::{CodeLayout, kernels};
 use crate::metric::Metric;
 use crate::work::Work;
-use reader::Reader;
-use scalar::Scalar;
+use coder::Coder;
+use reader::BookReader;
+pub use scalar::SCALAR;
+pub use shape::{DIM_MAX, Quality, Shape};
+pub use side::Correction;
 use std::sync::Arc;
-pub use table::Table;
-use windows::Windows;
-pub use windows::side::Correction;
+pub use table::QueryTable;
+pub use windows::WINDOWS;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The most components a vector may have.
-pub const DIM_MAX: usize = 65_536;
-
-/// The number of window codes, in the file and in reports.
-pub const WINDOWS: u32 = 2;
-
-/// The number of scalar codes, in the file and in reports.
-pub const SCALAR: u32 = 3;
-
-/// From 5.75 bits a dim on codes are scalar; in 32nds of a byte. Relative MSE of window codes and of scalar codes at 5, 5.5,
-/// 6 and 8 bits a dim (windows of 8, 4,000 rows trained on, others coded): on SIFT (128 dims) 6.4e-4 and 1.1e-3, 4.1e-4 and
-/// 5.9e-4, 2.4e-4 and 2.7e-4, 5.3e-5 and 0; on sentence embeddings (384 dims, the better of rotated and not) 1.8e-3 and
-/// 3.5e-3, 1.6e-3 and 2.0e-3, 9.0e-4 and 1.0e-3, 2.6e-4 and 1.0e-4. They cross a little above 6 bits; near the crossing the
-/// scalar code is preferred, which is far faster.
-const SCALAR_FROM: usize = 23;
-
-/// What a codebook is to be like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Components of a vector.
-    pub dim: usize,
-    /// Bytes of a code; one that takes fewer is not made longer.
-    pub row_bytes: usize,
-    /// Own runs a window may span: what it may cost in bytes of the book.
-    pub window: usize,
-    /// Principal directions that are coded instead of dims; 0: dims as they are. See [`better_shape`].
-    pub directions: usize,
-    /// The distance that a side byte serves; `None`: no side byte.
-    pub metric: Option<Metric>,
-    /// What may be spent on encoding.
-    pub quality: Quality,
-}
-
-/// What encoding a row may cost, for the error it leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quality {
-    /// Many times as fast as `Normal`; about a third more error.
-    Fast,
-    /// 50,000 vectors of 128 dims a second, on one core of a common machine.
-    Normal,
-    /// A third as fast as `Normal`; a few percent less error.
-    Best,
-}
-
-/// Either `plain`, which codes the dims as they are, or one of the shapes `of_directions` gives for a number of principal
-/// directions: what leaves less error of the rows of `sample: [n][dim]` that are held out, after a short training of both.
-/// Arguments otherwise as for [`Codebook::train`].
+/// Chooses between `plain`, which codes the dims as they are, and the shapes that `of_directions` gives for numbers of
+/// principal directions: the one with less error on held-out rows of `sample: [n][dim]` after a short training of both.
+/// `seed` and `work` as for [`Codebook::train`].
 pub fn better_shape(
     sample: &[f32],
     plain: &Shape,
@@ -87,59 +49,31 @@ pub fn better_shape(
     work: &mut Work,
 ) -> Result<Shape> {
     check(sample, plain)?;
-    if plain.is_scalar() { Ok(*plain) } else { windows::trial::better_shape(sample, plain, of_directions, seed, work) }
+    if plain.is_scalar() { Ok(*plain) } else { windows::better_shape(sample, plain, of_directions, seed, work) }
 }
 
 fn check(sample: &[f32], shape: &Shape) -> Result<()> {
-    shape.check().map_err(Error::InvalidArgument)?;
+    shape.check().and_then(|()| windows::check(shape)).map_err(Error::InvalidArgument)?;
     let dim = shape.dim;
     if !sample.len().is_multiple_of(dim) {
-        return Err(Error::InvalidArgument(format!("a sample of {} floats is no [n][{dim}]", sample.len())));
+        return Err(Error::InvalidArgument(format!(
+            "sample: found {} floats, expected a multiple of dim {dim}",
+            sample.len()
+        )));
     }
     if sample.is_empty() {
         return Err(Error::TooFewVectors { found: 0, needed: 1 });
     }
     match kernels().first_not_finite(sample) {
-        Some(place) => Err(Error::NotFinite { row: place / dim, column: place % dim, value: sample[place] }),
+        Some(index) => Err(Error::NotFinite { row: index / dim, column: index % dim, value: sample[index] }),
         None => Ok(()),
     }
 }
 
 impl Shape {
-    /// The most bytes a code of this dim may have: 16 bits a dim, a half or a number.
-    pub fn row_bytes_max(dim: usize) -> usize {
-        dim * 2
-    }
-
-    /// The least bytes with which codes of this dim are scalar.
-    pub fn row_bytes_scalar(dim: usize) -> usize {
-        (dim * SCALAR_FROM).div_ceil(32)
-    }
-
-    fn is_scalar(&self) -> bool {
-        self.row_bytes >= Shape::row_bytes_scalar(self.dim)
-    }
-
-    /// The shape as a codebook may have it, or what is wrong.
-    fn check(&self) -> std::result::Result<(), String> {
-        let Shape { dim, row_bytes, directions, .. } = *self;
-        if !(1..=DIM_MAX).contains(&dim) {
-            return Err(format!("dim: found {dim}, expected 1..={DIM_MAX}"));
-        }
-        let most = Shape::row_bytes_max(dim);
-        if !(1..=most).contains(&row_bytes) {
-            return Err(format!("row_bytes: found {row_bytes}, expected 1..={most}, 2 times the dim"));
-        }
-        if directions > dim.min(windows::rotation::DIM_MAX) {
-            return Err(format!(
-                "directions: found {directions}, expected at most {}",
-                dim.min(windows::rotation::DIM_MAX)
-            ));
-        }
-        if !self.is_scalar() && self.stage_symbols().len() > windows::STAGES_MAX {
-            return Err(format!("{row_bytes} bytes of symbols for {directions} directions: too many stages"));
-        }
-        Ok(())
+    /// Stages of window codes of this shape: each codes what those before it leave.
+    pub fn stages(&self) -> usize {
+        windows::stages(self)
     }
 }
 
@@ -155,14 +89,11 @@ pub struct Codebook {
     bytes: Vec<u8>,
     /// See [`Codebook::id`].
     id: u64,
+    /// See [`Codebook::codec`].
+    codec: u32,
+    layout: CodeLayout,
     dim: usize,
-    kind: Kind,
-}
-
-#[derive(Clone)]
-enum Kind {
-    Windows(Windows),
-    Scalar(Scalar),
+    coder: Arc<dyn Coder>,
 }
 
 impl PartialEq for Codebook {
@@ -182,22 +113,22 @@ impl std::fmt::Debug for Codebook {
 }
 
 impl Codebook {
-    /// Learns a codebook of `shape` from `sample: [n][dim]`, n at least 1, all finite.
-    ///
-    /// `work` is told after each step.
-    /// Same sample and seed, same codebook.
+    /// Learns a codebook of `shape` from `sample: [n][dim]`, n at least 1, all finite. Reports to `work` after each
+    /// step. The same sample and seed give the same codebook.
     pub fn train(sample: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Codebook> {
         check(sample, shape)?;
-        if shape.is_scalar() {
-            return scalar::grids::train(sample, shape, work);
-        }
-        windows::train::train(sample, shape, seed, work)
+        let bytes = if shape.is_scalar() {
+            scalar::train(sample, shape, work)?
+        } else {
+            windows::train(sample, shape, seed, work)?
+        };
+        Codebook::parse(&bytes).map_err(|what| Error::Internal(format!("a trained codebook: {what}")))
     }
 
-    /// The most bytes [`Codebook::as_bytes`] gives for a codebook of this shape, if dims that never vary do not make its runs
-    /// uneven: then it may be more.
+    /// The most bytes [`Codebook::as_bytes`] gives for a codebook of this shape, unless dims that never vary make its
+    /// runs uneven: then it may be more.
     pub fn stored_bytes(shape: &Shape) -> usize {
-        if shape.is_scalar() { Scalar::stored_bytes(shape.dim) } else { Windows::stored_bytes(shape) }
+        if shape.is_scalar() { scalar::stored_bytes(shape) } else { windows::stored_bytes(shape) }
     }
 
     /// The codebook as it is stored.
@@ -210,8 +141,8 @@ impl Codebook {
         self.id
     }
 
-    /// The one of `known` that is stored as `bytes`, else the codebook parsed from them. `bytes` come from `file` and are not
-    /// trusted.
+    /// The one of `known` that is stored as `bytes`, else the codebook parsed from them. `bytes` come from `file` and
+    /// are not trusted.
     pub fn intern(known: &[Arc<Codebook>], file: &str, bytes: &[u8]) -> Result<Arc<Codebook>> {
         let id = id_of(bytes);
         match known.iter().find(|book| book.id == id) {
@@ -223,24 +154,23 @@ impl Codebook {
 
     /// The codebook in `bytes`, which come from `file` and are not trusted.
     pub fn from_bytes(file: &str, bytes: &[u8]) -> Result<Codebook> {
-        Codebook::take(bytes).map_err(|what| Error::corrupt(file, format!("codebook: {what}")))
+        Codebook::parse(bytes).map_err(|what| Error::corrupt(file, format!("codebook: {what}")))
     }
 
-    fn take(bytes: &[u8]) -> std::result::Result<Codebook, String> {
-        let (dim, kind) = match Reader::new(bytes).number()? as u32 {
-            WINDOWS => Windows::take(bytes).map(|windows| (windows.means.len(), Kind::Windows(windows)))?,
-            SCALAR => Scalar::take(bytes).map(|scalar| (scalar.dim(), Kind::Scalar(scalar)))?,
+    fn parse(bytes: &[u8]) -> std::result::Result<Codebook, String> {
+        let codec = BookReader::new(bytes).number()? as u32;
+        let coder = match codec {
+            WINDOWS => windows::parse(bytes)?,
+            SCALAR => scalar::parse(bytes)?,
             other => return Err(format!("kind {other}, expected {WINDOWS} or {SCALAR}")),
         };
-        Ok(Codebook { bytes: bytes.to_vec(), id: id_of(bytes), dim, kind })
+        let (dim, layout) = (coder.dim(), coder.layout());
+        Ok(Codebook { bytes: bytes.to_vec(), id: id_of(bytes), codec, layout, dim, coder })
     }
 
     /// Which codec: [`WINDOWS`] or [`SCALAR`].
     pub fn codec(&self) -> u32 {
-        match self.kind {
-            Kind::Windows(_) => WINDOWS,
-            Kind::Scalar(_) => SCALAR,
-        }
+        self.codec
     }
 
     /// Components of a vector.
@@ -250,57 +180,55 @@ impl Codebook {
 
     /// Symbols of a code.
     pub fn symbols(&self) -> usize {
-        match &self.kind {
-            Kind::Windows(windows) => windows.symbols(),
-            Kind::Scalar(scalar) => scalar.symbols(),
-        }
+        self.layout.symbols
     }
 
     /// Bytes of a code behind its symbols.
     pub fn side_bytes(&self) -> usize {
-        match &self.kind {
-            Kind::Windows(windows) => windows.side_bytes(),
-            Kind::Scalar(scalar) => scalar.row_bytes() - scalar.symbols() / 2,
-        }
+        self.layout.side_bytes
     }
 
     /// Bytes of a code.
     pub fn row_bytes(&self) -> usize {
-        self.symbols().div_ceil(2) + self.side_bytes()
+        self.layout.row_bytes()
     }
 
-    /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written: the codes that decode nearest to
-    /// each row, as far as the codec finds them.
+    /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written. The codec searches for the code
+    /// that decodes nearest to each row; of window codes the search is approximate.
     pub fn encode(&self, rows: &[f32], codes: &mut [u8]) {
-        match &self.kind {
-            Kind::Windows(windows) => windows.encode(rows, codes),
-            Kind::Scalar(scalar) => scalar.encode(rows, codes),
-        }
+        self.coder.encode(rows, codes);
     }
 
-    /// Decodes `codes: [n][row_bytes]` into `rows: [n][dim]`. Every byte is a valid code and decodes to finite floats; the
-    /// same bits come out on every machine, however many rows are decoded at once.
+    /// Decodes `codes: [n][row_bytes]` into `rows: [n][dim]`. Every byte is a valid code and decodes to finite floats;
+    /// the same bits come out on every machine, however many rows are decoded at once.
     pub fn decode(&self, codes: &[u8], rows: &mut [f32]) {
         debug_assert_eq!(codes.len() / self.row_bytes(), rows.len() / self.dim());
-        match &self.kind {
-            Kind::Windows(windows) => windows.decode(codes, rows),
-            Kind::Scalar(scalar) => scalar.decode(codes, rows),
-        }
+        self.coder.decode(codes, rows);
     }
 
     /// False if the side byte of `code: [row_bytes]` cannot be that of a vector within `bound` of `decoded: [dim]`.
     pub fn agrees(&self, code: &[u8], decoded: &[f32], bound: f32) -> bool {
-        match &self.kind {
-            Kind::Windows(windows) => windows.agrees(code, decoded, bound),
-            Kind::Scalar(_) => true,
-        }
+        self.coder.agrees(code, decoded, bound)
     }
 
-    /// What the side byte of `code: [row_bytes]` says of the distance to `decoded: [dim]`, which it decodes to.
+    /// How the side byte of `code: [row_bytes]` corrects the distance to `decoded: [dim]`, the vector the code decodes
+    /// to.
     pub fn correction(&self, code: &[u8], decoded: &[f32]) -> Correction {
-        match &self.kind {
-            Kind::Windows(windows) => windows.correction(code, decoded),
-            Kind::Scalar(_) => Correction::NONE,
+        self.coder.correction(code, decoded)
+    }
+
+    /// The table of `query: [dim]`. `None` if codes of this book have no table for `metric`, or if products overflow:
+    /// then codes must be decoded.
+    pub fn table(&self, metric: Metric, query: &[f32]) -> Option<QueryTable<'_>> {
+        self.coder.table(metric, query)
+    }
+
+    /// What [`QueryTable::distance_of_symbols`] needs to know about a code that decodes to `decoded: [dim]`.
+    pub fn norm(&self, metric: Metric, decoded: &[f32]) -> f32 {
+        match metric {
+            Metric::L2 => self.coder.l2_norm(decoded),
+            Metric::InnerProduct => 1.0,
+            Metric::Cosine => kernels().dot(decoded, decoded).max(f32::MIN_POSITIVE).sqrt().recip(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The random numbers of training: a counter and a mixer, so a seed gives the same numbers on every machine.
+//! Random numbers for training: a seed gives the same numbers on every machine.
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 pub(super) struct Random {
@@ -6,7 +6,7 @@ pub(super) struct Random {
 }
 
 impl Random {
-    /// The stream of `seed` with number `stream`.
+    /// Stream number `stream` of `seed`.
     pub(super) fn new(seed: u64, stream: u64) -> Random {
         let mut mixer = Random { state: seed };
         let state = mixer.next() ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03);
@@ -21,17 +21,18 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From 0 up to, not including, 1.
+    /// Uniform in 0.0..1.0.
     pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// From 0 up to, not including, `n`, which is at least 1.
+    /// Uniform in 0..n; n is at least 1.
     pub(super) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 
-    /// About normal, of mean 0 and variance 1: a sum of twelve, which every machine rounds alike.
+    /// Approximately normal, mean 0 and variance 1: a sum of twelve uniform numbers, because every machine rounds a sum
+    /// the same way.
     pub(super) fn normal(&mut self) -> f32 {
         ((0..12).map(|_| self.unit()).sum::<f64>() - 6.0) as f32
     }

@@ -5,7 +5,7 @@ use super::encode::{batch_rows, blocks, encode};
 use crate::codec::Codebook;
 use crate::error::{Error, Result};
 use crate::format::{FileHeader, Measured, SegmentEntry};
-use crate::kernels::BLOCK_ROWS;
+use crate::kernels::{BLOCK_ROWS, block_bytes};
 use crate::os::Dir;
 use crate::sealed;
 use crate::segment::SegmentWriter;
@@ -167,7 +167,7 @@ impl Rewrite<'_> {
             measured.add(error);
         }
         let (blocks, bounds) = (blocks(&codes, book), distances.chunks(BLOCK_ROWS));
-        for (block, distances) in blocks.chunks_exact(BLOCK_ROWS * row_bytes).zip(bounds) {
+        for (block, distances) in blocks.chunks_exact(block_bytes(row_bytes)).zip(bounds) {
             writer.write_block(block, distances.iter().copied().fold(0.0, f64::max))?;
         }
         Ok(())

@@ -18,6 +18,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod chain;
+mod code;
 mod dequantize;
 mod dispatch;
 mod distance;
@@ -30,6 +31,7 @@ mod sums;
 mod trellis;
 
 pub use chain::Chain;
+pub use code::{CodeLayout, block_bytes, blocks_for};
 pub use dequantize::{BitFields, CODE_PADDING, Dequantizer, GROUP_DIMS};
 pub use dispatch::Kernels;
 use dispatch::{compile_kernels, for_all_kernels};

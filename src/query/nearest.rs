@@ -1,14 +1,14 @@
 //! The nearest rows of a view: codes are scored as they lie, raw rows are measured.
 //!
 //! Queries are taken some at a time, and for these every part of a segment is read once. Where codes have tables
-//! (`codec::Table`) a scan keeps the rows whose scores may be among the k best, and those are measured in the end; other codes
+//! (`codec::QueryTable`) a scan keeps the rows whose scores may be among the k best, and those are measured in the end; other codes
 //! are decoded. Each row has the same distance whatever way it was found, so the answer does not depend on the way.
 
 use super::filter::{Apart, Chosen, ChosenRows};
 use super::rows::{Rows, Share};
 use super::scan::Scanner;
 use super::top::TopK;
-use crate::codec::{Codebook, Correction, Table, block};
+use crate::codec::{Codebook, Correction, QueryTable, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS};
 use crate::metric::Metric;
@@ -162,7 +162,7 @@ impl SegmentView {
         }
         let book = self.codebook.as_deref().filter(|_| !tile.is_exact);
         let table = |query: &&[f32]| book.and_then(|book| book.table(tile.metric, query));
-        let tables: Vec<Option<Table>> = tile.queries.iter().map(table).collect();
+        let tables: Vec<Option<QueryTable>> = tile.queries.iter().map(table).collect();
         let others: Vec<usize> = (0..tables.len()).filter(|query| tables[*query].is_none()).collect();
         for rows in parts {
             if self.codebook.is_none() {

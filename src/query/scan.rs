@@ -6,7 +6,7 @@ use super::filter::{Apart, ChosenRows};
 use super::reservoir::Reservoir;
 use super::rows::{Rows, blocks_of};
 use super::top::TopK;
-use crate::codec::{Codebook, Table, block};
+use crate::codec::{Codebook, QueryTable, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS, Hit, Scan, kernels};
 use crate::snapshot::SegmentView;
@@ -28,20 +28,20 @@ pub struct Scanner<'a> {
     /// Neighbours that are asked for.
     pub k: usize,
     /// Of the query and the book.
-    pub table: &'a Table<'a>,
+    pub table: &'a QueryTable<'a>,
     /// What was kept so far.
     pub reservoir: Reservoir,
 }
 
 impl<'a> Scanner<'a> {
     /// One for each query that has a table.
-    pub fn all(tables: &'a [Option<Table<'a>>], tops: &[TopK], rerank: usize) -> Vec<Scanner<'a>> {
+    pub fn all(tables: &'a [Option<QueryTable<'a>>], tops: &[TopK], rerank: usize) -> Vec<Scanner<'a>> {
         let queries = tables.iter().zip(tops).enumerate();
         queries.filter_map(|(query, (table, top))| Some(Scanner::new(query, table.as_ref()?, top, rerank))).collect()
     }
 
     /// What is farther than all that `top` keeps need not be looked at.
-    fn new(query: usize, table: &'a Table<'a>, top: &TopK, rerank: usize) -> Scanner<'a> {
+    fn new(query: usize, table: &'a QueryTable<'a>, top: &TopK, rerank: usize) -> Scanner<'a> {
         let reservoir = Reservoir::new(table.measured(top.k(), rerank), table.slack(), table.limit(top.bound()));
         Scanner { query, k: top.k(), table, reservoir }
     }
@@ -141,7 +141,7 @@ impl SegmentView {
     /// Scores `blocks`, which have any of `rows`.
     fn scan_blocks(&self, scanners: &mut [Scanner], rows: Rows, blocks: Vec<Range<u32>>) -> Result<()> {
         let wanted = |row: u32| rows.contains(row) && !self.hidden.hides(row);
-        let at_once = (BYTES_AT_ONCE / (BLOCK_ROWS * self.segment.row_bytes())).max(1);
+        let at_once = (BYTES_AT_ONCE / block::bytes(self.segment.row_bytes())).max(1);
         for blocks in blocks {
             for first in blocks.clone().step_by(at_once) {
                 let bytes = self.segment.blocks(first..blocks.end.min(first + at_once as u32))?;
@@ -196,7 +196,7 @@ impl SegmentView {
 
     /// For each of `count` lists how far its centroid is from the query of `table`, by a scan like that of rows; and its
     /// number.
-    fn lists_by_distance(&self, table: &Table, count: u32) -> Result<Vec<(f32, u32)>> {
+    fn lists_by_distance(&self, table: &QueryTable, count: u32) -> Result<Vec<(f32, u32)>> {
         let (centroids, norms) = self.segment.centroids()?;
         let mut hits = Vec::with_capacity((count as usize).next_multiple_of(BLOCK_ROWS));
         kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);

@@ -7,8 +7,8 @@
 //! leads back.
 
 use crate::error::{Error, Result};
-use crate::format::{align, u32_at, u64_at};
-use crate::kernels::BLOCK_ROWS;
+use crate::format::{u32_at, u64_at};
+use crate::kernels::{block_bytes, blocks_for};
 use crate::sealed::Sealed;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -105,7 +105,7 @@ fn plane_bytes(rows: u32) -> u64 {
 }
 
 fn centroid_bytes(lists: u32, row_bytes: u64) -> u64 {
-    align(u64::from(lists), BLOCK_ROWS as u64) * row_bytes
+    blocks_for(u64::from(lists)) * block_bytes(row_bytes as usize) as u64
 }
 
 /// Bytes of the section for `lists` lists of `rows` rows, whose codes have `row_bytes`.

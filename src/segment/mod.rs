@@ -11,7 +11,7 @@ use crate::format::{
     BLOCK_BYTES, Extent, FileHeader, Footer, HEADER_BYTES, Kind, Measured, SegmentEntry, bound_above, bound_of,
     to_usize, u64_at,
 };
-use crate::kernels::BLOCK_ROWS;
+use crate::kernels::{CodeLayout, block_bytes, blocks_for};
 use crate::metric::Metric;
 use crate::os::{Access, Dir};
 use crate::sealed::{Sealed, SealedWriter};
@@ -79,9 +79,8 @@ impl Segment {
             Kind::Raw => inside(footer.rows_offset, rows * stride),
             Kind::Code if rows == 0 => return Err(Error::corrupt(self.file.name(), "a file of codes without a row")),
             Kind::Code => {
-                let row_bytes = u64::from(footer.symbols.div_ceil(2)) + u64::from(footer.side_bytes);
-                let blocks = rows.div_ceil(BLOCK_ROWS as u64);
-                inside(footer.rows_offset, blocks.saturating_mul(BLOCK_ROWS as u64 * row_bytes))
+                let blocks = blocks_for(rows);
+                inside(footer.rows_offset, blocks.saturating_mul(block_bytes(self.row_bytes()) as u64))
                     && inside(footer.bounds_offset, blocks * BOUND_BYTES)
                     && inside(footer.codebook_offset, footer.codebook_bytes)
                     && inside(footer.codebook_second, footer.codebook_bytes)
@@ -249,7 +248,8 @@ impl Segment {
 
     /// Bytes of one code.
     pub fn row_bytes(&self) -> usize {
-        self.footer().symbols.div_ceil(2) as usize + self.footer().side_bytes as usize
+        let Footer { symbols, side_bytes, .. } = *self.footer();
+        CodeLayout { symbols: symbols as usize, side_bytes: side_bytes as usize }.row_bytes()
     }
 
     /// The block of codes that holds rows `[32 block, 32 block + 32)`.
@@ -259,7 +259,7 @@ impl Segment {
 
     /// The blocks of codes with these numbers, one behind the other.
     pub fn blocks(&self, blocks: Range<u32>) -> Result<&[u8]> {
-        let bytes = BLOCK_ROWS * self.row_bytes();
+        let bytes = block_bytes(self.row_bytes());
         let offset = self.footer().rows_offset + u64::from(blocks.start) * bytes as u64;
         self.file.bytes(offset, blocks.len() * bytes)
     }
@@ -382,7 +382,7 @@ impl SegmentWriter {
 /// Bytes of a file of codes, all told; the planner's figure. `ids_bytes` is the length of the id section.
 pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, lists: u32) -> u64 {
     let begin = crate::format::align(HEADER_BYTES as u64 + codebook_bytes, 64);
-    let codes = rows.div_ceil(BLOCK_ROWS as u64) * (BLOCK_ROWS as u64 * row_bytes + BOUND_BYTES);
+    let codes = blocks_for(rows) * (block_bytes(row_bytes as usize) as u64 + BOUND_BYTES);
     let before_lists = begin + codes + codebook_bytes;
     let lists_end = match (u32::try_from(rows), lists) {
         (Ok(rows), 1..) => crate::format::align(before_lists, 64) + lists::section_bytes(rows, lists, row_bytes),

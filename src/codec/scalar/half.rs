@@ -1,19 +1,19 @@
 //! IEEE 754 binary16 and back: 1 bit sign, 5 bits exponent, 10 bits fraction.
 
-/// The largest finite half. What lies further out becomes it.
+/// The largest finite half. Larger values become it.
 const MAX: f32 = 65_504.0;
 
-/// The smallest half that is normal.
+/// The smallest normal half.
 const NORMAL_MIN: f32 = 1.0 / 16_384.0;
 
-/// Two to the power of 112: what the exponents of the two forms differ by.
-const APART: f32 = f32::from_bits((112 + 127) << 23);
+/// 2^112: the biases of the exponents of f32 and of halves differ by 112.
+const REBIAS: f32 = f32::from_bits((112 + 127) << 23);
 
 /// The half nearest to `value`, ties to even.
-pub(in crate::codec) fn from_float(value: f32) -> u16 {
+pub(super) fn from_float(value: f32) -> u16 {
     let size = value.abs().min(MAX);
     let magnitude = if size < NORMAL_MIN {
-        // The last bit of 0.5 is worth a subnormal half's: the addition rounds.
+        // The last bit of 0.5f32 has the weight of the last bit of a subnormal half, so the addition rounds.
         (size + 0.5).to_bits() - 0.5f32.to_bits()
     } else {
         let bits = size.to_bits();
@@ -22,9 +22,9 @@ pub(in crate::codec) fn from_float(value: f32) -> u16 {
     (magnitude | (value.to_bits() >> 16 & 0x8000)) as u16
 }
 
-/// What `half` stands for; infinities and NaNs stand for the largest finite half of their sign.
-pub(in crate::codec) fn to_float(half: u16) -> f32 {
-    let size = f32::from_bits(u32::from(half & 0x7fff) << 13) * APART;
+/// The value of `half`; infinities and NaNs become the largest finite half of their sign.
+pub(super) fn to_float(half: u16) -> f32 {
+    let size = f32::from_bits(u32::from(half & 0x7fff) << 13) * REBIAS;
     f32::from_bits(size.min(MAX).to_bits() | u32::from(half & 0x8000) << 16)
 }
 
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn every_half_is_what_the_format_says_and_comes_back() {
+    fn every_half_has_the_value_of_the_format_and_comes_back() {
         for half in 0..=u16::MAX {
             let value = to_float(half);
             assert_eq!(f64::from(value), defined(half), "{half:#x}");

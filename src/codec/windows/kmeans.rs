@@ -1,53 +1,54 @@
-//! Sixteen means of the points of one subspace: Lloyd's iterations from the best of several k-means++ starts.
+//! k-means with 16 means in one subspace: Lloyd's iterations from the best of several k-means++ starts (Arthur,
+//! Vassilvitskii: k-means++, SODA 2007).
 //!
-//! Points come as columns, `[subdim][n]`, scaled into about -1..=1, so squares neither overflow nor vanish. Sums run in f64
-//! in row order and the nearest codewords come from kernels that agree to the bit: the same means on every machine.
+//! Points come as columns, `[subdim][n]`, scaled to about -1..=1, so squares neither overflow nor vanish. Sums run in
+//! f64 in row order, and all kernels find the same nearest codewords to the bit, so the means are the same on every
+//! machine.
 
-use crate::codec::CODEWORDS;
 use crate::codec::random::Random;
-use crate::kernels::kernels;
+use crate::kernels::{CODEWORDS, kernels};
 
-/// What to spend on one subspace.
+/// How much work one subspace gets.
 #[derive(Clone, Copy)]
-pub(in crate::codec) struct Effort {
-    /// k-means++ starts tried.
-    pub(in crate::codec) starts: usize,
-    /// Points a start is judged on, spread over all.
-    pub(in crate::codec) start_points: usize,
+pub(super) struct MeansEffort {
+    /// Number of k-means++ starts.
+    pub(super) starts: usize,
+    /// Number of points, spread over all, that starts are compared on.
+    pub(super) start_points: usize,
     /// Lloyd's iterations of each start.
-    pub(in crate::codec) start_rounds: usize,
+    pub(super) start_rounds: usize,
     /// Most iterations on all points.
-    pub(in crate::codec) rounds: usize,
+    pub(super) rounds: usize,
 }
 
-/// The means `[subdim][16]` and the summed squared distance to them.
-pub(in crate::codec) struct Means {
-    pub(in crate::codec) codewords: Vec<f32>,
-    pub(in crate::codec) distortion: f64,
+/// `[subdim][16]` means, and the sum of squared distances to them.
+pub(super) struct Means {
+    pub(super) codewords: Vec<f32>,
+    pub(super) distortion: f64,
 }
 
-/// Room for one assignment of n points.
+/// `[n]`: the nearest codeword of each point, and the squared distance to it.
 struct Assignment {
     symbols: Vec<u8>,
     distances: Vec<f32>,
 }
 
-/// An iteration that gains less than this share of the distortion is the last.
+/// Iterations end when one reduces the distortion by less than this share.
 const LEAST_GAIN: f64 = 1e-5;
 
-/// Next centres tried at each step of k-means++ (the greedy variant of Arthur and Vassilvitskii).
+/// Candidates for the next centre in each step of greedy k-means++.
 const TRIALS: usize = 4;
 
 /// Means of `columns: [subdim][n]`.
-pub(in crate::codec) fn means(columns: &[f32], n: usize, effort: Effort, random: &mut Random) -> Means {
-    let few = spread(columns, n, effort.start_points.min(n));
+pub(super) fn means(columns: &[f32], n: usize, effort: MeansEffort, random: &mut Random) -> Means {
     let few_n = effort.start_points.min(n);
+    let few = pick_evenly(columns, n, few_n);
     let mut best: Option<Means> = None;
     for _ in 0..effort.starts.max(1) {
-        let mut tried = Means { codewords: start(&few, few_n, random), distortion: f64::INFINITY };
-        iterate(&few, few_n, effort.start_rounds, &mut tried);
-        if best.as_ref().is_none_or(|best| tried.distortion < best.distortion) {
-            best = Some(tried);
+        let mut candidate = Means { codewords: seed(&few, few_n, random), distortion: f64::INFINITY };
+        iterate(&few, few_n, effort.start_rounds, &mut candidate);
+        if best.as_ref().is_none_or(|best| candidate.distortion < best.distortion) {
+            best = Some(candidate);
         }
     }
     let mut means = best.unwrap_or(Means { codewords: Vec::new(), distortion: 0.0 });
@@ -58,13 +59,13 @@ pub(in crate::codec) fn means(columns: &[f32], n: usize, effort: Effort, random:
 }
 
 /// `count` of the `n` points of `columns: [subdim][n]`, evenly spread, as `[subdim][count]`.
-fn spread(columns: &[f32], n: usize, count: usize) -> Vec<f32> {
+fn pick_evenly(columns: &[f32], n: usize, count: usize) -> Vec<f32> {
     columns.chunks_exact(n).flat_map(|column| (0..count).map(move |i| column[i * n / count])).collect()
 }
 
-/// Sixteen of the points as a start, `[subdim][16]`: each next one drawn by its squared distance to those before, the best
-/// of a few draws taken.
-fn start(columns: &[f32], n: usize, random: &mut Random) -> Vec<f32> {
+/// Chooses sixteen of the points by greedy k-means++, `[subdim][16]`: each next point is drawn with a probability that
+/// grows with its squared distance to those before, and the best of a few draws stays.
+fn seed(columns: &[f32], n: usize, random: &mut Random) -> Vec<f32> {
     let subdim = columns.len() / n;
     let mut codewords = vec![0.0; subdim * CODEWORDS];
     let mut nearest = vec![f32::INFINITY; n];
@@ -75,7 +76,7 @@ fn start(columns: &[f32], n: usize, random: &mut Random) -> Vec<f32> {
         let (mut best_sum, mut best_point) = (f64::INFINITY, 0);
         for _ in 0..trials {
             let point = if number == 0 { random.below(n) } else { draw(&nearest, random.unit() * total) };
-            distances_with(columns, n, point, &nearest, &mut trial);
+            add_centre(columns, n, point, &nearest, &mut trial);
             let sum: f64 = trial.iter().map(|distance| f64::from(*distance)).sum();
             if sum < best_sum {
                 (best_sum, best_point) = (sum, point);
@@ -100,8 +101,8 @@ fn draw(weights: &[f32], target: f64) -> usize {
     reached.unwrap_or(weights.len() - 1)
 }
 
-/// `nearest: [n]` with point `point` as one more centre, into `out: [n]`.
-fn distances_with(columns: &[f32], n: usize, point: usize, nearest: &[f32], out: &mut [f32]) {
+/// Squared distances to the nearest centre, from `nearest: [n]` and one more centre, `point`, into `out: [n]`.
+fn add_centre(columns: &[f32], n: usize, point: usize, nearest: &[f32], out: &mut [f32]) {
     out.fill(0.0);
     for column in columns.chunks_exact(n) {
         let centre = column[point];
@@ -130,7 +131,7 @@ fn iterate(columns: &[f32], n: usize, rounds: usize, means: &mut Means) {
     }
 }
 
-/// Moves each codeword to the mean of its points; one without points to the point worst served.
+/// Moves each codeword to the mean of its points; one without points moves to the point with the largest distance.
 fn move_to_means(columns: &[f32], n: usize, assignment: &mut Assignment, codewords: &mut [f32]) {
     let mut counts = [0u32; CODEWORDS];
     for symbol in &assignment.symbols {
@@ -148,7 +149,7 @@ fn move_to_means(columns: &[f32], n: usize, assignment: &mut Assignment, codewor
         }
     }
     for empty in (0..CODEWORDS).filter(|symbol| counts[*symbol] == 0) {
-        let worst = farthest(&assignment.distances);
+        let worst = index_of_largest(&assignment.distances);
         assignment.distances[worst] = 0.0;
         for (column, codewords) in columns.chunks_exact(n).zip(codewords.chunks_exact_mut(CODEWORDS)) {
             codewords[empty] = column[worst];
@@ -156,8 +157,8 @@ fn move_to_means(columns: &[f32], n: usize, assignment: &mut Assignment, codewor
     }
 }
 
-/// The place of the largest of `distances: [n]`, the first of equals.
-fn farthest(distances: &[f32]) -> usize {
+/// The index of the largest of `distances: [n]`, the first of equals.
+fn index_of_largest(distances: &[f32]) -> usize {
     let mut worst = 0;
     for (point, distance) in distances.iter().enumerate() {
         if *distance > distances[worst] {

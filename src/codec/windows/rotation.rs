@@ -1,37 +1,39 @@
-//! The rotation before the symbols: directions as rows of small whole numbers with a scale each.
+//! The rotation of a vector before it is coded: directions as rows of 8-bit integers with a scale each.
 //!
-//! Directions are orthogonal but for their rounding, so the same numbers turn a vector and turn it back; what the rounding
-//! costs, and what lies in directions that are left out, is part of the measured error.
+//! Directions are orthogonal except for their rounding, so the same numbers rotate a vector and rotate it back. The
+//! measured error includes the cost of the rounding and of directions that are left out.
 
 use crate::kernels::kernels;
 use nalgebra::DMatrix;
 
-/// The most dims that are rotated: a decomposition takes the cube of them.
-pub(in crate::codec) const DIM_MAX: usize = 768;
+/// The most dims that are rotated: the time of the decomposition grows with their cube.
+pub(super) const ROTATED_DIM_MAX: usize = 768;
 
-/// Basis vectors in steps of 1/127 of their largest component.
-const STEPS: f32 = 127.0;
+/// Components of a direction are integers up to this, times its scale.
+const NUMBER_MAX: f32 = i8::MAX as f32;
 
-/// Rows summed at a time where a sum is built in f32.
-const BLOCK_ROWS: usize = 2048;
+/// Rows summed in f32 before the sum is added in f64.
+const ROWS_IN_F32: usize = 2048;
 
-/// Directions and their transpose, ready to turn rows.
+/// Directions and their transpose.
 #[derive(Clone)]
-pub(in crate::codec) struct Rotation {
+pub(super) struct Rotation {
     /// `[directions]`: the scale of each direction.
-    pub(in crate::codec) scales: Vec<f32>,
-    /// `[directions][dim]`: directions, in units of their scale.
-    pub(in crate::codec) numbers: Vec<i8>,
-    /// The same, a column after the other.
+    pub(super) scales: Vec<f32>,
+    /// `[directions][dim]`: components of the directions, in units of their scale.
+    pub(super) numbers: Vec<i8>,
+    /// `[dim][directions]`: the transpose.
     transposed: Vec<i8>,
 }
 
 impl Rotation {
     /// Rounds `basis: [directions][dim]`, a direction a row.
-    pub(in crate::codec) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
+    pub(super) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
         let rows = basis.chunks_exact(dim);
-        let scales: Vec<f32> =
-            rows.clone().map(|row| row.iter().fold(0.0, |most: f32, value| most.max(value.abs())) / STEPS).collect();
+        let scales: Vec<f32> = rows
+            .clone()
+            .map(|row| row.iter().fold(0.0, |most: f32, value| most.max(value.abs())) / NUMBER_MAX)
+            .collect();
         let numbers = rows.zip(&scales).flat_map(|(row, scale)| {
             row.iter().map(move |value| if *scale > 0.0 { (value / scale).round() as i8 } else { 0 })
         });
@@ -39,13 +41,13 @@ impl Rotation {
         Rotation::of_parts(scales, numbers)
     }
 
-    pub(in crate::codec) fn of_parts(scales: Vec<f32>, numbers: Vec<i8>) -> Rotation {
+    pub(super) fn of_parts(scales: Vec<f32>, numbers: Vec<i8>) -> Rotation {
         let dim = numbers.len() / scales.len().max(1);
         let transposed = (0..dim).flat_map(|column| numbers.iter().skip(column).step_by(dim).copied()).collect();
         Rotation { scales, numbers, transposed }
     }
 
-    pub(in crate::codec) fn directions(&self) -> usize {
+    pub(super) fn directions(&self) -> usize {
         self.scales.len()
     }
 
@@ -53,16 +55,16 @@ impl Rotation {
         self.numbers.len() / self.scales.len()
     }
 
-    /// `rows: [n][dim]`, turned: `[n][directions]`.
-    pub(in crate::codec) fn turn(&self, rows: &[f32]) -> Vec<f32> {
-        let mut turned = vec![0.0; rows.len() / self.dim() * self.directions()];
-        kernels().matmul_i8(rows, &self.transposed, self.directions(), &mut turned);
-        self.scale(&mut turned);
-        turned
+    /// Rotates `rows: [n][dim]` to `[n][directions]`.
+    pub(super) fn rotate(&self, rows: &[f32]) -> Vec<f32> {
+        let mut rotated = vec![0.0; rows.len() / self.dim() * self.directions()];
+        kernels().matmul_i8(rows, &self.transposed, self.directions(), &mut rotated);
+        self.scale(&mut rotated);
+        rotated
     }
 
-    /// Turns `rows: [n][directions]` back into `out: [n][dim]`; `rows` are left scaled.
-    pub(in crate::codec) fn turn_back(&self, rows: &mut [f32], out: &mut [f32]) {
+    /// Rotates `rows: [n][directions]` back to `out: [n][dim]`; overwrites `rows`.
+    pub(super) fn rotate_back(&self, rows: &mut [f32], out: &mut [f32]) {
         self.scale(rows);
         kernels().matmul_i8(rows, &self.numbers, self.dim(), out);
     }
@@ -74,49 +76,54 @@ impl Rotation {
     }
 }
 
-/// Σ left · rightᵀ over `left: [n][dim]` and `right: [n][dim]`: `[dim of left][dim of right]`.
-fn products(left: &[f32], right: &[f32], dim: usize) -> Vec<f64> {
+/// Rotates `rows: [n][dim]`; without a rotation, copies them.
+pub(super) fn rotate(rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
+    rotation.map_or_else(|| rows.to_vec(), |rotation| rotation.rotate(rows))
+}
+
+/// The scatter matrix Σ x · xᵀ over `rows: [n][dim]`, `[dim][dim]`.
+fn scatter(rows: &[f32], dim: usize) -> Vec<f64> {
     let mut sums = vec![0.0f64; dim * dim];
     let mut part = vec![0.0f32; dim];
-    for (left, right) in left.chunks(BLOCK_ROWS * dim).zip(right.chunks(BLOCK_ROWS * dim)) {
+    for rows in rows.chunks(ROWS_IN_F32 * dim) {
         for (component, sums) in sums.chunks_exact_mut(dim).enumerate() {
-            let column: Vec<f32> = left.iter().skip(component).step_by(dim).copied().collect();
-            kernels().matmul(&column, right, dim, &mut part);
+            let column: Vec<f32> = rows.iter().skip(component).step_by(dim).copied().collect();
+            kernels().matmul(&column, rows, dim, &mut part);
             sums.iter_mut().zip(&part).for_each(|(sum, part)| *sum += f64::from(*part));
         }
     }
     sums
 }
 
-/// The directions in which rows vary, and by how much.
-pub(in crate::codec) struct Principal {
-    /// `[dim]`: variances, the largest first.
-    pub(in crate::codec) variances: Vec<f64>,
-    /// `[dim][dim]`: the directions of these.
+/// Principal directions of rows, and the variance along each.
+pub(super) struct Principal {
+    /// `[dim]`: variances, descending.
+    pub(super) variances: Vec<f64>,
+    /// `[dim][dim]`: their directions.
     directions: Vec<f32>,
 }
 
 impl Principal {
-    /// Those of `rows: [n][dim]`, of mean zero.
-    pub(in crate::codec) fn of(rows: &[f32], dim: usize) -> Principal {
-        let found = DMatrix::from_row_slice(dim, dim, &products(rows, rows, dim)).symmetric_eigen();
+    /// The principal directions of `rows: [n][dim]`, of mean zero.
+    pub(super) fn of(rows: &[f32], dim: usize) -> Principal {
+        let found = DMatrix::from_row_slice(dim, dim, &scatter(rows, dim)).symmetric_eigen();
         let mut order: Vec<usize> = (0..dim).collect();
         order.sort_by(|a, b| found.eigenvalues[*b].total_cmp(&found.eigenvalues[*a]));
         let count = (rows.len() / dim) as f64;
-        let variances = order.iter().map(|place| found.eigenvalues[*place].max(0.0) / count).collect();
+        let variances = order.iter().map(|index| found.eigenvalues[*index].max(0.0) / count).collect();
         let columns =
-            order.iter().flat_map(|place| found.eigenvectors.column(*place).iter().copied().collect::<Vec<_>>());
+            order.iter().flat_map(|index| found.eigenvectors.column(*index).iter().copied().collect::<Vec<_>>());
         Principal { variances, directions: columns.map(|component| component as f32).collect() }
     }
 
-    /// As many directions as the runs that end at `boundaries` have dims, `[directions][dim]`, given out so that the
-    /// product of variances is about the same in each run: the next direction goes to the run with the smallest product
-    /// that has room (Ge, He, Ke, Sun: Optimized Product Quantization, PAMI 2014, §4.2).
-    pub(in crate::codec) fn basis(&self, boundaries: &[usize]) -> Vec<f32> {
+    /// Allocates directions to the runs that end at `boundaries`, `[directions][dim]`, so that the product of variances
+    /// is about the same in each run: the next direction goes to the run with the smallest product that has room
+    /// (eigenvalue allocation; Ge, He, Ke, Sun: Optimized Product Quantization, PAMI 2014, §4.2).
+    pub(super) fn basis(&self, boundaries: &[usize]) -> Vec<f32> {
         let (dim, count) = (self.variances.len(), boundaries[boundaries.len() - 1]);
         let mut filled = vec![(0.0f64, 0usize); boundaries.len() - 1];
         let mut basis = vec![0.0; count * dim];
-        // Counted in the smallest variance there is: every direction makes a product larger, and none drowns the others.
+        // In units of a tiny variance, so that every direction makes a product larger.
         let least = self.variances[0] * 1e-9 + f64::MIN_POSITIVE;
         for (variance, direction) in self.variances.iter().zip(self.directions.chunks_exact(dim)).take(count) {
             let has_room = |run: &usize| filled[*run].1 < boundaries[run + 1] - boundaries[*run];
@@ -130,9 +137,9 @@ impl Principal {
         basis
     }
 
-    /// The least mean squared error of a code of `bits` that leaves out all but the first `count` directions, for a normal
-    /// distribution (reverse water-filling: Cover, Thomas, Elements of Information Theory, §10.3.3).
-    pub(in crate::codec) fn error_bound(&self, count: usize, bits: f64) -> f64 {
+    /// The least mean squared error of a code of `bits` that leaves out all but the first `count` directions, for a
+    /// normal distribution (reverse water-filling: Cover, Thomas, Elements of Information Theory, §10.3.3).
+    pub(super) fn error_bound(&self, count: usize, bits: f64) -> f64 {
         let (kept, left) = self.variances.split_at(count);
         let bits_at = |level: f64| kept.iter().map(|variance| (variance / level).max(1.0).log2() / 2.0).sum::<f64>();
         let (mut low, mut high) = (f64::MIN_POSITIVE, self.variances[0].max(f64::MIN_POSITIVE));
@@ -149,7 +156,7 @@ mod tests {
     use super::Principal;
 
     #[test]
-    fn directions_are_dealt_out_so_that_products_of_variances_are_alike() {
+    fn directions_are_allocated_so_that_products_of_variances_are_alike() {
         let unit = |at: usize| (0..4).map(move |dim| f32::from(u8::from(dim == at)));
         let principal =
             Principal { variances: vec![1e-1, 1e-2, 1e-3, 1e-4], directions: (0..4).flat_map(unit).collect() };

@@ -1,27 +1,30 @@
-//! Training scalar codes: the best grid of each dim for each number of bits, and which dim gets how many.
+//! Trains scalar codes: finds the best grid of each dim for each number of bits, then allocates bits to dims.
 //!
-//! Bits go where they take most off the squared error of the sample (reverse water-filling: Cover, Thomas: Elements of
-//! Information Theory, 2nd ed., §10.3.3), along the lower convex hull of each dim's errors, because a dim may need several
-//! bits before it gains (Shoham, Gersho: Efficient Bit Allocation for an Arbitrary Set of Quantizers, IEEE Trans. ASSP 1988).
+//! Each bit goes to the dim where it reduces the squared error of the sample most (reverse water-filling: Cover,
+//! Thomas: Elements of Information Theory, 2nd ed., §10.3.3), along the lower convex hull of each dim's errors, because
+//! a dim may need several bits before it gains (Shoham, Gersho: Efficient Bit Allocation for an Arbitrary Set of
+//! Quantizers, IEEE Trans. ASSP 1988).
 
-use super::half;
-use super::{BITS_MAX, Form, Grid, Scalar};
-use crate::codec::{Codebook, Shape};
-use crate::error::{Error, Result};
+use super::codes::Form;
+use super::grid::{BITS_MAX, Grid};
+use super::{book, half};
+use crate::codec::shape::Shape;
+use crate::error::Result;
 use crate::work::Work;
 
-/// A range of values to try: with few bits the best range is narrow, with many it is wider than what the sample shows.
+/// A range of values to try. With few bits the best range is narrow; with many it is wider than the values of the
+/// sample.
 struct Clip {
-    /// The share of the values given up at each end.
+    /// The share of the values that are clipped at each end.
     share: f64,
-    /// What the range is widened by at each end, in lengths of it.
+    /// How much the range is widened at each end, in lengths of the range.
     margin: f64,
-    /// The fewest and the most bits with which it is tried.
+    /// The fewest and the most bits for which the range is tried.
     bits: (u8, u8),
 }
 
-/// With many bits wide margins cost next to nothing, and one far value that was clipped costs more than all steps: there
-/// the judges, who hardly ever see such a value, are not asked.
+/// With many bits a wide margin costs almost nothing, but clipping one far value costs more than all rounding. Held-out
+/// values rarely contain such a value, so narrow ranges are not even tried with many bits.
 const CLIPS: [Clip; 11] = [
     Clip { share: 0.2, margin: 0.0, bits: (1, 1) },
     Clip { share: 0.075, margin: 0.0, bits: (1, 2) },
@@ -36,26 +39,26 @@ const CLIPS: [Clip; 11] = [
     Clip { share: 0.0, margin: 2.0, bits: (13, 16) },
 ];
 
-/// With fewer rows all of them fit and judge.
-const JUDGED_MIN: usize = 64;
+/// With fewer rows, all rows both fit a range and judge it.
+const HELD_OUT_MIN: usize = 64;
 
-/// Off by less than this share of their range, values count as met: floats themselves are no finer.
+/// Values count as met if they are off by less than this share of their range: about the precision of f32.
 const ROUNDING: f64 = 1e-7;
 
-/// Ranges end here, so that they are no longer than a float can tell.
+/// Limit of ranges, so that their length is a finite float.
 const FARTHEST: f64 = 0.49 * f32::MAX as f64;
 
-/// Whole numbers up to this are all floats.
+/// f32 represents all integers up to this.
 const WHOLE_MAX: f32 = 16_777_216.0;
 
-/// Values summed before an error that is too large already is given up.
+/// Values summed between checks whether an error is too large already.
 const STRETCH: usize = 1024;
 
-/// Bits, in numbers and as places of a list.
+/// Dequantizer of bits a dim may have, 0 included.
 const LEVELS: usize = BITS_MAX as usize + 1;
 
-/// Learns a book of scalar codes; arguments as checked by [`Codebook::train`].
-pub(in crate::codec) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Codebook> {
+/// Learns a book of scalar codes, as it is stored.
+pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Vec<u8>> {
     let dim = shape.dim;
     let mut dims = Vec::with_capacity(dim);
     let mut column = Vec::with_capacity(sample.len() / dim);
@@ -65,17 +68,16 @@ pub(in crate::codec) fn train(sample: &[f32], shape: &Shape, work: &mut Work) ->
         dims.push(Dim::new(&column));
         work.report(first as u64 + 1, dim as u64)?;
     }
-    let bytes = Scalar::to_bytes(best_form(&dims, sample, shape));
-    Codebook::take(&bytes).map_err(|what| Error::Internal(format!("a trained codebook: {what}")))
+    Ok(book::to_bytes(best_form(&dims, sample, shape)))
 }
 
 fn best_form(dims: &[Dim], sample: &[f32], shape: &Shape) -> Form {
     let is_byte = |value: &f32| f32::from(*value as u8).to_bits() == value.to_bits();
     if shape.row_bytes >= shape.dim && sample.iter().all(is_byte) {
-        // Lossless also for the bytes that the sample did not see.
+        // Lossless for every byte, also those that the sample does not contain.
         return Form::Grids(vec![Grid { bits: 8, low: 0.0, step: 1.0 }; shape.dim]);
     }
-    let bits = given_out(dims, shape.row_bytes * 8);
+    let bits = allocate_bits(dims, shape.row_bytes * 8);
     let error: f64 = dims.iter().zip(&bits).map(|(dim, bits)| dim.errors[*bits]).sum();
     if shape.row_bytes >= shape.dim * 2 && error_of_halves(sample, shape.dim) < error {
         return Form::Halves(shape.dim);
@@ -83,13 +85,13 @@ fn best_form(dims: &[Dim], sample: &[f32], shape: &Shape) -> Form {
     Form::Grids(dims.iter().zip(bits).map(|(dim, bits)| dim.grids[bits]).collect())
 }
 
-/// The squared error of the sample as halves, in the mean of its rows.
+/// The mean over rows of the squared error of the sample as halves.
 fn error_of_halves(sample: &[f32], dim: usize) -> f64 {
     let off = |value: f32| f64::from(value) - f64::from(half::to_float(half::from_float(value)));
     sample.iter().map(|value| off(*value).powi(2)).sum::<f64>() / (sample.len() / dim) as f64
 }
 
-/// What a dim costs with each number of bits.
+/// The best grid of a dim for each number of bits, and its error.
 struct Dim {
     /// The mean squared error.
     errors: [f64; LEVELS],
@@ -97,13 +99,13 @@ struct Dim {
 }
 
 impl Dim {
-    /// Finds the best grids for `column`, the values of the dim. Ranges are taken from every other value and judged by the
-    /// values between: a range that only just holds its own values would clip what the sample did not see. The errors are
-    /// those of all values, as few far ones would else decide where the bits go.
+    /// Finds the best grids for `column`, the values of the dim. Every other value fits ranges and the values between
+    /// judge them, because a range that just holds its own values would clip values outside the sample. The stored
+    /// errors are those of all values; otherwise a few far ones would decide the allocation of bits.
     fn new(column: &[f32]) -> Dim {
-        let (all, step) = (Values::new(column.to_vec()), if column.len() < JUDGED_MIN { 1 } else { 2 });
+        let (all, step) = (Values::new(column.to_vec()), if column.len() < HELD_OUT_MIN { 1 } else { 2 });
         let fitted = Values::new(column.iter().step_by(step).copied().collect());
-        let judges: Vec<f32> = column.iter().skip(step - 1).step_by(step).copied().collect();
+        let held_out: Vec<f32> = column.iter().skip(step - 1).step_by(step).copied().collect();
         let error_of = |grid: &Grid| error(grid, &all.ascending, f64::INFINITY);
         let constant = all.constant();
         let mut dim = Dim { errors: [error_of(&constant); LEVELS], grids: [constant; LEVELS] };
@@ -114,7 +116,7 @@ impl Dim {
                 dim.grids[level..].fill(exact);
                 break;
             }
-            let found = best_clip(&fitted, &judges, bits).and_then(|clip| all.clipped(clip, bits));
+            let found = best_clip(&fitted, &held_out, bits).and_then(|clip| all.clip(clip, bits));
             let found = found.map(|grid| (error_of(&grid), grid)).filter(|(error, _)| *error < dim.errors[level - 1]);
             (dim.errors[level], dim.grids[level]) = found.unwrap_or((dim.errors[level - 1], dim.grids[level - 1]));
         }
@@ -122,11 +124,11 @@ impl Dim {
     }
 }
 
-/// The clip of `fitted` with which the judges have the least error.
-fn best_clip(fitted: &Values, judges: &[f32], bits: u8) -> Option<&'static Clip> {
+/// The clip of `fitted` with the least error on `held_out`.
+fn best_clip(fitted: &Values, held_out: &[f32], bits: u8) -> Option<&'static Clip> {
     let (mut least, mut best) = (f64::INFINITY, None);
     for clip in CLIPS.iter().filter(|clip| (clip.bits.0..=clip.bits.1).contains(&bits)) {
-        let found = fitted.clipped(clip, bits).map_or(f64::INFINITY, |grid| error(&grid, judges, least));
+        let found = fitted.clip(clip, bits).map_or(f64::INFINITY, |grid| error(&grid, held_out, least));
         if found < least {
             (least, best) = (found, Some(clip));
         }
@@ -147,53 +149,54 @@ impl Values {
         Values { ascending: values, is_whole }
     }
 
-    /// The value behind a share of the others, limited to what a range can hold.
-    fn at(&self, share: f64) -> f64 {
-        let place = (share * (self.ascending.len() - 1) as f64).round() as usize;
-        f64::from(self.ascending[place]).clamp(-FARTHEST, FARTHEST)
+    /// The value at quantile `share`, limited to what a range can hold.
+    fn quantile(&self, share: f64) -> f64 {
+        let index = (share * (self.ascending.len() - 1) as f64).round() as usize;
+        f64::from(self.ascending[index]).clamp(-FARTHEST, FARTHEST)
     }
 
-    /// True if there is only one value.
-    fn is_alone(&self) -> bool {
+    /// True if all values are equal.
+    fn is_constant(&self) -> bool {
         self.ascending[0] == self.ascending[self.ascending.len() - 1]
     }
 
-    /// The grid of no bits: the mean, and the value itself where there is only one.
+    /// The grid of no bits: the mean, or the value itself if all are equal.
     fn constant(&self) -> Grid {
         let (first, count) = (self.ascending[0], self.ascending.len());
         let mean = self.ascending.iter().map(|value| f64::from(*value)).sum::<f64>() / count as f64;
-        Grid { bits: 0, low: if self.is_alone() { first } else { mean as f32 }, step: 0.0 }
+        Grid { bits: 0, low: if self.is_constant() { first } else { mean as f32 }, step: 0.0 }
     }
 
-    /// A grid that meets every value, if there is one: of whole numbers, or in equal steps from the least to the greatest.
+    /// A grid that meets every value, if there is one: of integers, or in equal steps from the least to the greatest
+    /// value.
     fn exact(&self, bits: u8) -> Option<Grid> {
-        if self.is_alone() {
+        if self.is_constant() {
             return Some(self.constant());
         }
-        let (low, high, most) = (self.at(0.0), self.at(1.0), f64::from(Grid::most(bits)));
+        let (low, high, most) = (self.quantile(0.0), self.quantile(1.0), f64::from(Grid::most(bits)));
         if self.is_whole && high - low <= most {
-            // Numbers left over lie on both sides, but not below zero where no value does.
+            // Spare numbers lie on both sides, but not below zero if no value does.
             let first = low - ((most - (high - low)) / 2.0).floor();
             let first = if low >= 0.0 { first.max(0.0) } else { first };
             return Some(Grid { bits, low: first as f32, step: 1.0 });
         }
-        let grid = sound(bits, low, (high - low) / most)?;
+        let grid = float_grid(bits, low, (high - low) / most)?;
         let rounding = (ROUNDING * (high - low)).powi(2);
         (error(&grid, &self.ascending, rounding) < rounding).then_some(grid)
     }
 
-    /// The middles of equal parts of a range.
-    fn clipped(&self, clip: &Clip, bits: u8) -> Option<Grid> {
-        let (low, high) = (self.at(clip.share), self.at(1.0 - clip.share));
+    /// The grid of the middles of equal parts of a range.
+    fn clip(&self, clip: &Clip, bits: u8) -> Option<Grid> {
+        let (low, high) = (self.quantile(clip.share), self.quantile(1.0 - clip.share));
         let margin = clip.margin * (high - low);
         let (low, high) = ((low - margin).max(-FARTHEST), (high + margin).min(FARTHEST));
         let step = (high - low) / (f64::from(Grid::most(bits)) + 1.0);
-        sound(bits, low + step / 2.0, step)
+        float_grid(bits, low + step / 2.0, step)
     }
 }
 
-/// The grid in floats; none where steps come to nothing.
-fn sound(bits: u8, low: f64, step: f64) -> Option<Grid> {
+/// The grid rounded to floats; `None` if its step is 0 or a value is not finite.
+fn float_grid(bits: u8, low: f64, step: f64) -> Option<Grid> {
     if step <= 0.0 {
         return None;
     }
@@ -201,8 +204,8 @@ fn sound(bits: u8, low: f64, step: f64) -> Option<Grid> {
     grid.is_sound().then_some(grid)
 }
 
-/// The mean squared error of `values` on `grid`; infinite as soon as it is known to be `enough` or more.
-fn error(grid: &Grid, values: &[f32], enough: f64) -> f64 {
+/// The mean squared error of `values` on `grid`; infinity as soon as it is known to be at least `limit`.
+fn error(grid: &Grid, values: &[f32], limit: f64) -> f64 {
     let count = values.len() as f64;
     let mut sum = 0.0;
     for values in values.chunks(STRETCH) {
@@ -212,7 +215,7 @@ fn error(grid: &Grid, values: &[f32], enough: f64) -> f64 {
             lanes.iter_mut().zip(eight).for_each(|(lane, value)| *lane += square(grid, *value));
         }
         sum += lanes.iter().sum::<f64>() + rest.iter().map(|value| square(grid, *value)).sum::<f64>();
-        if sum >= enough * count {
+        if sum >= limit * count {
             return f64::INFINITY;
         }
     }
@@ -225,34 +228,34 @@ fn square(grid: &Grid, value: f32) -> f64 {
     off * off
 }
 
-/// Bits that take a dim along its hull.
-struct Step {
+/// An edge of the lower convex hull of a dim's errors.
+struct HullEdge {
     dim: usize,
     from: usize,
     to: usize,
-    /// What each of the bits takes off the error.
+    /// How much each bit reduces the error.
     gain: f64,
 }
 
-/// The bits of each dim, at most `budget` in all.
-fn given_out(dims: &[Dim], budget: usize) -> Vec<usize> {
-    let mut steps: Vec<Step> = dims.iter().enumerate().flat_map(|(number, dim)| hull(number, dim)).collect();
-    // Stable: of equal gains the lower dim's comes first, and the steps of a dim stay in order.
-    steps.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+/// Allocates at most `budget` bits to the dims.
+fn allocate_bits(dims: &[Dim], budget: usize) -> Vec<usize> {
+    let mut edges: Vec<HullEdge> = dims.iter().enumerate().flat_map(|(number, dim)| hull(number, dim)).collect();
+    // Stable: of equal gains the lower dim comes first, and the edges of a dim stay in order.
+    edges.sort_by(|a, b| b.gain.total_cmp(&a.gain));
     let (mut bits, mut left) = (vec![0; dims.len()], budget);
-    for step in steps {
-        // Behind a step that was cut short there is nothing left for that dim.
-        if bits[step.dim] == step.from {
-            bits[step.dim] = step.to.min(step.from + left);
-            left -= bits[step.dim] - step.from;
+    for edge in edges {
+        // The edges of a dim follow each other; once one was cut short, the rest do not apply.
+        if bits[edge.dim] == edge.from {
+            bits[edge.dim] = edge.to.min(edge.from + left);
+            left -= bits[edge.dim] - edge.from;
         }
     }
     bits
 }
 
-/// The steps along the lower convex hull of a dim's errors: each the one with the largest gain a bit, the shortest of equals.
-fn hull(number: usize, dim: &Dim) -> Vec<Step> {
-    let mut steps = Vec::new();
+/// The edges of the lower convex hull of a dim's errors: each has the largest gain a bit, the shortest of equals.
+fn hull(number: usize, dim: &Dim) -> Vec<HullEdge> {
+    let mut edges = Vec::new();
     let mut from = 0;
     while from + 1 < LEVELS {
         let (mut to, mut gain) = (from, 0.0);
@@ -265,8 +268,8 @@ fn hull(number: usize, dim: &Dim) -> Vec<Step> {
         if to == from {
             break;
         }
-        steps.push(Step { dim: number, from, to, gain });
+        edges.push(HullEdge { dim: number, from, to, gain });
         from = to;
     }
-    steps
+    edges
 }

@@ -1,67 +1,71 @@
-//! The side byte of a code: one number of its vector that a scan of symbols needs and that makes up for some of their error.
+//! The side byte of a code: one number about its vector. A scan of symbols needs it, and it corrects part of their
+//! error.
 //!
 //! ```text
-//! L2              n = (1 − mix) ‖x̂ − means‖² + mix ‖x − means‖²   distance = n − 2 ⟨q − means, x̂ − means⟩ + ‖q − means‖²
-//! inner product   f = ‖x‖ ÷ ‖x̂‖                                   distance = −f ⟨q, x̂⟩
-//! cosine          f = 1 ÷ ‖x̂‖                                     distance = 1 − f ⟨q, x̂⟩ ÷ ‖q‖
+//! L2              distance = n − 2 ⟨q − means, x̂ − means⟩ + ‖q − means‖²
+//!                 n = (1 − mix) ‖x̂ − means‖² + mix ‖x − means‖²
+//! inner product   distance = −f ⟨q, x̂⟩               f = ‖x‖ ÷ ‖x̂‖
+//! cosine          distance = 1 − f ⟨q, x̂⟩ ÷ ‖q‖      f = 1 ÷ ‖x̂‖
 //! ```
-//! What is near a query lies in the direction of it more than its code does, which shrinks what it rounds: so ‖x‖ belongs to
-//! ⟨q, x⟩ rather than ‖x̂‖ (Gao, Long: RaBitQ, SIGMOD 2024, §3.2, for unit vectors). How much of that pays for L2 depends on
-//! the data and is chosen by recall.
+//! Rounding shrinks a vector: for a near neighbour of q, ⟨q, x⟩ is larger than ⟨q, x̂⟩. The norm that fits ⟨q, x⟩ is
+//! therefore ‖x‖ rather than ‖x̂‖ (Gao, Long: RaBitQ, SIGMOD 2024, §3.2, for unit vectors). Which mix of both is best
+//! for L2 depends on the data; training chooses it by recall.
 
 use crate::error::Result;
 use crate::kernels::{PiecewiseLinear, SILENT, SLOPE_MAX, kernels};
 use crate::metric::Metric;
 
-/// Rows that ask when the mix is chosen, and how many answers count. The denser rows lie, the smaller is the best mix; the
-/// two nearest of a sample are as near as the ten nearest of five times as many rows.
+/// Number of sample rows that serve as queries when the mix is chosen, and of neighbours compared for each. The denser
+/// the rows, the smaller the best mix; the two nearest of a sample are as near as the ten nearest of five times as many
+/// rows.
 const QUERIES: usize = 1024;
 const NEIGHBOURS: usize = 2;
 
-/// Steps of the training, one more than are told on the way.
-pub(in crate::codec) const STEPS: usize = 16;
+/// PiecewiseLinear of progress that [`Side::train`] counts as; it calls `step` one time less.
+pub(super) const TRAINING_STEPS: usize = 16;
 
-/// Mixes tried.
+/// Mixes that training compares.
 const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
 
-/// Bytes with a number: those before and behind them say that it is too small or too large for the others.
+/// Bytes that stand for a number. The byte below means "too small for the scale", the byte above "too large".
 const NUMBERS: std::ops::RangeInclusive<u8> = SILENT[0] + 1..=SILENT[1] - 1;
 
-/// One row in so many may be beyond the numbers at either end.
+/// One row in this many may lie beyond the scale at either end.
 const BEYOND: usize = 1000;
-/// Numbers go so far beyond those of the sample.
+/// The scale reaches beyond the numbers of the sample by this factor.
 const MARGIN: f64 = 1.25;
 
-/// What the side bytes of a codebook mean.
+/// The logarithmic scale of the side bytes of a codebook.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::codec) struct Side {
-    pub(in crate::codec) metric: Metric,
-    pub(in crate::codec) mix: f32,
+pub(super) struct Side {
+    pub(super) metric: Metric,
+    /// The share of the inserted vector in the number of an L2 side byte.
+    pub(super) mix: f32,
     /// The number of byte 1.
-    pub(in crate::codec) least: f32,
-    /// A number is so many times the one before.
-    pub(in crate::codec) ratio: f32,
-    /// `[256]`: numbers of the bytes.
+    pub(super) least: f32,
+    /// Each number divided by the number of the byte before.
+    pub(super) ratio: f32,
+    /// `[256]`: the number each byte stands for.
     numbers: Vec<f32>,
 }
 
-/// What a side byte makes of the distance to the decoded vector: `distance * factor + offset`.
+/// How a side byte corrects the distance to the decoded vector: `distance * factor + offset`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Correction {
-    /// Of the distance.
+    /// Multiplies the distance.
     pub factor: f32,
-    /// Behind it.
+    /// Added to the product.
     pub offset: f32,
 }
 
 impl Correction {
-    /// The distance is as it is.
+    /// Leaves the distance as it is.
     pub const NONE: Correction = Correction { factor: 1.0, offset: 0.0 };
 }
 
 impl Side {
-    /// Side bytes with these numbers, if they can be.
-    pub(in crate::codec) fn of_parts(metric: Metric, mix: f32, least: f32, ratio: f32) -> Option<Side> {
+    /// The scale with these parameters; `None` if they are not valid.
+    pub(super) fn of_parts(metric: Metric, mix: f32, least: f32, ratio: f32) -> Option<Side> {
         let is_sound = (0.0..=1.0).contains(&mix) && least.is_normal() && least > 0.0 && (1.0..=2.0).contains(&ratio);
         let mut number = f64::from(least) / f64::from(ratio);
         let next = |_| {
@@ -72,9 +76,10 @@ impl Side {
         is_sound.then(|| Side { metric, mix, least, ratio, numbers: (0..256).map(next).collect() })
     }
 
-    /// Learns the numbers from `rows: [n][dim]` and what they decode to, and the mix from how well rows find their
-    /// neighbours among the others. `step` is called less than [`STEPS`] times; its error ends the training.
-    pub(in crate::codec) fn train(
+    /// Learns the scale from `rows: [n][dim]` and what they decode to, `decoded: [n][dim]`, and the mix by how many of
+    /// their nearest neighbours sample rows find. `step` is called less than [`TRAINING_STEPS`] times; its error ends
+    /// the training.
+    pub(super) fn train(
         metric: Metric,
         means: &[f32],
         rows: &[f32],
@@ -87,12 +92,12 @@ impl Side {
         }
         let sides = MIXES.map(of_mix);
         let offsets = sides.each_ref().map(|side| side.offsets(means, rows, decoded));
-        let found = recalled(rows, decoded, means.len(), &offsets, step)?;
+        let found = count_recalled(rows, decoded, means.len(), &offsets, step)?;
         let best = (1..MIXES.len()).fold(0, |best, next| if found[next] > found[best] { next } else { best });
         Ok(sides[best].clone())
     }
 
-    /// What is added to the distance to each row.
+    /// `[n]`: the offset added to the distance to each row.
     fn offsets(&self, means: &[f32], rows: &[f32], decoded: &[f32]) -> Vec<f32> {
         let pairs = rows.chunks_exact(means.len()).zip(decoded.chunks_exact(means.len()));
         let offset = |(row, decoded)| self.correction(self.byte_of(row, decoded, means), decoded, means).offset;
@@ -117,7 +122,7 @@ impl Side {
     }
 
     /// The side byte of `row: [dim]` that decodes to `decoded: [dim]`.
-    pub(in crate::codec) fn byte_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> u8 {
+    pub(super) fn byte_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> u8 {
         let number = self.number_of(row, decoded, means);
         let above = self.numbers.partition_point(|step| *step < number);
         if above == 0 {
@@ -128,29 +133,29 @@ impl Side {
         (if number - low < high - number { above - 1 } else { above }) as u8
     }
 
-    /// What `byte` says.
-    pub(in crate::codec) fn number(&self, byte: u8) -> f64 {
+    /// The number that `byte` stands for.
+    pub(super) fn number(&self, byte: u8) -> f64 {
         f64::from(self.numbers[usize::from(byte)])
     }
 
-    /// Between the least and the largest number.
-    pub(in crate::codec) fn spread(&self) -> f64 {
+    /// The largest number minus the least.
+    pub(super) fn spread(&self) -> f64 {
         self.number(u8::MAX) - self.number(0)
     }
 
-    /// Between the numbers sixteen bytes apart, at most.
-    pub(in crate::codec) fn steepest(&self) -> f64 {
+    /// The largest difference of numbers sixteen bytes apart.
+    pub(super) fn steepest(&self) -> f64 {
         (self.number(u8::MAX) - self.number(239)).max(self.number(1) - self.number(0))
     }
 
-    /// The share of a number that what it was rounded from may be off.
-    pub(in crate::codec) fn coarseness(&self) -> f64 {
+    /// The largest relative rounding error of a number.
+    pub(super) fn coarseness(&self) -> f64 {
         (f64::from(self.ratio) - 1.0) / 2.0
     }
 
-    /// The steps that come near `count` of each number, from 0 to 65,535 and rising; and by how much the real count is below
-    /// them at most, as a negative number, and above.
-    pub(in crate::codec) fn steps(&self, count: impl Fn(f64) -> f64) -> (PiecewiseLinear, f64, f64) {
+    /// Approximates `count` of each number (rising, 0 to 65,535) by the piecewise linear steps of a scan. Also returns
+    /// the least (negative) and the largest value of exact count minus approximation.
+    pub(super) fn steps(&self, count: impl Fn(f64) -> f64) -> (PiecewiseLinear, f64, f64) {
         let at = |byte: usize| count(f64::from(self.numbers[byte]));
         let base: [f64; 16] = std::array::from_fn(|segment| at(segment * 16).round());
         let slope = std::array::from_fn(|segment| {
@@ -176,7 +181,7 @@ impl Side {
     }
 
     /// False if `byte` cannot be that of a row within `bound` of `decoded: [dim]`.
-    pub(in crate::codec) fn agrees(&self, byte: u8, decoded: &[f32], means: &[f32], bound: f32) -> bool {
+    pub(super) fn agrees(&self, byte: u8, decoded: &[f32], means: &[f32], bound: f32) -> bool {
         if !NUMBERS.contains(&byte) {
             return true;
         }
@@ -186,7 +191,8 @@ impl Side {
             Metric::L2 => f64::from(kernels().l2sq(decoded, means)).sqrt(),
             _ => dot(decoded).sqrt(),
         };
-        // The row's own norm is within `bound` of that of what it decodes to; see `number_of` for what is made of both.
+        // The row's norm differs from that of `decoded` by at most `bound`; see `number_of` for how both enter a
+        // number.
         let (low, high) = ((norm - bound).max(0.0), norm + bound);
         let mix = f64::from(self.mix);
         let of_norm = |own: f64| match self.metric {
@@ -194,15 +200,15 @@ impl Side {
             Metric::InnerProduct => own / norm,
             Metric::Cosine => norm.recip(),
         };
-        // A number is rounded to one of its neighbours, and all of this to f32 on the way.
+        // A number is rounded to one of its neighbours on the scale, and every step of the computation to f32.
         let (number, slack) = (f64::from(self.numbers[usize::from(byte)]), f64::from(self.ratio) * 1.001);
         let within = of_norm(low) / slack <= number && number <= of_norm(high) * slack;
         within || !of_norm(high).is_finite()
     }
 
-    /// What `byte` says of the distance to `decoded: [dim]`.
-    pub(in crate::codec) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
-        // Without a mix the number is that of `decoded` itself, only less exact.
+    /// How `byte` corrects the distance to `decoded: [dim]`.
+    pub(super) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
+        // With mix 0 the number is the norm of `decoded`, only less exact.
         if !NUMBERS.contains(&byte) || self.metric == Metric::L2 && self.mix == 0.0 {
             return Correction::NONE;
         }
@@ -213,32 +219,32 @@ impl Side {
                 if offset.is_finite() { Correction { factor: 1.0, offset } } else { Correction::NONE }
             }
             Metric::InnerProduct => Correction { factor: number, offset: 0.0 },
-            // The distance to what is decoded is the same already.
+            // A cosine does not depend on the length of the vector.
             Metric::Cosine => Correction::NONE,
         }
     }
 }
 
-/// How many of their true neighbours among `rows: [n][dim]` some of the rows find, when each of the lists of `offsets`, `[n]`,
-/// is added to distances to `decoded: [n][dim]`.
-fn recalled<const LISTS: usize>(
+/// Counts how many of their true nearest neighbours among `rows: [n][dim]` a sample of the rows finds when each of
+/// `offsets`, `[n]`, is added to the distances to `decoded: [n][dim]`.
+fn count_recalled<const CANDIDATES: usize>(
     rows: &[f32],
     decoded: &[f32],
     dim: usize,
-    offsets: &[Vec<f32>; LISTS],
+    offsets: &[Vec<f32>; CANDIDATES],
     step: &mut dyn FnMut() -> Result<()>,
-) -> Result<[usize; LISTS]> {
+) -> Result<[usize; CANDIDATES]> {
     let count = rows.len() / dim;
     let queries = count.min(QUERIES);
-    let mut found = [0; LISTS];
+    let mut found = [0; CANDIDATES];
     for number in 0..queries {
-        if number > 0 && number.is_multiple_of(QUERIES / STEPS) {
+        if number > 0 && number.is_multiple_of(QUERIES / TRAINING_STEPS) {
             step()?;
         }
         let query = number * count / queries;
-        let asking = &rows[query * dim..][..dim];
+        let vector = &rows[query * dim..][..dim];
         let distances =
-            |among: &[f32]| -> Vec<f32> { among.chunks_exact(dim).map(|row| kernels().l2sq(asking, row)).collect() };
+            |among: &[f32]| -> Vec<f32> { among.chunks_exact(dim).map(|row| kernels().l2sq(vector, row)).collect() };
         let truth = nearest(query, distances(rows).into_iter());
         let distances = distances(decoded);
         for (found, offsets) in found.iter_mut().zip(offsets) {
@@ -249,13 +255,13 @@ fn recalled<const LISTS: usize>(
     Ok(found)
 }
 
-/// The positions of the least `distances`, ties to the first, but for position `query`.
+/// The positions of the least `distances`, ties to the first, without position `query`.
 fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<usize> {
     let mut near: Vec<(f32, usize)> = Vec::with_capacity(2 * NEIGHBOURS);
     let by_distance = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
     let mut bound = f32::INFINITY;
     for (position, distance) in distances.enumerate() {
-        // Most are farther, and cost a comparison only.
+        // Most rows are farther and cost only this comparison.
         if distance <= bound && position != query {
             // Normalize -0.0 so that equal distances tie under total_cmp.
             near.push((distance + 0.0, position));
@@ -277,7 +283,7 @@ mod tests {
     use crate::metric::Metric;
 
     #[test]
-    fn a_byte_is_near_its_number_or_says_that_there_is_none() {
+    fn a_byte_is_near_its_number_or_says_that_it_is_off_the_scale() {
         let Some(side) = Side::of_parts(Metric::L2, 0.0, 0.5, 1.02) else { panic!("refused") };
         for number in [0.6f32, 1.0, 7.3, 60.0] {
             let byte = side.byte_of(&[0.0], &[number.sqrt()], &[0.0]);
@@ -286,9 +292,9 @@ mod tests {
         }
         assert_eq!(side.byte_of(&[0.0], &[0.0], &[0.0]), 0);
         assert_eq!(side.byte_of(&[0.0], &[1e9], &[0.0]), 255);
-        // Giants have no norm in f32, and their side byte says nothing.
-        let giant = side.byte_of(&[f32::MAX], &[f32::MAX], &[0.0]);
-        assert_eq!(side.correction(giant, &[f32::MAX], &[0.0]), Correction::NONE);
+        // The norm of a huge vector overflows f32; its side byte says nothing.
+        let huge = side.byte_of(&[f32::MAX], &[f32::MAX], &[0.0]);
+        assert_eq!(side.correction(huge, &[f32::MAX], &[0.0]), Correction::NONE);
     }
 
     #[test]

@@ -1,0 +1,41 @@
+//! What every kind of codebook offers to the rest of the crate.
+//!
+//! A kind is a folder beside this file. Its `mod.rs` is all that `codec/mod.rs` sees of it: a number for files,
+//! `train`, `parse`, `stored_bytes`, and a type with this trait.
+
+use super::side::Correction;
+use super::table::QueryTable;
+use crate::kernels::CodeLayout;
+use crate::metric::Metric;
+
+/// A parsed codebook: everything needed to encode, decode and score the codes of one kind.
+pub(super) trait Coder: Send + Sync {
+    /// Components of a vector.
+    fn dim(&self) -> usize;
+
+    /// Symbols and side bytes of a code.
+    fn layout(&self) -> CodeLayout;
+
+    /// See `Codebook::encode`.
+    fn encode(&self, rows: &[f32], codes: &mut [u8]);
+
+    /// See `Codebook::decode`.
+    fn decode(&self, codes: &[u8], rows: &mut [f32]);
+
+    /// See `Codebook::table`.
+    fn table<'a>(&'a self, metric: Metric, query: &[f32]) -> Option<QueryTable<'a>>;
+
+    /// The part of an L2 distance that depends only on the vector a code decodes to, `decoded: [dim]`, and that the
+    /// products of [`Coder::table`] do not contain.
+    fn l2_norm(&self, decoded: &[f32]) -> f32;
+
+    /// See `Codebook::agrees`; true without a side byte.
+    fn agrees(&self, _code: &[u8], _decoded: &[f32], _bound: f32) -> bool {
+        true
+    }
+
+    /// See `Codebook::correction`; none without a side byte.
+    fn correction(&self, _code: &[u8], _decoded: &[f32]) -> Correction {
+        Correction::NONE
+    }
+}

@@ -1,0 +1,34 @@
+//! The products of a query with the symbols of scalar codes.
+
+use super::codes::Scalar;
+use crate::codec::table::QueryTable;
+use crate::kernels::Lanes;
+use crate::metric::Metric;
+
+/// See `Codebook::table`. `None` for codes without symbols.
+pub(super) fn table(scalar: &Scalar, metric: Metric, query: &[f32]) -> Option<QueryTable<'static>> {
+    let layout = scalar.layout();
+    if layout.symbols == 0 {
+        return None;
+    }
+    let table = QueryTable::coarse(layout, metric, products(scalar, metric, query))?;
+    if metric == Metric::Cosine { table.with_squares(squares(scalar), query) } else { Some(table) }
+}
+
+/// `[symbols]`: products whose sum says how near a code is to `query: [dim]`, as far as its symbols tell. For L2 a
+/// product is minus half the squared distance, else it is the inner product.
+fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
+    let product =
+        |(dim, middles): (usize, [f32; 16])| {
+            let query = query[dim];
+            Lanes(middles.map(|value| {
+                if metric == Metric::L2 { -0.5 * (query - value) * (query - value) } else { query * value }
+            }))
+        };
+    scalar.symbol_values().map(product).collect()
+}
+
+/// `[symbols]`: the squares of what each symbol stands for; those of a code add up to the squared length of its vector.
+fn squares(scalar: &Scalar) -> Vec<Lanes> {
+    scalar.symbol_values().map(|(_, middles)| Lanes(middles.map(|value| value * value))).collect()
+}

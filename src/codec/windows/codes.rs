@@ -1,0 +1,138 @@
+//! Encoding and decoding of window codes.
+
+use super::rotation::Rotation;
+use super::stage::Stage;
+use crate::codec::side::Side;
+use crate::kernels::{CodeLayout, Paths};
+
+/// Rows that are scaled, rotated and decoded together.
+const ROWS_AT_ONCE: usize = 64;
+
+/// Scaled values are limited to this, because the precision of f32 must still distinguish codewords, which are about 1.
+const FARTHEST: f64 = 1e4;
+
+/// Everything needed to encode and decode window codes.
+#[derive(Clone)]
+pub(super) struct Windows {
+    /// `[dim]`: subtracted from a vector first.
+    pub(super) means: Vec<f32>,
+    /// A power of two: divides the difference.
+    pub(super) unit: f32,
+    pub(super) rotation: Option<Rotation>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) side: Option<Side>,
+}
+
+impl Windows {
+    /// Components of a vector.
+    pub(super) fn dim(&self) -> usize {
+        self.means.len()
+    }
+
+    /// Symbols of all stages and side bytes of a code.
+    pub(super) fn layout(&self) -> CodeLayout {
+        let symbols = self.stages.iter().map(Stage::symbols).sum();
+        CodeLayout { symbols, side_bytes: usize::from(self.side.is_some()) }
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.layout().row_bytes()
+    }
+
+    /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`. An approximate search chooses the symbols whose codewords
+    /// add up nearest to each row.
+    pub(super) fn encode(&self, rows: &[f32], codes: &mut [u8]) {
+        let (rows_at_once, mut paths) = (ROWS_AT_ONCE * self.dim(), Paths::default());
+        let mut symbols = vec![0; self.layout().symbols];
+        for (rows, codes) in rows.chunks(rows_at_once).zip(codes.chunks_mut(ROWS_AT_ONCE * self.row_bytes())) {
+            let mut rotated = scale(rows, &self.means, self.unit);
+            if let Some(rotation) = &self.rotation {
+                rotated = rotation.rotate(&rotated);
+            }
+            let width = rotated.len() * self.dim() / rows.len();
+            for (row, code) in rotated.chunks_exact_mut(width).zip(codes.chunks_exact_mut(self.row_bytes())) {
+                self.search(row, &mut paths, &mut symbols);
+                for (byte, pair) in code.iter_mut().zip(symbols.chunks(2)) {
+                    *byte = pair.iter().rev().fold(0, |byte, symbol| byte << 4 | symbol);
+                }
+            }
+            if let Some(side) = &self.side {
+                let mut decoded = vec![0.0; rows.len()];
+                self.decode(codes, &mut decoded);
+                let pairs = rows.chunks_exact(self.dim()).zip(decoded.chunks_exact(self.dim()));
+                for (code, (row, decoded)) in codes.chunks_exact_mut(self.row_bytes()).zip(pairs) {
+                    code[self.row_bytes() - 1] = side.byte_of(row, decoded, &self.means);
+                }
+            }
+        }
+    }
+
+    /// The symbols of all stages for `row`, a scaled and rotated vector, which is left as what the last stage codes.
+    fn search(&self, row: &mut [f32], paths: &mut Paths, symbols: &mut [u8]) {
+        let mut rest = symbols;
+        for (number, stage) in self.stages.iter().enumerate() {
+            let (own, behind) = rest.split_at_mut(stage.symbols());
+            stage.search(row, paths, own);
+            if number + 1 < self.stages.len() {
+                stage.subtract(own, row);
+            }
+            rest = behind;
+        }
+    }
+
+    /// Decodes `codes: [n][row_bytes]` into `rows: [n][dim]`, the same however many rows are decoded at once.
+    pub(super) fn decode(&self, codes: &[u8], rows: &mut [f32]) {
+        let rows_at_once = rows.chunks_mut(ROWS_AT_ONCE * self.dim());
+        for (rows, codes) in rows_at_once.zip(codes.chunks(ROWS_AT_ONCE * self.row_bytes())) {
+            match &self.rotation {
+                Some(rotation) => {
+                    let mut rotated = vec![0.0; rows.len() / self.dim() * rotation.directions()];
+                    self.add_all(codes, &mut rotated);
+                    rotation.rotate_back(&mut rotated, rows);
+                }
+                None => {
+                    rows.fill(0.0);
+                    self.add_all(codes, rows);
+                }
+            }
+            for row in rows.chunks_exact_mut(self.dim()) {
+                for (value, mean) in row.iter_mut().zip(&self.means) {
+                    *value = (mean + self.unit * *value).clamp(f32::MIN, f32::MAX);
+                }
+            }
+        }
+    }
+
+    /// Adds all codewords of `codes: [n][row_bytes]` to `rotated`: `[n][directions]`, or `[n][dim]` without a rotation.
+    fn add_all(&self, codes: &[u8], rotated: &mut [f32]) {
+        let mut before = 0;
+        for stage in &self.stages {
+            stage.add(&self.unpack_symbols(codes, before..before + stage.symbols()), rotated);
+            before += stage.symbols();
+        }
+    }
+
+    /// Symbols number `range` of each of `codes: [n][row_bytes]`.
+    fn unpack_symbols(&self, codes: &[u8], range: std::ops::Range<usize>) -> Vec<u8> {
+        let mut symbols = vec![0; codes.len() / self.row_bytes() * range.len()];
+        for (code, symbols) in codes.chunks_exact(self.row_bytes()).zip(symbols.chunks_exact_mut(range.len())) {
+            for (symbol, number) in symbols.iter_mut().zip(range.clone()) {
+                *symbol = code[number / 2] >> (number % 2 * 4) & 15;
+            }
+        }
+        symbols
+    }
+}
+
+/// Scales `rows: [n][dim]`: their differences to `means`, in units of `unit`.
+pub(super) fn scale(rows: &[f32], means: &[f32], unit: f32) -> Vec<f32> {
+    // f64: the difference of two large f32 values can overflow, and so can a large value in a small unit.
+    let mut scaled = rows.to_vec();
+    for row in scaled.chunks_exact_mut(means.len()) {
+        for (value, mean) in row.iter_mut().zip(means) {
+            let units = (f64::from(*value) - f64::from(*mean)) / f64::from(unit);
+            *value = units.clamp(-FARTHEST, FARTHEST) as f32;
+        }
+    }
+    scaled
+}
