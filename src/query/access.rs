@@ -201,3 +201,26 @@ fn lists_by_distance(segment: &Segment, table: &Table, count: u32) -> Result<Vec
     let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
     Ok(hits.iter().zip(norms).map(distance).zip(0..).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PART_ROWS, Part, Share};
+
+    #[test]
+    fn shares_have_each_row_once() {
+        let allowed: Vec<u32> = (0..3 * PART_ROWS as u32 + 5).map(|row| row * 2).collect();
+        for of in 1..6 {
+            for (count, allowed) in [(0, None), (77, None), (4 * PART_ROWS as u32 + 1, None), (9, Some(&*allowed))] {
+                let parts = (0..of).flat_map(|number| Part::divide(count, allowed, Share { number, of }));
+                let rows: Vec<u32> = parts.flat_map(|part| (0..part.count()).map(move |at| part.row(at))).collect();
+                assert!(rows.iter().copied().eq(allowed.map_or((0..count).collect(), <[u32]>::to_vec)));
+            }
+        }
+    }
+
+    #[test]
+    fn runs_of_blocks_hold_the_rows_and_no_other_blocks() {
+        assert_eq!(Part::Range(64, 100).block_runs(), [2..4]);
+        assert_eq!(Part::Rows(&[0, 31, 32, 100, 300, 319]).block_runs(), [0..2, 3..4, 9..10]);
+    }
+}

@@ -119,3 +119,34 @@ fn take_rows(segment: &SegmentView, ids: &mut Vec<u64>) -> Result<RowSet> {
     ids.retain(|_| !is_found.next().unwrap_or(true));
     Ok(set)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FilterCache, KEPT_BYTES};
+    use crate::snapshot::Snapshot;
+    use std::sync::{Arc, atomic::Ordering};
+
+    #[test]
+    fn a_filter_is_kept_for_one_snapshot_one_count_and_the_same_ids() {
+        let (cache, first) = (FilterCache::default(), Snapshot::sealed(0, 4, Vec::new()));
+        let filter = |snapshot: &Snapshot, ids: &[u64]| cache.filter(&snapshot.view(), ids).ok();
+        let is_kept = |snapshot: &Snapshot, ids: &[u64], kept: &Arc<_>| {
+            filter(snapshot, ids).is_some_and(|found| Arc::ptr_eq(&found, kept))
+        };
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        assert!(is_kept(&first, &[1, 2], &kept));
+        assert!(!is_kept(&first, &[2, 1], &kept) && !is_kept(&first, &[1, 2], &kept));
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        first.visible.store(1, Ordering::Release);
+        assert!(!is_kept(&first, &[1, 2], &kept));
+        // The copy is another state. The filter of the first is dropped, even if no other takes its place.
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        let large = vec![3; KEPT_BYTES / size_of::<u64>() + 1];
+        assert!(filter(&first, &large).is_some() && is_kept(&first, &[1, 2], &kept));
+        assert!(filter(&first.copy(), &large).is_some());
+        assert_eq!(Arc::strong_count(&kept), 1);
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        cache.clear();
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+}
