@@ -1,4 +1,4 @@
-//! Inverted lists: rows that lie list by list are found by id and by query like any others, and faster.
+//! Inverted lists: rows stored list by list are found by id and by query like any others.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use omen::metric::Metric;
@@ -16,7 +16,7 @@ const K: usize = 10;
 struct Numbers(u64);
 
 impl Numbers {
-    /// About normal: of mean 0 and variance 1.
+    /// About normal, with mean 0 and variance 1.
     fn normal(&mut self) -> f32 {
         let mut uniform = || {
             self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -26,7 +26,7 @@ impl Numbers {
     }
 }
 
-/// `count` vectors in clusters that do not change with the seed, away from the origin.
+/// `count` vectors in clusters away from the origin; the seed changes the vectors and not the clusters.
 fn clustered(count: usize, seed: u64) -> Vec<f32> {
     let mut numbers = Numbers(1);
     let centres: Vec<f32> = (0..CLUSTERS * DIM).map(|_| numbers.normal() + 2.0).collect();
@@ -66,21 +66,22 @@ fn with_effort(effort: f64) -> SearchOptions<'static> {
     SearchOptions { effort, ..SearchOptions::default() }
 }
 
-/// The share of `expected` that is in `found`.
+/// The fraction of `expected` that is in `found`.
 fn recall(found: &[Vec<u64>], expected: &[Vec<u64>]) -> f64 {
     let both =
         found.iter().zip(expected).map(|(found, expected)| found.iter().filter(|id| expected.contains(id)).count());
     both.sum::<usize>() as f64 / (expected.len() * K) as f64
 }
 
-/// Checks that a store has lists: a search of few of them misses what one of all finds, and one of chosen ones hardly does.
+/// Checks that a store has lists: a search that visits few of them misses neighbours, one that visits the default number
+/// misses hardly any.
 fn assert_has_lists(store: &Store, queries: &[f32]) {
     let all = found(store, queries, &with_effort(1.0));
     let (few, chosen) = (
         recall(&found(store, queries, &with_effort(1e-6)), &all),
         recall(&found(store, queries, &with_effort(0.0)), &all),
     );
-    assert!(few < chosen && few < 0.98, "{few} of the neighbours in the nearest list, {chosen} in the chosen ones");
+    assert!(few < chosen && few < 0.98, "recall {few} with few lists, {chosen} with the default");
     assert!(chosen >= 0.98, "{chosen}");
     let mut before = 0.0;
     for effort in [0.01, 0.05, 0.2, 1.0] {
@@ -151,7 +152,7 @@ fn deleted_and_replaced_rows_never_appear_and_filters_are_exact() {
             let now: Vec<u64> = found(store, &queries, &with_effort(effort)).concat();
             assert!(now.iter().all(|id| !nearest.contains(id)));
         }
-        // With a filter all that is allowed is looked at.
+        // With a filter every allowed row is scanned.
         let allowed: Vec<u64> = (0..ROWS).step_by(37).map(id_of).filter(|id| !nearest.contains(id)).collect();
         let options = SearchOptions { allow_ids: Some(&allowed), ..SearchOptions::default() };
         let by_codes = found(store, &queries, &options);
@@ -191,7 +192,7 @@ fn a_compress_cancelled_while_lists_are_made_changes_nothing() {
     let store = opened(&home, Metric::L2);
     store.insert(None, &rows).unwrap();
     store.commit().unwrap();
-    // Training tells half of the steps; the rows are assigned next.
+    // Training reports the first half of the steps; rows are assigned to lists after it.
     let mut cancel = |done: u64, total: u64| done >= total / 2;
     let options = CompressOptions { ratio: 4.0, ..CompressOptions::default() };
     let error = store.compress(&options, &mut Work::new(0, Some(&mut cancel))).unwrap_err();

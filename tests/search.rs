@@ -27,7 +27,7 @@ fn opened(home: &TempDir, metric: Metric) -> Store {
     Store::open(home.path(), DIM as u32, &Options { metric: Some(metric), ..Options::default() }).unwrap()
 }
 
-/// A store of all there is: codes, a sealed log, a tail, rows deleted and put again in each; ids that skip.
+/// A store with codes, a sealed log and a tail, with deleted and replaced rows in each, and gaps between ids.
 fn filled(home: &TempDir, metric: Metric, ratio: Option<f64>) -> Store {
     let store = opened(home, metric);
     let ids = |range: std::ops::Range<u64>| range.map(|number| number * 3 + number % 2).collect::<Vec<u64>>();
@@ -44,7 +44,7 @@ fn filled(home: &TempDir, metric: Metric, ratio: Option<f64>) -> Store {
     store
 }
 
-/// Ids and bits of distances.
+/// Pairs of an id and the bits of its distance.
 type Answer = Vec<(u64, u32)>;
 
 fn answers(store: &Store, queries: &[f32], k: usize, options: &SearchOptions) -> Vec<Answer> {
@@ -62,7 +62,7 @@ fn contents(store: &Store) -> BTreeMap<u64, Vec<f32>> {
     ids[..count].iter().copied().zip(rows.chunks(DIM).map(<[f32]>::to_vec)).collect()
 }
 
-/// For each query all live rows in order, by measuring what they read as.
+/// For each query all live rows, nearest first: each vector is read and measured.
 fn oracle(store: &Store, metric: Metric, queries: &[f32]) -> Vec<Answer> {
     let contents = contents(store);
     let of = |query: &[f32]| {
@@ -75,7 +75,7 @@ fn oracle(store: &Store, metric: Metric, queries: &[f32]) -> Vec<Answer> {
     queries.chunks(DIM).map(of).collect()
 }
 
-/// The first k of all, and padding.
+/// The first k of the allowed rows of `all`, padded to k.
 fn first(all: &[Answer], k: usize, allowed: Option<&[u64]>) -> Vec<Answer> {
     let of = |all: &Answer| {
         let is_allowed = |id: &u64| allowed.is_none_or(|allowed| allowed.contains(id));
@@ -86,7 +86,7 @@ fn first(all: &[Answer], k: usize, allowed: Option<&[u64]>) -> Vec<Answer> {
     all.iter().map(of).collect()
 }
 
-/// Checks every way to ask against `all`: each number of neighbours, call and thread, and each filter.
+/// Compares searches with `all`: for several k, divisions into calls, numbers of threads, and filters.
 fn assert_all_ways_agree(store: &Store, queries: &[f32], all: &[Answer], is_exact: bool) {
     let plain = SearchOptions { is_exact, ..SearchOptions::default() };
     let live = all[0].len();
@@ -104,7 +104,7 @@ fn assert_all_ways_agree(store: &Store, queries: &[f32], all: &[Answer], is_exac
     }
     let ids: Vec<u64> = all[0].iter().map(|(id, _)| *id).collect();
     for step in [1, 2, 19, 97, ids.len()] {
-        // In an order of no meaning, some twice, and some that are not stored or no longer.
+        // Not in order, some twice, some never stored, some deleted.
         let mut allowed: Vec<u64> = ids.iter().copied().step_by(step).chain([1, NO_ID - 1, 2, 150]).collect();
         allowed.extend_from_within(..2);
         for threads in [1, 2] {
@@ -124,7 +124,7 @@ fn every_way_to_search_finds_what_measuring_and_sorting_all_finds() {
             let store = filled(&home, metric, ratio);
             let exact = oracle(&store, metric, &queries);
             assert_all_ways_agree(&store, &queries, &exact, true);
-            // Asked for all rows a search has nothing to leave out: the others must agree with that.
+            // A search for all rows leaves none out. Searches for fewer rows must agree with it.
             let all = answers(&store, &queries, exact[0].len(), &SearchOptions::default());
             assert_all_ways_agree(&store, &queries, &all, false);
             for (all, exact) in all.iter().zip(&exact) {
@@ -149,7 +149,6 @@ fn every_way_to_search_finds_what_measuring_and_sorting_all_finds() {
     }
 }
 
-/// Rows enough for threads to share them out.
 #[test]
 fn the_more_scalar_codes_are_measured_the_more_neighbours_are_found() {
     let home = TempDir::new().unwrap();
@@ -210,6 +209,7 @@ fn a_filter_asked_again_and_again_sees_every_write() {
     }
 }
 
+/// Enough rows for several parts of 2^17, which threads divide.
 #[test]
 fn threads_that_share_the_rows_of_one_query_find_what_one_thread_finds() {
     let base = sift(0, 10_000);
@@ -248,7 +248,7 @@ fn searches_go_on_beside_writes_compress_and_compact() {
         let mut count = 0;
         while !is_over.load(Ordering::Acquire) || count == 0 {
             for answer in answers(store, &sift(9000, 3), 10, &SearchOptions::default()) {
-                // At least 1,900 vectors are there all the time.
+                // The store holds at least 1,900 vectors at any time.
                 let distances = answer.iter().map(|(_, bits)| f32::from_bits(*bits));
                 assert!(distances.is_sorted() && answer.iter().all(|(id, _)| *id < 3000), "{answer:?}");
             }
@@ -292,7 +292,7 @@ fn estimates_are_near_the_vectors_that_were_inserted() {
     }
 }
 
-/// Rows far from the means and close to each other, all alike, or zero: scores have little to tell apart there.
+/// Rows far from the means and close to each other, all equal, or zero: their scores hardly differ.
 #[test]
 fn rows_that_scores_hardly_tell_apart_are_found_all_the_same() {
     let spread = |centre: f32, width: f32| -> Vec<f32> {
@@ -315,7 +315,7 @@ fn rows_that_scores_hardly_tell_apart_are_found_all_the_same() {
     }
 }
 
-/// Rows beyond all numbers of the side bytes, in codes of a book that had seen none such: their scores say nothing.
+/// Rows outside the range of the side bytes of a book trained on others: their score is 0, and they are always measured.
 #[test]
 fn rows_that_scores_say_nothing_of_are_measured() {
     for metric in METRICS {
@@ -376,4 +376,64 @@ fn trap_17_damage_under_a_scan_is_an_error_and_no_answer() {
         }
     }
     assert!(refused > 5, "{refused}");
+}
+
+/// Runs a search that must fail with `status` and leave its outputs unwritten.
+fn refuses(store: &Store, queries: &[f32], k: usize, options: &SearchOptions, room: [usize; 2], status: i32) -> String {
+    let (mut ids, mut distances) = (vec![7; room[0]], vec![7.0; room[1]]);
+    let error = store.search(queries, k, options, &mut ids, &mut distances).unwrap_err();
+    assert_eq!(error.status(), status, "{error}");
+    assert!(ids.iter().all(|id| *id == 7) && distances.iter().all(|distance| *distance == 7.0));
+    error.to_string()
+}
+
+const INVALID_ARGUMENT: i32 = 3;
+const TOO_BIG: i32 = 12;
+
+#[test]
+fn queries_and_outputs_of_other_shapes_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let store = filled(&home, Metric::L2, None);
+    let (queries, options) = (sift(9000, 3), SearchOptions::default());
+    for floats in [1, DIM - 1, 3 * DIM - 1] {
+        let told = refuses(&store, &queries[..floats], 5, &options, [15, 15], INVALID_ARGUMENT);
+        assert!(told.contains(&floats.to_string()) && told.contains("dim 128"), "{told}");
+    }
+    for (room, name) in [([14, 15], "ids"), ([16, 15], "ids"), ([15, 14], "distances"), ([15, 30], "distances")] {
+        let told = refuses(&store, &queries, 5, &options, room, INVALID_ARGUMENT);
+        assert!(told.starts_with(name) && told.contains("3 queries x 5"), "{told}");
+    }
+    refuses(&store, &[], 5, &options, [1, 0], INVALID_ARGUMENT);
+    refuses(&store, &queries, 0, &options, [0, 1], INVALID_ARGUMENT);
+    let told = refuses(&store, &queries, usize::MAX / 2, &options, [15, 15], TOO_BIG);
+    assert!(told.contains("3 queries"), "{told}");
+    store.search(&[], 5, &options, &mut [], &mut []).unwrap();
+    store.search(&queries, 0, &options, &mut [], &mut []).unwrap();
+}
+
+#[test]
+fn effort_is_a_fraction() {
+    let home = tempfile::tempdir().unwrap();
+    let store = filled(&home, Metric::L2, None);
+    let queries = sift(9000, 3);
+    for effort in [-1e-9, 1.0 + 1e-9, 2.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let options = SearchOptions { effort, ..SearchOptions::default() };
+        let told = refuses(&store, &queries, 5, &options, [15, 15], INVALID_ARGUMENT);
+        assert!(told.contains("effort") && told.contains(&effort.to_string()), "{told}");
+    }
+    let expected = answers(&store, &queries, 5, &SearchOptions::default());
+    for effort in [0.0, -0.0, f64::MIN_POSITIVE, 0.5, 1.0] {
+        assert_eq!(answers(&store, &queries, 5, &SearchOptions { effort, ..SearchOptions::default() }), expected);
+    }
+}
+
+#[test]
+fn a_rerank_below_k_counts_as_k() {
+    let home = tempfile::tempdir().unwrap();
+    let store = filled(&home, Metric::L2, Some(4.0));
+    let queries = sift(9000, 3);
+    let with = |rerank: u64| answers(&store, &queries, 10, &SearchOptions { rerank, ..SearchOptions::default() });
+    assert_eq!(with(1), with(10));
+    assert!(with(1).iter().all(|answer| answer.iter().all(|(id, _)| *id != NO_ID)));
+    assert_eq!(with(u64::MAX), with(3000));
 }

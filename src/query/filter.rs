@@ -1,178 +1,152 @@
-//! The rows that a caller allows: where they are, and their codes side by side for the scan.
+//! A filter: the rows that the ids a caller allows lead to, in each segment and in the tail.
 //!
-//! Who filters asks the same filter again, query by query. So a snapshot remembers the last one, as long as it is small, and
-//! the codes it allows are gathered when the scans of blocks that hold others too have cost as much as that.
+//! Callers tend to repeat a filter, so the last one is kept if it is small, with its gathered codes. It is valid for one
+//! snapshot and one number of visible rows.
 
-use crate::codec::{Codebook, block};
+use super::row_set::RowSet;
 use crate::error::Result;
-use crate::kernels::BLOCK_ROWS;
-use crate::snapshot::{SegmentView, Snapshot, View};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use crate::snapshot::{SegmentView, View};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The most bytes a snapshot keeps for a filter: its ids, their rows and their codes.
+/// Largest filter that is kept, in bytes: its ids, their rows and their codes.
 const KEPT_BYTES: usize = 4 << 20;
 
-/// Rows that are allowed.
+/// The rows that a search may return.
 #[derive(Debug)]
-pub struct Chosen {
-    /// As the caller gave them.
-    ids: Vec<u64>,
-    /// The rows of the tail that they were looked for in.
+pub struct Filter {
+    /// The state it was made for, and the rows of the tail that were visible.
+    serial: u64,
     visible: u32,
+    /// As the caller gave them; empty if the filter is not kept.
+    ids: Vec<u64>,
     /// `[segments]`.
-    pub segments: Vec<ChosenRows>,
+    segments: Vec<RowSet>,
     /// Ascending.
-    pub tail: Vec<u32>,
+    tail: Vec<u32>,
 }
 
-/// The rows of a segment that are allowed.
+/// The filter of the last search that had a small one.
 #[derive(Debug, Default)]
-pub struct ChosenRows {
-    /// Ascending.
-    pub rows: Vec<u32>,
-    /// `[rows]`.
-    pub ids: Vec<u64>,
-    /// Blocks scored for these rows, all queries together.
-    scored: AtomicUsize,
-    /// Blocks of the codes of `rows` alone.
-    gathered: OnceLock<Vec<u8>>,
-    /// True if the filter is small enough to keep `gathered`.
-    is_kept: bool,
+pub struct FilterCache(Mutex<Option<Arc<Filter>>>);
+
+impl FilterCache {
+    /// The filter of `ids` in `view`: the kept one if it is the same, else a new one.
+    pub fn filter(&self, view: &View, ids: &[u64]) -> Result<Arc<Filter>> {
+        if let Some(filter) = self.kept(view.snapshot.serial)
+            && filter.visible == view.visible
+            && filter.ids == ids
+        {
+            return Ok(filter);
+        }
+        let mut filter = Filter::new(view, ids)?;
+        if filter.bytes(view, ids) > KEPT_BYTES {
+            return Ok(Arc::new(filter));
+        }
+        filter.segments.iter_mut().for_each(RowSet::keep_blocks);
+        filter.ids = ids.to_vec();
+        let filter = Arc::new(filter);
+        *self.lock() = Some(Arc::clone(&filter));
+        Ok(filter)
+    }
+
+    /// Drops the kept filter.
+    pub fn clear(&self) {
+        *self.lock() = None;
+    }
+
+    /// The kept filter if it belongs to the snapshot with this serial number; one of another snapshot is dropped.
+    fn kept(&self, serial: u64) -> Option<Arc<Filter>> {
+        let mut kept = self.lock();
+        kept.take_if(|filter| filter.serial != serial);
+        kept.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Filter>>> {
+        // Each change is one assignment, so a panic elsewhere cannot leave it half made.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The last filter of a snapshot.
-#[derive(Debug, Default)]
-pub struct LastFilter(Mutex<Option<Arc<Chosen>>>);
-
-impl LastFilter {
-    fn get(&self) -> Option<Arc<Chosen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, chosen: Arc<Chosen>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
-    }
-}
-
-impl View<'_> {
-    /// Where the vectors of `ids` are, as far as they are stored.
-    pub fn choose(&self, ids: &[u64]) -> Result<Arc<Chosen>> {
-        let last = self.snapshot.last_filter.get();
-        if let Some(last) = last.filter(|last| last.visible == self.visible && last.ids == ids) {
-            return Ok(last);
-        }
-        let mut chosen = self.found(ids)?;
-        let is_kept = chosen.bytes_kept(ids, self.snapshot) <= KEPT_BYTES;
-        chosen.segments.iter_mut().for_each(|of_segment| of_segment.is_kept = is_kept);
-        if !is_kept {
-            return Ok(Arc::new(chosen));
-        }
-        let chosen = Arc::new(Chosen { ids: ids.to_vec(), ..chosen });
-        self.snapshot.last_filter.set(Arc::clone(&chosen));
-        Ok(chosen)
-    }
-
-    fn found(&self, ids: &[u64]) -> Result<Chosen> {
-        let segments = self.snapshot.segments.iter().map(|_| ChosenRows::default()).collect();
-        let mut chosen = Chosen { ids: Vec::new(), visible: self.visible, segments, tail: Vec::new() };
-        let mut left = ids.to_vec();
-        left.retain(|id| {
-            let row = self.locate_in_tail(*id);
-            chosen.tail.extend(row);
+impl Filter {
+    /// The live rows of those of `ids` that are stored. Ids may come in any order and repeat.
+    fn new(view: &View, ids: &[u64]) -> Result<Filter> {
+        let mut tail = Vec::new();
+        let mut missing = ids.to_vec();
+        missing.retain(|id| {
+            let row = view.locate_in_tail(*id);
+            tail.extend(row);
             row.is_none()
         });
-        for (live, of_segment) in self.snapshot.segments.iter().zip(&mut chosen.segments).rev() {
-            let mut is_found = vec![false; left.len()];
-            let mut found = live.segment.rows_of(&left)?;
-            found.retain(|(row, _)| !live.hidden.hides(*row));
-            found.sort_unstable();
-            found.iter().for_each(|(_, position)| is_found[*position] = true);
-            found.dedup_by_key(|(row, _)| *row);
-            (of_segment.rows, of_segment.ids) = found.iter().map(|(row, position)| (*row, left[*position])).unzip();
-            let mut is_found = is_found.into_iter();
-            left.retain(|_| !is_found.next().unwrap_or(true));
-        }
-        chosen.tail.sort_unstable();
-        chosen.tail.dedup();
-        Ok(chosen)
+        tail.sort_unstable();
+        tail.dedup();
+        // Newest first, as `locate` searches.
+        let newest_first = view.snapshot.segments.iter().rev();
+        let mut segments: Vec<RowSet> =
+            newest_first.map(|segment| take_rows(segment, &mut missing)).collect::<Result<_>>()?;
+        segments.reverse();
+        Ok(Filter { serial: view.snapshot.serial, visible: view.visible, ids: Vec::new(), segments, tail })
+    }
+
+    /// The rows allowed in segment number `segment`.
+    pub fn segment(&self, segment: usize) -> &RowSet {
+        &self.segments[segment]
+    }
+
+    /// The rows allowed in the tail, ascending.
+    pub fn tail(&self) -> &[u32] {
+        &self.tail
+    }
+
+    /// Bytes that keeping this filter takes once all its codes are gathered.
+    fn bytes(&self, view: &View, ids: &[u64]) -> usize {
+        let row_bytes = |segment: &SegmentView| segment.codebook.as_ref().map_or(0, |_| segment.segment.row_bytes());
+        let of_segment = |(segment, set): (&Arc<SegmentView>, &RowSet)| set.bytes(row_bytes(segment));
+        let segments: usize = view.snapshot.segments.iter().zip(&self.segments).map(of_segment).sum();
+        size_of_val(ids) + size_of_val(&*self.tail) + segments
     }
 }
 
-impl Chosen {
-    /// What keeping this takes, once all codes are gathered.
-    fn bytes_kept(&self, ids: &[u64], snapshot: &Snapshot) -> usize {
-        let of_segment = |(live, chosen): (&Arc<SegmentView>, &ChosenRows)| {
-            let code = if live.codebook.is_some() { live.segment.row_bytes() } else { 0 };
-            size_of_val(&*chosen.rows)
-                + size_of_val(&*chosen.ids)
-                + chosen.rows.len().next_multiple_of(BLOCK_ROWS) * code
+/// The live rows of those of `ids` that are in `segment`; these ids are removed.
+fn take_rows(segment: &SegmentView, ids: &mut Vec<u64>) -> Result<RowSet> {
+    let mut found = segment.segment.rows_of(ids)?;
+    found.retain(|(row, _)| !segment.hidden.hides(*row));
+    found.sort_unstable();
+    let mut is_found = vec![false; ids.len()];
+    found.iter().for_each(|(_, position)| is_found[*position] = true);
+    found.dedup_by_key(|(row, _)| *row);
+    let set = RowSet::new(found.iter().map(|(row, position)| (*row, ids[*position])));
+    let mut is_found = is_found.into_iter();
+    ids.retain(|_| !is_found.next().unwrap_or(true));
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FilterCache, KEPT_BYTES};
+    use crate::snapshot::Snapshot;
+    use std::sync::{Arc, atomic::Ordering};
+
+    #[test]
+    fn a_filter_is_kept_for_one_snapshot_one_count_and_the_same_ids() {
+        let (cache, first) = (FilterCache::default(), Snapshot::sealed(0, 4, Vec::new()));
+        let filter = |snapshot: &Snapshot, ids: &[u64]| cache.filter(&snapshot.view(), ids).ok();
+        let is_kept = |snapshot: &Snapshot, ids: &[u64], kept: &Arc<_>| {
+            filter(snapshot, ids).is_some_and(|found| Arc::ptr_eq(&found, kept))
         };
-        let segments: usize = snapshot.segments.iter().zip(&self.segments).map(of_segment).sum();
-        size_of_val(ids) + self.tail.len() * size_of::<u32>() + segments
-    }
-}
-
-impl ChosenRows {
-    /// True if the codes of `rows` lie in blocks of their own.
-    pub fn is_gathered(&self) -> bool {
-        self.gathered.get().is_some()
-    }
-
-    /// True if it pays to gather `rows` by now, when `scored` blocks with some of them wait to be scored: to take a row out
-    /// of its block costs about as much as to score a block for a query.
-    pub fn gathers_after(&self, rows: &[u32], scored: usize) -> bool {
-        let before = if self.is_kept { self.scored.fetch_add(scored, Ordering::Relaxed) } else { 0 };
-        rows.len() < 2 * before.saturating_add(scored)
-    }
-
-    /// All rows with their codes, if these are kept; gathered when first asked for.
-    pub fn apart(&self, live: &SegmentView, book: &Codebook) -> Result<Option<Apart<'_>>> {
-        if !self.is_kept {
-            return Ok(None);
-        }
-        if !self.is_gathered() {
-            let mut bytes = Vec::new();
-            live.gather(book, &self.rows, &mut bytes)?;
-            // Another thread may have been faster with the same.
-            let _ = self.gathered.set(bytes);
-        }
-        Ok(self.gathered.get().map(|blocks| Apart { rows: &self.rows, ids: &self.ids, blocks }))
-    }
-}
-
-/// Rows in blocks of their own.
-#[derive(Clone, Copy)]
-pub struct Apart<'a> {
-    /// Ascending.
-    pub rows: &'a [u32],
-    /// `[rows]`.
-    pub ids: &'a [u64],
-    /// Of their codes, in this order.
-    pub blocks: &'a [u8],
-}
-
-impl<'a> Apart<'a> {
-    /// The block that holds `rows[place]`.
-    pub fn block_of(&self, place: u32) -> &'a [u8] {
-        let block_bytes = self.blocks.len() / self.rows.len().div_ceil(BLOCK_ROWS);
-        &self.blocks[place as usize / BLOCK_ROWS * block_bytes..][..block_bytes]
-    }
-}
-
-impl SegmentView {
-    /// Lays the codes of `rows` side by side, in blocks of their own.
-    pub fn gather(&self, book: &Codebook, rows: &[u32], out: &mut Vec<u8>) -> Result<()> {
-        let block_bytes = block::bytes(book.row_bytes());
-        let mut from = Vec::with_capacity(BLOCK_ROWS);
-        out.resize(rows.len().div_ceil(BLOCK_ROWS) * block_bytes, 0);
-        for (rows, out) in rows.chunks(BLOCK_ROWS).zip(out.chunks_exact_mut(block_bytes)) {
-            from.clear();
-            for row in rows {
-                from.push((self.segment.block(row / BLOCK_ROWS as u32)?, *row as usize % BLOCK_ROWS));
-            }
-            block::gather(&from, book.symbols(), book.side_bytes(), out);
-        }
-        Ok(())
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        assert!(is_kept(&first, &[1, 2], &kept));
+        assert!(!is_kept(&first, &[2, 1], &kept) && !is_kept(&first, &[1, 2], &kept));
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        first.visible.store(1, Ordering::Release);
+        assert!(!is_kept(&first, &[1, 2], &kept));
+        // The copy is another state. The filter of the first is dropped, even if no other takes its place.
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        let large = vec![3; KEPT_BYTES / size_of::<u64>() + 1];
+        assert!(filter(&first, &large).is_some() && is_kept(&first, &[1, 2], &kept));
+        assert!(filter(&first.copy(), &large).is_some());
+        assert_eq!(Arc::strong_count(&kept), 1);
+        let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
+        cache.clear();
+        assert_eq!(Arc::strong_count(&kept), 1);
     }
 }

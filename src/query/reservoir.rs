@@ -1,23 +1,23 @@
-//! Codes whose score says that they may be among the k nearest, while a scan goes on.
+//! The reservoir: candidates for the k nearest, kept by score while a scan goes on.
 
 use crate::kernels::{BLOCK_ROWS, Hit};
 
-/// Hits held before the farthest of them are let go.
+/// Hits held before the worst of them are dropped.
 const HITS_MIN: usize = 256;
 
-/// The hits of one query so far.
+/// The candidates of one query so far.
 ///
-/// A code is among the k nearest only if its score is at most `slack` above that of k others. A score of 0 says nothing of a
-/// code (`kernels::SILENT`): it is kept, and is none of the k. What is kept in the end depends on the scores alone, not on
-/// their order.
+/// A code is among the k nearest only if its score is at most `slack` above the k-th best. A score of 0 carries no information
+/// (`kernels::SILENT`): its row is always kept and is not one of the k. The rows kept in the end depend on the scores alone,
+/// not on their order.
 #[derive(Debug)]
 pub struct Reservoir {
     k: usize,
     slack: u16,
     limit: u16,
-    /// Its capacity is the room a scan may fill.
+    /// A scan fills it up to its capacity.
     pub hits: Vec<Hit>,
-    /// Hits that were looked at.
+    /// Number of hits that `tighten` has seen.
     seen: usize,
     /// Rows of score 0.
     silent: Vec<u32>,
@@ -29,22 +29,22 @@ impl Reservoir {
         Reservoir { k, slack, limit, hits: Vec::with_capacity(HITS_MIN), seen: 0, silent: Vec::new() }
     }
 
-    /// Scores above this are of no use.
+    /// Higher scores cannot be among the k nearest.
     pub fn limit(&self) -> u16 {
         self.limit
     }
 
-    /// Lets go of the new hits that are not `wanted`, and of those that are too far by now; makes room for at least a block.
-    pub fn tighten(&mut self, wanted: impl Fn(u32) -> bool) {
+    /// Drops the new hits whose rows are not accepted, and all hits above the new limit; reserves room for at least a block.
+    pub fn tighten(&mut self, accepts: impl Fn(u32) -> bool) {
         let mut kept = self.seen;
         for at in self.seen..self.hits.len() {
             let hit = self.hits[at];
-            let is_wanted = wanted(hit.row);
-            if is_wanted && hit.score == 0 {
+            let is_accepted = accepts(hit.row);
+            if is_accepted && hit.score == 0 {
                 self.silent.push(hit.row);
             }
             self.hits[kept] = hit;
-            kept += usize::from(is_wanted && hit.score > 0);
+            kept += usize::from(is_accepted && hit.score > 0);
         }
         self.hits.truncate(kept);
         if kept >= self.k {
@@ -53,16 +53,16 @@ impl Reservoir {
             self.hits.retain(|hit| hit.score <= self.limit);
         }
         self.seen = self.hits.len();
-        // At least as many again as stay, so that this is done seldom.
+        // Room for at least as many new hits as stay, so that this runs seldom.
         self.hits.reserve(self.seen.max(BLOCK_ROWS));
     }
 
-    /// Calls the rows that are kept what `name` says.
-    pub fn rename(&mut self, name: impl Fn(u32) -> u32) {
-        self.hits.iter_mut().map(|hit| &mut hit.row).chain(&mut self.silent).for_each(|row| *row = name(*row));
+    /// Replaces each kept row by what `map` makes of it.
+    pub fn map_rows(&mut self, map: impl Fn(u32) -> u32) {
+        self.hits.iter_mut().map(|hit| &mut hit.row).chain(&mut self.silent).for_each(|row| *row = map(*row));
     }
 
-    /// The rows that are kept, once all hits were looked at.
+    /// The rows kept, once `tighten` has seen all hits.
     pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
         self.hits.iter().map(|hit| hit.row).chain(self.silent.iter().copied())
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::{Hit, Reservoir};
 
     #[test]
-    fn what_is_kept_depends_on_scores_and_not_on_their_order() {
+    fn rows_kept_depend_on_scores_and_not_on_their_order() {
         let hits: Vec<Hit> = (0..5000u32).map(|row| Hit { score: (row * 7919 % 401) as u16, row }).collect();
         let is_wanted = |row: u32| !row.is_multiple_of(3);
         let kept = |hits: &[Hit], chunk: usize| {

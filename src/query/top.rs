@@ -1,5 +1,4 @@
-//! The k nearest of what is offered, in one order for every path: by distance, then by id. Where codes are scored first,
-//! `reservoir` keeps those that may be among them.
+//! The k nearest neighbours, in one total order for every access path: by distance, then by id.
 
 use std::collections::BinaryHeap;
 
@@ -46,14 +45,14 @@ impl TopK {
         TopK { k, kept: BinaryHeap::new() }
     }
 
-    /// How many are kept.
+    /// The largest number kept.
     pub fn k(&self) -> usize {
         self.k
     }
 
     /// Offers one neighbour.
     pub fn offer(&mut self, distance: f32, id: u64) {
-        // A zero has one sign: else equal distances were not equal.
+        // -0.0 becomes 0.0, so that equal distances tie under total_cmp.
         let offered = Neighbour { distance: distance + 0.0, id };
         if self.kept.len() < self.k {
             self.kept.push(offered);
@@ -64,12 +63,12 @@ impl TopK {
         }
     }
 
-    /// Offers all that another kept.
-    pub fn join(&mut self, other: TopK) {
+    /// Offers all neighbours that another kept.
+    pub fn merge(&mut self, other: TopK) {
         other.kept.into_iter().for_each(|neighbour| self.offer(neighbour.distance, neighbour.id));
     }
 
-    /// The farthest distance that may still be kept.
+    /// Neighbours farther than this are not kept.
     pub fn bound(&self) -> f32 {
         match self.kept.peek() {
             Some(farthest) if self.kept.len() == self.k => farthest.distance,
@@ -77,7 +76,7 @@ impl TopK {
         }
     }
 
-    /// What was kept, nearest first.
+    /// The neighbours kept, nearest first.
     pub fn into_sorted(self) -> Vec<Neighbour> {
         self.kept.into_sorted_vec()
     }

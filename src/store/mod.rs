@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::kernels;
 use crate::metric::Metric;
 use crate::os::{Dir, Pinned, Shared, open_or_create_dir};
+use crate::query::FilterCache;
 use crate::snapshot::Snapshot;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -98,6 +99,8 @@ pub struct Store {
     name: [u8; 16],
     read_only: bool,
     published: Arc<Shared<Snapshot>>,
+    /// The last filter of a search.
+    filters: FilterCache,
     /// `None` on a read-only or closed store.
     writer: Mutex<Option<Writer>>,
     /// Taken before `writer`.
@@ -175,6 +178,7 @@ impl Store {
         // Files and maps go now; reads under way on other threads keep what they began with.
         self.published.store(None);
         self.published.free();
+        self.filters.clear();
         closed
     }
 

@@ -17,6 +17,7 @@ use crate::manifest;
 use crate::manifest::Loaded;
 use crate::metric::Metric;
 use crate::os::{Access, Appender, Dir, File, Lock, Shared};
+use crate::query::FilterCache;
 use crate::sealed::{Sealed, missing_is_corrupt};
 use crate::segment::ids::RowIds;
 use crate::segment::tombstones::{self, Tombstones};
@@ -141,6 +142,7 @@ fn store_of(
         name: manifest.store,
         read_only: options.mode == Mode::ReadOnly,
         published,
+        filters: FilterCache::default(),
         writer: Mutex::new(None),
         upkeep: Turn::default(),
     })
