@@ -8,7 +8,7 @@ use crate::format::{Kind, MANIFEST_NAMES, Manifest, to_usize};
 use crate::os::{Access, Dir};
 
 /// A manifest longer than this was not written by us: about 1.6 million files.
-pub const BYTES_MAX: u64 = 64 << 20;
+const BYTES_MAX: u64 = 64 << 20;
 
 /// What the two copies hold.
 #[derive(Debug)]
@@ -49,7 +49,8 @@ pub fn load(dir: &dyn Dir) -> Result<Loaded> {
     }
 }
 
-fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
+/// Reads and checks one copy; `None` where it is missing.
+pub fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     let file = match dir.open(name, Access::Read) {
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,

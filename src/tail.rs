@@ -9,9 +9,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Frames that are in the file, mapped. The rows of several frames, with their places.
+/// Rows of several frames of the log file, mapped.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct MappedFrames {
     first_row: u32,
     extents: Vec<Extent>,
     /// File offset of the first mapped byte.
@@ -19,11 +19,11 @@ pub struct Chunk {
     map: Map,
 }
 
-impl Chunk {
+impl MappedFrames {
     /// `map` shows the file from byte `base`; `extents` (at least one) lie inside it.
-    pub fn new(extents: Vec<Extent>, base: u64, map: Map) -> Option<Chunk> {
+    pub fn new(extents: Vec<Extent>, base: u64, map: Map) -> Option<MappedFrames> {
         let first_row = extents.first()?.first_row;
-        Some(Chunk { first_row, extents, base, map })
+        Some(MappedFrames { first_row, extents, base, map })
     }
 
     fn rows_at(&self, row: u32, most: usize, stride: usize) -> &[u8] {
@@ -41,7 +41,7 @@ pub struct Tail {
     /// Bytes of a row.
     pub stride: usize,
     /// Rows in the file, oldest first.
-    pub chunks: Vec<Arc<Chunk>>,
+    pub chunks: Vec<Arc<MappedFrames>>,
     /// Rows from `buffer_row` on, in memory.
     pub buffer: Published,
     /// First row of the buffer.
@@ -77,8 +77,8 @@ pub struct TailIds {
     run_first: u64,
     /// Rows `[0, run_rows)` have ids that count up from `run_first`; `u32::MAX` while the run goes on.
     run_rows: AtomicU32,
-    newest: Table,
-    older: Table,
+    newest: RowTable,
+    older: RowTable,
     /// Ids of the rows behind the run.
     listed: Vec<AtomicU64>,
     listed_count: AtomicU32,
@@ -90,8 +90,8 @@ impl TailIds {
         TailIds {
             run_first,
             run_rows: AtomicU32::new(u32::MAX),
-            newest: Table::new(0),
-            older: Table::new(0),
+            newest: RowTable::new(0),
+            older: RowTable::new(0),
             listed: Vec::new(),
             listed_count: AtomicU32::new(0),
         }
@@ -176,24 +176,24 @@ impl TailIds {
 
 /// u64 → row, for one writer and any number of readers.
 #[derive(Debug)]
-struct Table {
+struct RowTable {
     keys: Vec<AtomicU64>,
     /// Row + 1; 0 is an empty slot.
     rows: Vec<AtomicU32>,
     hasher: RandomState,
 }
 
-impl Table {
-    fn new(entries: usize) -> Table {
+impl RowTable {
+    fn new(entries: usize) -> RowTable {
         let slots = if entries == 0 { 0 } else { (entries * 2).next_power_of_two() };
         let (mut keys, mut rows) = (Vec::new(), Vec::new());
         keys.resize_with(slots, AtomicU64::default);
         rows.resize_with(slots, AtomicU32::default);
-        Table { keys, rows, hasher: RandomState::new() }
+        RowTable { keys, rows, hasher: RandomState::new() }
     }
 
-    fn copied(&self, entries: usize) -> Table {
-        let table = Table::new(entries);
+    fn copied(&self, entries: usize) -> RowTable {
+        let table = RowTable::new(entries);
         for (key, row) in self.keys.iter().zip(&self.rows) {
             if let Some(row) = row.load(Ordering::Relaxed).checked_sub(1) {
                 table.set(key.load(Ordering::Relaxed), row);

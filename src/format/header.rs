@@ -11,7 +11,7 @@ const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 const FIELDS_END: usize = 72;
 const HEADER_PLACE: u64 = 0x4845_4144;
 
-/// What a file says of itself.
+/// The header of a numbered file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileHeader {
     /// What it holds.
@@ -47,6 +47,11 @@ impl FileHeader {
         bytes
     }
 
+    /// The checksum in the last four bytes of the stored header; the first frame of a log repeats it.
+    pub fn checksum(&self) -> u32 {
+        u32_at(&self.encode(), CHECKSUM_AT)
+    }
+
     /// Reads and checks a header; `file` is its name, for messages.
     pub fn decode(file: &str, bytes: &[u8; HEADER_BYTES]) -> Result<FileHeader> {
         if bytes[..8] != MAGIC {
@@ -55,7 +60,7 @@ impl FileHeader {
         let id = u64_at(bytes, 48);
         let computed = checksum(seed(id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
         expect_checksum(file, "header", u32_at(bytes, CHECKSUM_AT), computed)?;
-        // Version and features are judged only under a good checksum: a flipped bit is damage, not a newer format.
+        // Version and features are checked only after the checksum: a flipped bit is damage, not a newer format.
         for at in [8, 16] {
             let (found, expected) = (u32_at(bytes, at), if at == 8 { VERSION } else { 0 });
             if found != expected {

@@ -1,21 +1,21 @@
-//! The append log (format.md §5): frames behind one another, each proven by its checksums and chained to the one before.
+//! The append log (format.md §5): frames one after the other, each proven by its checksums and chained to the one before.
 //!
-//! A frame is what one flush writes: whole calls, or a part of one large call. Rows lie contiguous and as inserted, so a
-//! sealed log is a raw segment as it stands. The first frame that does not prove itself ends the log; whether that is a
-//! torn tail or damage is told by what later frames say was durable.
+//! A frame is what one flush writes: whole calls, or a part of one large call. Rows are stored contiguously and as
+//! inserted: a sealed log is a raw segment without being rewritten. The log ends before the first frame that is not sound.
+//! A later frame that calls lost frames durable makes this damage; otherwise it is a torn tail.
 
 mod read;
 
-pub use read::{Examined, FrameRead, Reader, Run, examine, refuse_lost_calls};
+pub use read::{Examined, FrameRead, FrameReader, Run, examine, refuse_lost_calls};
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, checksum, flags, seed,
-    to_usize, u32_at,
+    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, SectionKind, checksum, flags,
+    seed, to_usize,
 };
 use crate::os::{Access, Dir, File, Map};
-use crate::sealed::{self, BlockSums};
-use crate::segment::ids::RowIds;
+use crate::sealed::{self, BlockSums, SealedWriter};
+use crate::segment::ids::{NewIds, RowIds};
 
 /// What one flush writes.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,8 @@ impl Log {
         file.write_at(&[&bytes], 0)?;
         let mut sums = BlockSums::new(header.id);
         sums.update(&bytes);
-        Ok(Log::at_end(file, header, sums, u32_at(&bytes, HEADER_BYTES - 4), true))
+        let previous = header.checksum();
+        Ok(Log::at_end(file, header, sums, previous, true))
     }
 
     /// A log without rows yet that ends where `sums` does.
@@ -240,25 +241,19 @@ impl Log {
         self.file.map(from, to_usize(to - from)?)
     }
 
-    /// Ends the log: id section, extents, tables and footer; durable when this returns, but for its name. Length and root
-    /// are for the manifest; until that names them, the file is a log as before.
-    pub fn seal(mut self, ids_section: &[u8], footer: Footer) -> Result<(u64, u32)> {
-        let mut footer = footer;
+    /// Seals the log: ids, extents, tables and footer follow the frames. The file is durable when this returns, except for
+    /// its name. Until a manifest lists it with this length and root, the file is a log as before.
+    pub fn seal(mut self, ids: &NewIds, footer: Footer) -> Result<(u64, u32)> {
         let extents: Vec<u8> = self.extents.iter().flat_map(|extent| extent.encode()).collect();
-        footer.rows = u64::from(self.rows);
-        footer.ids_offset = self.length;
-        footer.ids_bytes = ids_section.len() as u64;
-        footer.extents_offset = self.length + ids_section.len() as u64;
-        footer.extents = self.extents.len() as u64;
-        let end = footer.extents_offset + extents.len() as u64;
-        self.reserve(end + sealed::tail_bytes(end), 0)?;
-        self.file.write_at(&[ids_section, &extents], self.length)?;
-        self.sums.update(ids_section);
-        self.sums.update(&extents);
-        let (length, root) = sealed::finish(self.file.as_ref(), self.header.id, self.sums, &mut footer)?;
-        self.file.set_length(length)?;
-        self.file.sync()?;
-        Ok((length, root))
+        let [packed, id_rows] = ids.log_sections();
+        let sections = [packed, id_rows, (SectionKind::Extents, &extents, self.extents.len() as u64)];
+        let room: u64 = sections.iter().map(|(kind, bytes, _)| bytes.len() as u64 + kind.alignment()).sum();
+        self.reserve(self.length + room + sealed::trailer_bytes_max(self.length + room), 0)?;
+        let mut writer = SealedWriter::behind_log(self.file, self.header.id, self.sums, self.rows);
+        for (kind, bytes, count) in sections {
+            writer.write_section(kind, count, bytes)?;
+        }
+        writer.finish(footer)
     }
 }
 

@@ -84,7 +84,7 @@ impl FrameRead<'_> {
 
 /// Reads frames one after the other, as long as each proves itself.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct FrameReader<'a> {
     file: &'a dyn File,
     id: u64,
     stride: u64,
@@ -95,14 +95,12 @@ pub struct Reader<'a> {
     body: Vec<u8>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FrameReader<'a> {
     /// Begins behind the file header, whose checksum the first frame repeats.
-    pub fn new(file: &'a dyn File, header: &FileHeader) -> Result<Reader<'a>> {
-        let mut bytes = [0; HEADER_BYTES];
-        file.read_at(&mut bytes, 0)?;
-        let (offset, previous) = (HEADER_BYTES as u64, u32_at(&bytes, HEADER_BYTES - 4));
+    pub fn new(file: &'a dyn File, header: &FileHeader) -> Result<FrameReader<'a>> {
+        let (offset, previous) = (HEADER_BYTES as u64, header.checksum());
         let (length, stride) = (file.length()?, u64::from(header.dim) * 4);
-        Ok(Reader { file, id: header.id, stride, length, offset, previous, body: Vec::new() })
+        Ok(FrameReader { file, id: header.id, stride, length, offset, previous, body: Vec::new() })
     }
 
     /// The next sound frame with its offset, or `None` where the log ends.
@@ -163,7 +161,7 @@ impl Examined {
 /// never a torn tail.
 pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     let length = file.length()?;
-    let mut reader = Reader::new(file, header)?;
+    let mut reader = FrameReader::new(file, header)?;
     let stride = reader.stride;
     let (mut good_end, mut committed_end, mut seq) = (reader.offset, reader.offset, header.base_seq);
     let (mut previous, mut rows, mut good_rows) = (reader.previous, 0u32, 0);

@@ -1,0 +1,91 @@
+//! What only files of codes have: their sections beside rows and ids, and how long a file of codes is.
+
+use super::lists::{Lists, section_bytes};
+use crate::error::Result;
+use crate::format::{BLOCK_BYTES, Section, SectionKind, SectionLayout, align, bound_of, to_usize};
+use crate::kernels::BLOCK_ROWS;
+use crate::sealed::{Sealed, file_bytes};
+
+/// Bytes of the error bound of a block.
+const BOUND_BYTES: u64 = 2;
+
+/// Kind, length and count of each section but the ids, in the order in which they are written.
+type CodedSections = [(SectionKind, u64, u64); 5];
+
+/// The sections of a file of `rows` codes of `row_bytes`. Saturates where numbers from a forged file overflow: no file is
+/// that long.
+fn coded_sections(rows: u64, row_bytes: u64, codebook_bytes: u64, lists: u32) -> CodedSections {
+    let blocks = rows.div_ceil(BLOCK_ROWS as u64);
+    // A segment has fewer than 2^32 rows.
+    let lists_bytes = section_bytes(u32::try_from(rows).unwrap_or(u32::MAX), lists, row_bytes);
+    [
+        (SectionKind::Codebook, codebook_bytes, 1),
+        (SectionKind::Rows, blocks.saturating_mul(BLOCK_ROWS as u64 * row_bytes), rows),
+        (SectionKind::Bounds, blocks * BOUND_BYTES, blocks),
+        (SectionKind::CodebookCopy, codebook_bytes, 1),
+        (SectionKind::Lists, lists_bytes, u64::from(lists)),
+    ]
+}
+
+/// Bytes on disk of a file of codes, exactly. `ids_bytes` is the length of the section of ids.
+pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, lists: u32) -> u64 {
+    let mut layout = SectionLayout::default();
+    for (kind, length, count) in coded_sections(rows, row_bytes, codebook_bytes, lists) {
+        layout.add(kind, length, count);
+    }
+    layout.add(SectionKind::Ids, ids_bytes, rows);
+    align(file_bytes(&layout), BLOCK_BYTES as u64)
+}
+
+/// The parts of an open file of codes.
+#[derive(Debug)]
+pub struct CodedParts {
+    row_bytes: usize,
+    bounds_offset: u64,
+    /// Both copies.
+    codebooks: [Section; 2],
+    lists: Option<Lists>,
+}
+
+impl CodedParts {
+    /// Checks that the sections have the lengths and counts that rows, codes and codebook require.
+    pub fn open(file: &Sealed, rows: u32) -> Result<CodedParts> {
+        if rows == 0 {
+            return Err(file.section_error(SectionKind::Rows, "a file of codes without a row"));
+        }
+        let row_bytes = u64::from(file.footer().symbols.div_ceil(2)) + u64::from(file.footer().side_bytes);
+        let codebook_bytes = file.section(SectionKind::Codebook)?.length;
+        let lists = Lists::open(file, rows, row_bytes)?;
+        let count = lists.as_ref().map_or(0, Lists::count);
+        for (kind, length, count) in coded_sections(u64::from(rows), row_bytes, codebook_bytes, count) {
+            file.section_of(kind, length, count)?;
+        }
+        let codebooks = [file.section(SectionKind::Codebook)?, file.section(SectionKind::CodebookCopy)?];
+        let bounds_offset = file.section(SectionKind::Bounds)?.offset;
+        Ok(CodedParts { row_bytes: to_usize(row_bytes)?, bounds_offset, codebooks, lists })
+    }
+
+    /// Bytes of one code.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// The inverted lists; `None` where rows lie in order of id.
+    pub fn lists(&self) -> Option<&Lists> {
+        self.lists.as_ref()
+    }
+
+    /// The error bound of a block.
+    pub fn bound(&self, file: &Sealed, block: u32) -> Result<f32> {
+        let stored = file.bytes(self.bounds_offset + u64::from(block) * BOUND_BYTES, BOUND_BYTES as usize)?;
+        let stored = u16::from_le_bytes([stored[0], stored[1]]);
+        bound_of(stored).ok_or_else(|| file.section_error(SectionKind::Bounds, format!("{stored:#x} of block {block}")))
+    }
+
+    /// The first copy of the codebook that is not damaged.
+    pub fn codebook<'a>(&self, file: &'a Sealed) -> Result<&'a [u8]> {
+        let [first, second] = self.codebooks;
+        let read = |copy: Section| file.bytes(copy.offset, to_usize(copy.length)?);
+        read(first).or_else(|_| read(second))
+    }
+}
