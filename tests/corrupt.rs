@@ -67,7 +67,7 @@ fn the_fixtures_hold_every_kind_of_file() {
         assert!(names.iter().any(|name| name.ends_with(suffix)), "{suffix}");
     }
     let sealed = sealed_log(1);
-    let manifest = Manifest::decode("A", &sealed.dir.bytes(MANIFEST_NAMES[0])).unwrap();
+    let manifest = manifest_of(&sealed.dir);
     assert_eq!(manifest.files.iter().map(|file| file.kind).collect::<Vec<_>>(), [Kind::Log]);
     assert_eq!(tombstones(1).dir.stored().len(), 4);
 }
@@ -246,7 +246,7 @@ fn one_damaged_manifest_is_written_anew_by_the_next_writer() {
 
 /// The store of a fixture with one byte of its first sealed file flipped, open for writing.
 fn open_flipped(fixture: &Fixture, at: usize) -> Store {
-    let own = Manifest::decode("A", &fixture.dir.bytes(MANIFEST_NAMES[0])).unwrap();
+    let own = manifest_of(&fixture.dir);
     let name = own.files[0].kind.file_name(own.files[0].id);
     let mut bytes = fixture.dir.bytes(&name);
     bytes[at] ^= 1;

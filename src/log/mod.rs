@@ -10,8 +10,8 @@ pub use read::{Examined, FrameRead, FrameReader, Run, examine, refuse_lost_calls
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, SectionKind, checksum, flags,
-    seed, to_usize,
+    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, SectionKind, checksum,
+    flags, seed, to_usize,
 };
 use crate::os::{Access, Dir, File, Map};
 use crate::sealed::{self, BlockSums, SealedWriter};

@@ -89,3 +89,51 @@ impl CodedParts {
         read(first).or_else(|_| read(second))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::coded_file_bytes;
+    use crate::error::Result;
+    use crate::format::{BLOCK_BYTES, FileHeader, Kind, Measured};
+    use crate::kernels::BLOCK_ROWS;
+    use crate::metric::Metric;
+    use crate::os::open_or_create_dir;
+    use crate::segment::SegmentWriter;
+    use crate::segment::ids::NewIds;
+    use crate::segment::lists::NewLists;
+
+    /// Lists of `rows` rows of `row_bytes`, in which nothing is stored but their shape.
+    fn lists(rows: u64, count: u32, row_bytes: u64) -> NewLists {
+        let list_of = (0..rows).map(|row| (row % u64::from(count)) as u16).collect();
+        let centroids = vec![0; count.next_multiple_of(BLOCK_ROWS as u32) as usize * row_bytes as usize];
+        NewLists { list_of, probes: 1, centroids, norms: vec![0.0; count as usize], count }
+    }
+
+    #[test]
+    fn a_planned_file_of_codes_is_exactly_as_long_as_the_written_one() -> Result<()> {
+        let home =
+            tempfile::tempdir().map_err(|error| crate::error::Error::io("create", "temporary directory", error))?;
+        let dir = open_or_create_dir(home.path(), false)?;
+        let mut id = 0;
+        for (rows, codebook_bytes, list_count) in [(1, 0, 0), (33, 100, 0), (5000, 4097, 7), (70_001, 63, 300)] {
+            for step in [1, 3] {
+                id += 1;
+                let header =
+                    FileHeader { kind: Kind::Code, store: [1; 16], id, dim: 8, metric: Metric::L2, base_seq: 0 };
+                let row_bytes = 3;
+                let mut writer = SegmentWriter::coded(&dir, header, vec![7; codebook_bytes], 4, 1)?;
+                for _ in 0..rows.div_ceil(BLOCK_ROWS as u64) {
+                    writer.write_block(&vec![0; BLOCK_ROWS * row_bytes as usize], 0.5)?;
+                }
+                let ids: Vec<u64> = (0..rows).map(|rank| rank * step + rank % step).collect();
+                let lists = (list_count > 0).then(|| lists(rows, list_count, row_bytes));
+                let entry = writer.finish(&ids, lists.as_ref(), Measured::default())?;
+                let ids_bytes = NewIds::new(&ids, &[]).packed_bytes();
+                let planned = coded_file_bytes(rows, row_bytes, codebook_bytes as u64, ids_bytes, list_count);
+                assert_eq!(planned, entry.length.next_multiple_of(BLOCK_BYTES as u64));
+                crate::segment::Segment::open(&dir, &entry, 8)?;
+            }
+        }
+        Ok(())
+    }
+}

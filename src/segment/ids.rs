@@ -173,7 +173,8 @@ impl SealedIds {
             return Err(damage("shorter than its directory"));
         }
         let entries = if counts_up { 0 } else { u64::from(count) };
-        let id_rows = if is_log { Some(file.section_of(SectionKind::IdRows, entries * ROW_BYTES, entries)?) } else { None };
+        let id_rows =
+            if is_log { Some(file.section_of(SectionKind::IdRows, entries * ROW_BYTES, entries)?) } else { None };
         let id_rows = id_rows.filter(|section| section.length > 0);
         Ok(SealedIds { ids, count, rows, first, last, id_rows })
     }

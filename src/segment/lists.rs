@@ -132,9 +132,8 @@ impl Lists {
     pub fn open(file: &Sealed, rows: u32, row_bytes: u64) -> Result<Option<Lists>> {
         let Section { offset, count, .. } = file.section(SectionKind::Lists)?;
         let count = u32::try_from(count).ok().filter(|count| *count <= LISTS_MAX);
-        let count = count.ok_or_else(|| {
-            file.section_error(SectionKind::Lists, format!("more than {LISTS_MAX} lists"))
-        })?;
+        let count =
+            count.ok_or_else(|| file.section_error(SectionKind::Lists, format!("more than {LISTS_MAX} lists")))?;
         file.section_of(SectionKind::Lists, section_bytes(rows, count, row_bytes), u64::from(count))?;
         Ok((count > 0).then_some(Lists { offset, count, rows, row_bytes, zeros: OnceLock::new() }))
     }

@@ -63,9 +63,13 @@ impl Segment {
         Ok(Segment { file, entry: *entry, rows, stride, rows_offset, ids, coded, extents })
     }
 
-    /// Checks what an open does not read: the header agrees with the manifest, and the section of ids with its directory.
+    /// Checks what an open does not read: the header agrees with the manifest, the section of ids with its directory, and
+    /// the extents of a log with its frames.
     pub fn check(&self, store: [u8; 16], metric: Metric) -> Result<()> {
         self.ids.check_length(&self.file)?;
+        if self.entry.kind == Kind::Log {
+            self.read_extents()?;
+        }
         let header = self.file.header()?;
         let (kind, id, dim) = (self.entry.kind, self.entry.id, self.stride as u32 / 4);
         let expected = FileHeader { kind, id, dim, store, metric, base_seq: header.base_seq };
@@ -283,9 +287,12 @@ fn read_extents(file: &Sealed, stride: usize) -> Result<Vec<Extent>> {
     let extents: Vec<Extent> = stored.chunks_exact(Extent::BYTES).map(Extent::decode).collect();
     let (mut expected, frames_end) = (0, frames.offset + frames.length);
     for extent in &extents {
-        let end = u64::from(extent.rows).checked_mul(stride as u64).and_then(|bytes| extent.offset.checked_add(bytes));
-        let is_inside = extent.offset >= frames.offset && end.is_some_and(|end| end <= frames_end);
-        if u64::from(extent.first_row) != expected || !is_inside {
+        let rows = u64::from(extent.rows);
+        let inside = |offset: u64, bytes: u64| {
+            offset >= frames.offset && offset.checked_add(bytes).is_some_and(|end| end <= frames_end)
+        };
+        let has_ids = extent.ids_offset == 0 || inside(extent.ids_offset, rows * 8);
+        if u64::from(extent.first_row) != expected || !has_ids || !inside(extent.offset, rows * stride as u64) {
             let what = format!("{extent:?}, expected row {expected}, in the frames");
             return Err(file.section_error(SectionKind::Extents, what));
         }

@@ -99,7 +99,9 @@ impl Writer {
         let (is_wasteful, listed) = (log.waste() * WASTE_DIVISOR > log.length(), u64::from(self.rows) * 12);
         let hidden_chunks = self.state.hidden().div_ceil(1 << 15) + self.manifest.files.len() as u64;
         let copied = if is_wasteful { log.length() } else { 0 };
-        self.expect_space(copied + listed + trailer_bytes_max(log.length()) + hidden_chunks * 8192 + 16 * BLOCK_BYTES as u64)?;
+        self.expect_space(
+            copied + listed + trailer_bytes_max(log.length()) + hidden_chunks * 8192 + 16 * BLOCK_BYTES as u64,
+        )?;
         if let (false, Some(log)) = (is_wasteful, &mut self.log) {
             // While the log still is one: quotas and limits do not show in the free bytes.
             log.reserve(log.length() + listed + trailer_bytes_max(log.length()) + 16 * BLOCK_BYTES as u64, 0)?;
