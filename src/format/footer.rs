@@ -10,7 +10,7 @@ const DATA_BYTES_AT: usize = 16;
 const SECTIONS_AT: usize = 24;
 const FIELDS_END: usize = 96;
 const ROOT_AT: usize = FOOTER_BYTES - 4;
-const FOOTER_PLACE: u64 = 0x464f_4f54;
+const FOOTER_SEED: u64 = 0x464f_4f54;
 
 /// Errors measured over every vector when the codes of a segment were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -108,7 +108,7 @@ impl Footer {
 }
 
 fn root(id: u64, tables: &[u8], footer: &[u8]) -> u32 {
-    checksum(checksum(seed(id, FOOTER_PLACE), tables), footer)
+    checksum(checksum(seed(id, FOOTER_SEED), tables), footer)
 }
 
 /// A run of rows of a sealed log that lie together in one frame (format.md §6.4).

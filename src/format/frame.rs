@@ -93,13 +93,13 @@ impl FrameHeader {
     }
 
     /// True if the ids are listed.
-    pub fn lists_ids(&self) -> bool {
+    pub fn has_id_list(&self) -> bool {
         self.flags & flags::IDS != 0
     }
 
     /// Bytes of the rows and bytes of the numbers behind them (ids, deleted ids, operations), for rows of `stride` bytes.
     pub fn body_parts(&self, stride: u64) -> (u64, u64) {
-        let ids = if self.lists_ids() { u64::from(self.rows) * 8 } else { 0 };
+        let ids = if self.has_id_list() { u64::from(self.rows) * 8 } else { 0 };
         (u64::from(self.rows) * stride, ids + u64::from(self.deletes) * 8 + u64::from(self.operations) * 4)
     }
 

@@ -9,7 +9,7 @@ pub const HEADER_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"libomen\0";
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 const FIELDS_END: usize = 72;
-const HEADER_PLACE: u64 = 0x4845_4144;
+const HEADER_SEED: u64 = 0x4845_4144;
 
 /// The header of a numbered file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl FileHeader {
         put(&mut bytes, 56, &self.dim.to_le_bytes());
         put(&mut bytes, 60, &(self.metric as u32).to_le_bytes());
         put(&mut bytes, 64, &self.base_seq.to_le_bytes());
-        let crc = checksum(seed(self.id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
+        let crc = checksum(seed(self.id, HEADER_SEED), &bytes[..CHECKSUM_AT]);
         put(&mut bytes, CHECKSUM_AT, &crc.to_le_bytes());
         bytes
     }
@@ -58,7 +58,7 @@ impl FileHeader {
             return Err(Error::corrupt(file, format!("header: found {:02x?}, expected {MAGIC:02x?}", &bytes[..8])));
         }
         let id = u64_at(bytes, 48);
-        let computed = checksum(seed(id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
+        let computed = checksum(seed(id, HEADER_SEED), &bytes[..CHECKSUM_AT]);
         expect_checksum(file, "header", u32_at(bytes, CHECKSUM_AT), computed)?;
         // Version and features are checked only after the checksum: a flipped bit is damage, not a newer format.
         for at in [8, 16] {

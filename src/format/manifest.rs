@@ -11,7 +11,7 @@ const MAGIC: [u8; 8] = *b"omenlist";
 const FIXED_BYTES: usize = 128;
 const ENTRY_BYTES: usize = 40;
 const UNIT: u64 = 4096;
-const MANIFEST_PLACE: u64 = 0x4c49_5354;
+const MANIFEST_SEED: u64 = 0x4c49_5354;
 
 /// One sealed file of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Manifest {
             put(&mut bytes, at + 28, &file.root.to_le_bytes());
         }
         let end = bytes.len() - 4;
-        let crc = checksum(seed(0, MANIFEST_PLACE), &bytes[..end]);
+        let crc = checksum(seed(0, MANIFEST_SEED), &bytes[..end]);
         put(&mut bytes, end, &crc.to_le_bytes());
         bytes
     }
@@ -95,7 +95,7 @@ impl Manifest {
             return Err(Error::corrupt(file, format!("found {:02x?}, expected {MAGIC:02x?}", &bytes[..8])));
         }
         let end = bytes.len() - 4;
-        let computed = checksum(seed(0, MANIFEST_PLACE), &bytes[..end]);
+        let computed = checksum(seed(0, MANIFEST_SEED), &bytes[..end]);
         expect_checksum(file, "manifest", u32_at(bytes, end), computed)?;
         for (at, expected) in [(8, VERSION), (12, 0)] {
             if u32_at(bytes, at) != expected {

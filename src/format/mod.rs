@@ -92,9 +92,9 @@ pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Seed for a part of file `id`: `place` is a block number, a byte offset or a fixed constant (§1).
-pub fn seed(id: u64, place: u64) -> u32 {
-    let mixed = (id ^ 0x6f6d_656e).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+/// Seed for a part of file `id`: `position` is a block number, a byte offset or a constant (§1).
+pub fn seed(id: u64, position: u64) -> u32 {
+    let mixed = (id ^ 0x6f6d_656e).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ position.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     (mixed ^ (mixed >> 32)) as u32
 }
 

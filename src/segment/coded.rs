@@ -115,7 +115,8 @@ mod tests {
             tempfile::tempdir().map_err(|error| crate::error::Error::io("create", "temporary directory", error))?;
         let dir = open_or_create_dir(home.path(), false)?;
         let mut id = 0;
-        for (rows, codebook_bytes, list_count) in [(1, 0, 0), (33, 100, 0), (5000, 4097, 7), (70_001, 63, 300)] {
+        for (rows, codebook_bytes, list_count) in [(1u64, 0usize, 0), (33, 100, 0), (5000, 4097, 7), (70_001, 63, 300)]
+        {
             for step in [1, 3] {
                 id += 1;
                 let header =
