@@ -129,6 +129,14 @@ pub enum Error {
         /// What this library reads.
         expected: u32,
     },
+    /// A sealed file has a section that a reader must know and this library does not.
+    #[error("{file}: section {kind} is required to read this file, and this version of the library does not know it")]
+    UnknownSection {
+        /// The file.
+        file: String,
+        /// The number of the section's kind.
+        kind: u32,
+    },
     /// The path does not hold a store.
     #[error("{0}")]
     NotAStore(String),
@@ -182,7 +190,7 @@ impl Error {
             Error::Locked(_) => 22,
             Error::OutOfMemory(_) => 23,
             Error::Corrupt { .. } => 30,
-            Error::Version { .. } => 31,
+            Error::Version { .. } | Error::UnknownSection { .. } => 31,
             Error::NotAStore(_) => 32,
             Error::Poisoned(_) => 40,
             Error::Panic(_) | Error::Internal(_) => 41,

@@ -1,21 +1,21 @@
-//! The two manifests: which files are the store (format.md §3).
+//! The two copies of the manifest, which lists the store's files (format.md §3).
 //!
-//! A new list is written over one copy, synced, then over the other one, synced. A crash in between leaves one whole copy;
-//! damage to one copy afterwards leaves the other, of the same generation.
+//! A new manifest overwrites one copy, which is synced, then the other, which is synced. A crash in between leaves one whole
+//! copy; later damage to one copy leaves the other, of the same generation.
 
 use crate::error::{Error, Result};
 use crate::format::{Kind, MANIFEST_NAMES, Manifest, to_usize};
 use crate::os::{Access, Dir};
 
-/// A manifest longer than this was not written by us: about 1.6 million files.
-pub const BYTES_MAX: u64 = 64 << 20;
+/// The longest manifest that is read: about 1.6 million files.
+const BYTES_MAX: u64 = 64 << 20;
 
-/// What the two copies hold.
+/// What was read from the two copies.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The sound list of the highest generation; `None` where there is none and no store can have been acknowledged.
+    /// The sound copy of the highest generation; `None` where there is none, because no store was completely created.
     pub manifest: Option<Manifest>,
-    /// True if both copies hold it.
+    /// True if both copies equal it.
     pub is_whole: bool,
 }
 
@@ -43,13 +43,14 @@ pub fn load(dir: &dyn Dir) -> Result<Loaded> {
     let is_whole = sound.len() == 2 && sound[0] == sound[1];
     let manifest = sound.into_iter().max_by_key(|manifest| manifest.generation);
     match (manifest, damage) {
-        // Creation makes the second copy when the first is durable: two damaged ones were a store once.
+        // Creation writes the second copy after the first is durable. So two damaged copies are a damaged store.
         (None, Some(error)) if missing == 0 => Err(error),
         (manifest, _) => Ok(Loaded { manifest, is_whole }),
     }
 }
 
-fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
+/// Reads and checks one copy; `None` where it is missing.
+pub fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     let file = match dir.open(name, Access::Read) {
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,
@@ -63,12 +64,12 @@ fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     Manifest::decode(name, &bytes).map(Some)
 }
 
-/// Makes both copies say `manifest`. Durable when this returns; what is in the files it lists must be before, their names
-/// become so here.
+/// Writes `manifest` into both copies. It is durable when this returns, and so are the names of the files it lists; the
+/// contents of these files must be durable before.
 ///
 /// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing one.
-/// A copy that says so already (a swap was cut short) is only synced: it may have come no further than the page cache, or
-/// be the only one whose files are still there.
+/// A copy of this generation, which a swap that was cut short has left, is only synced: it may be in the page cache only, or
+/// be the only copy whose files are still there.
 pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let bytes = manifest.encode();
     let rank = |name| match read(dir, name) {
@@ -79,20 +80,20 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     };
     let mut copies = MANIFEST_NAMES.map(|name| (rank(name), name));
     copies.sort();
-    // The copy that remains while the first is written: whoever wrote it may have been killed before its sync.
+    // Sync the copy that remains while the other is written: the process that wrote it may have been killed before its sync.
     match dir.open(copies[1].1, Access::Write) {
         Err(error) if error.is_missing() => {}
         other => other?.sync()?,
     }
-    // So are the names of both copies, and of the files the new list has.
+    // The same holds for the names of both copies and of the files that the new manifest lists.
     if copies.iter().any(|(rank, _)| *rank != Rank::Missing) {
         dir.sync()?;
     }
     let mut names_synced = false;
     for (_, name) in copies.into_iter().filter(|(rank, _)| *rank != Rank::Same) {
         let is_new = write(dir, name, &bytes)?;
-        // A new store's second copy is made when the first is durable, name and all: so two damaged ones were a store
-        // once. The second name follows when the first copy is written over.
+        // The second copy of a new store is written after the first and its name are durable, see `load`. The second name
+        // becomes durable with the next swap.
         if is_new && !names_synced {
             dir.sync()?;
             names_synced = true;
@@ -101,7 +102,7 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Makes durable what both copies say, which is the same: the process that wrote them may have been killed before its sync.
+/// Makes both copies durable, which are equal: the process that wrote them may have been killed before its sync.
 pub fn sync(dir: &dyn Dir) -> Result<()> {
     MANIFEST_NAMES.iter().try_for_each(|name| dir.open(name, Access::Write)?.sync())
 }
@@ -126,14 +127,14 @@ fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<bool> {
         file.set_length(bytes.len() as u64)?;
     }
     if let Err(error) = file.sync() {
-        // The kernel may show these bytes as written from now on, though they are not: the next open must not read them.
+        // The kernel may return these bytes as if they were on the disk: the next open must not read them.
         let _ = file.set_length(0);
         return Err(error);
     }
     Ok(is_new)
 }
 
-/// Names of the files a manifest makes part of the store; the active log need not exist yet.
+/// Names of the files of the store, the active log included, which need not exist yet.
 pub fn listed(manifest: &Manifest) -> Vec<String> {
     let files = manifest.files.iter().map(|file| file.kind.file_name(file.id));
     files.chain([Kind::Log.file_name(manifest.log)]).collect()

@@ -1,18 +1,21 @@
-//! Sealed files: bytes that never change again, under a tree of checksums (format.md §6).
+//! Sealed files: immutable files of sections under a tree of checksums (format.md §6).
 //!
-//! The data is cut into 4 KiB blocks. A table holds a checksum for each; a second table holds one for each 4 KiB of the
-//! first; the footer's root covers the second table and the footer, and stands in the manifest too. So opening reads the
-//! footer and the small second table only, and a block is proven when it is first touched, once.
+//! The data is cut into 4 KiB blocks. The block table holds a checksum for each; a second table holds one for each 4 KiB of
+//! the block table. The root, which the manifest repeats, covers the second table, the table of sections and the footer. An
+//! open reads only what the root covers; a block of data is checked once, when it is first read.
 
 use crate::error::{Error, Result};
-use crate::format::{BLOCK_BYTES, FOOTER_BYTES, Footer, SegmentEntry, checksum, seed, to_usize, u32_at};
+use crate::format::{
+    BLOCK_BYTES, FOOTER_BYTES, FileHeader, Footer, HEADER_BYTES, SECTIONS_MAX, Section, SectionKind, SectionLayout,
+    SegmentEntry, checksum, decode_sections, seed, to_usize, u32_at,
+};
 use crate::os::{Access, Dir, File, Map};
 use crate::work::Work;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Place numbers of the block table's own blocks, above those of any data block.
-const TABLE_PLACE: u64 = 1 << 60;
+/// Seeds the checksums of the blocks of the block table; no data block has so high a number.
+const TABLE_SEED: u64 = 1 << 60;
 const BLOCKS_PER_TABLE_BLOCK: usize = BLOCK_BYTES / 4;
 
 /// Collects the checksum of each 4 KiB block of a file while its bytes are written in order.
@@ -20,23 +23,23 @@ const BLOCKS_PER_TABLE_BLOCK: usize = BLOCK_BYTES / 4;
 pub struct BlockSums {
     id: u64,
     sums: Vec<u32>,
-    /// The block that is not full yet.
+    /// Hash of the block that is not full yet.
     open: crc32fast::Hasher,
     open_bytes: usize,
 }
 
 impl BlockSums {
-    /// Sums of file `id`, which is still empty.
+    /// For file `id`, which is still empty.
     pub fn new(id: u64) -> BlockSums {
         BlockSums { id, sums: Vec::new(), open: crc32fast::Hasher::new_with_initial(seed(id, 0)), open_bytes: 0 }
     }
 
-    /// Bytes taken in so far.
+    /// Bytes covered so far.
     pub fn length(&self) -> u64 {
         (self.sums.len() * BLOCK_BYTES + self.open_bytes) as u64
     }
 
-    /// Takes in the bytes that follow.
+    /// Covers the bytes that follow.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (now, rest) = bytes.split_at(bytes.len().min(BLOCK_BYTES - self.open_bytes));
@@ -49,7 +52,7 @@ impl BlockSums {
         }
     }
 
-    /// Takes in bytes whose checksums, cut at block ends, are known: whole blocks are not hashed again.
+    /// Covers bytes whose checksums, cut at block ends, are known: whole blocks are not hashed again.
     pub fn update_pieces(&mut self, pieces: &[(u32, usize)], parts: &[&[u8]]) {
         let mut start = 0;
         for (sum, bytes) in pieces {
@@ -81,43 +84,52 @@ impl BlockSums {
         self.open_bytes = 0;
     }
 
-    /// The block table of everything taken in, and the table of its own checksums.
+    /// The block table, and the second table: the checksums of the block table.
     fn tables(mut self) -> (Vec<u8>, Vec<u8>) {
         if self.open_bytes > 0 {
             self.close_block();
         }
         let table: Vec<u8> = self.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
-        let top = table_sums(self.id, &table);
-        (table, top)
+        let second = table_sums(self.id, &table);
+        (table, second)
     }
 }
 
 fn table_sums(id: u64, table: &[u8]) -> Vec<u8> {
     let blocks = table.chunks(BLOCK_BYTES).enumerate();
-    blocks.flat_map(|(index, block)| checksum(seed(id, TABLE_PLACE + index as u64), block).to_le_bytes()).collect()
+    blocks.flat_map(|(index, block)| checksum(seed(id, TABLE_SEED + index as u64), block).to_le_bytes()).collect()
 }
 
-/// Bytes of tables and footer for `data_bytes` of data.
-pub fn tail_bytes(data_bytes: u64) -> u64 {
+/// Bytes of the two tables of checksums for `data_bytes` of data.
+fn checksum_bytes(data_bytes: u64) -> (u64, u64) {
     let blocks = data_bytes.div_ceil(BLOCK_BYTES as u64);
-    blocks * 4 + blocks.div_ceil(BLOCKS_PER_TABLE_BLOCK as u64) * 4 + FOOTER_BYTES as u64
+    (blocks * 4, blocks.div_ceil(BLOCKS_PER_TABLE_BLOCK as u64) * 4)
 }
 
-/// Writes tables and footer behind the data; returns the file's length and root. Not synced yet.
-pub fn finish(file: &dyn File, id: u64, sums: BlockSums, footer: &mut Footer) -> Result<(u64, u32)> {
-    footer.data_bytes = sums.length();
-    let (table, top) = sums.tables();
-    let (footer_bytes, root) = footer.encode(id, &top);
-    file.write_at(&[&table, &top, &footer_bytes], footer.data_bytes)?;
-    Ok((footer.data_bytes + tail_bytes(footer.data_bytes), root))
+/// Bytes behind `data_bytes` of data: tables of checksums, table of sections and footer.
+fn trailer_bytes(data_bytes: u64, sections: u32) -> u64 {
+    let (table, second) = checksum_bytes(data_bytes);
+    table + second + u64::from(sections) * Section::BYTES as u64 + FOOTER_BYTES as u64
 }
 
-/// Writes a new sealed file in order, a buffer at a time.
+/// The most bytes behind `data_bytes` of data.
+pub fn trailer_bytes_max(data_bytes: u64) -> u64 {
+    trailer_bytes(data_bytes, SECTIONS_MAX)
+}
+
+/// Length of a sealed file of these sections.
+pub fn file_bytes(layout: &SectionLayout) -> u64 {
+    layout.end() + trailer_bytes(layout.end(), layout.sections().len() as u32)
+}
+
+/// Writes a new sealed file section by section, a buffer at a time.
 #[derive(Debug)]
 pub struct SealedWriter {
     file: Box<dyn File>,
     id: u64,
     sums: BlockSums,
+    layout: SectionLayout,
+    /// Bytes that `sums` covers and the file does not have yet.
     buffer: Vec<u8>,
 }
 
@@ -125,26 +137,44 @@ const WRITE_BYTES: usize = 1 << 20;
 
 impl SealedWriter {
     /// Begins a file that was created empty.
-    pub fn new(file: Box<dyn File>, id: u64) -> SealedWriter {
-        SealedWriter { file, id, sums: BlockSums::new(id), buffer: Vec::new() }
+    pub fn new(file: Box<dyn File>, header: &FileHeader) -> SealedWriter {
+        let (mut sums, buffer) = (BlockSums::new(header.id), header.encode().to_vec());
+        sums.update(&buffer);
+        SealedWriter { file, id: header.id, sums, layout: SectionLayout::default(), buffer }
     }
 
-    /// Bytes written so far.
-    pub fn length(&self) -> u64 {
-        self.sums.length()
+    /// Continues a log that holds `rows` rows: its frames, which `sums` covers, become the section of rows.
+    pub fn behind_log(file: Box<dyn File>, id: u64, sums: BlockSums, rows: u32) -> SealedWriter {
+        let mut layout = SectionLayout::default();
+        layout.add(SectionKind::Rows, sums.length() - HEADER_BYTES as u64, u64::from(rows));
+        SealedWriter { file, id, sums, layout, buffer: Vec::new() }
     }
 
-    /// Appends bytes.
+    /// Begins a section, whose bytes follow in calls of `write`.
+    pub fn begin_section(&mut self, kind: SectionKind) -> Result<()> {
+        let padding = self.layout.next_offset(kind) - self.sums.length();
+        self.write(&vec![0; to_usize(padding)?])
+    }
+
+    /// Ends the section of `kind` that was begun last; it holds `count` items.
+    pub fn end_section(&mut self, kind: SectionKind, count: u64) {
+        let length = self.sums.length() - self.layout.next_offset(kind);
+        self.layout.add(kind, length, count);
+    }
+
+    /// Writes a whole section of `count` items.
+    pub fn write_section(&mut self, kind: SectionKind, count: u64, bytes: &[u8]) -> Result<()> {
+        self.begin_section(kind)?;
+        self.write(bytes)?;
+        self.end_section(kind, count);
+        Ok(())
+    }
+
+    /// Appends bytes to the section that was begun last.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.sums.update(bytes);
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    /// Appends zeros up to a multiple of `unit`.
-    pub fn pad(&mut self, unit: u64) -> Result<()> {
-        let missing = crate::format::align(self.length(), unit) - self.length();
-        self.write(&vec![0; to_usize(missing)?])
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -154,27 +184,37 @@ impl SealedWriter {
         Ok(())
     }
 
-    /// Writes tables and footer, makes the file durable; returns its length and root.
-    pub fn finish(mut self, mut footer: Footer) -> Result<(u64, u32)> {
+    /// Writes tables and footer, cuts off what lies behind, and makes the file durable, except for its name. `footer` gives
+    /// the fields that do not depend on the layout. Returns the file's length and root.
+    pub fn finish(mut self, footer: Footer) -> Result<(u64, u32)> {
         self.flush()?;
-        let finished = finish(self.file.as_ref(), self.id, self.sums, &mut footer)?;
+        let (sections, data_bytes) = (self.layout.sections().len() as u32, self.sums.length());
+        let footer = Footer { data_bytes, sections, ..footer };
+        let (table, mut tables) = self.sums.tables();
+        tables.extend(self.layout.encode());
+        let (footer_bytes, root) = footer.encode(self.id, &tables);
+        self.file.write_at(&[&table, &tables, &footer_bytes], data_bytes)?;
+        let length = file_bytes(&self.layout);
+        self.file.set_length(length)?;
         self.file.sync()?;
-        Ok(finished)
+        Ok((length, root))
     }
 }
 
-/// A sealed file, mapped; every byte handed out was proven.
+/// A sealed file, mapped. Every byte it returns was checked against its checksum.
 #[derive(Debug)]
 pub struct Sealed {
     name: String,
     id: u64,
     map: Map,
     footer: Footer,
-    /// Where the block table begins: right behind the data.
+    sections: Vec<Section>,
+    /// Where the block table is: right behind the data.
     table: Range<usize>,
-    top: Range<usize>,
-    proven_blocks: Bits,
-    proven_table: Bits,
+    /// Where the second table is.
+    second: Range<usize>,
+    proven_blocks: ProvenBlocks,
+    proven_table: ProvenBlocks,
 }
 
 impl Sealed {
@@ -193,17 +233,20 @@ impl Sealed {
         let footer_at = map.len() - FOOTER_BYTES;
         let mut footer = [0; FOOTER_BYTES];
         footer.copy_from_slice(&map[footer_at..]);
-        let data = Footer::claimed_data_bytes(&footer);
-        if data > length || data + tail_bytes(data) != length {
-            return Err(Error::corrupt(&name, format!("footer claims {data} data bytes in a file of {length}")));
+        let (data_bytes, sections) = Footer::claimed_layout(&name, &footer)?;
+        if data_bytes > length || data_bytes + trailer_bytes(data_bytes, sections) != length {
+            let what = format!("footer: {data_bytes} data bytes and {sections} sections in a file of {length} bytes");
+            return Err(Error::corrupt(&name, what));
         }
-        let data = to_usize(data)?;
-        let table_end = data + data.div_ceil(BLOCK_BYTES) * 4;
-        let footer = Footer::decode(&name, entry.id, &footer, &map[table_end..footer_at], entry.root)?;
-        let proven_blocks = Bits::new(data.div_ceil(BLOCK_BYTES));
-        let proven_table = Bits::new((table_end - data).div_ceil(BLOCK_BYTES));
-        let (table, top) = (data..table_end, table_end..footer_at);
-        Ok(Sealed { name, id: entry.id, map, footer, table, top, proven_blocks, proven_table })
+        let (table_bytes, second_bytes) = checksum_bytes(data_bytes);
+        let data = to_usize(data_bytes)?;
+        let table = data..data + to_usize(table_bytes)?;
+        let second = table.end..table.end + to_usize(second_bytes)?;
+        let footer = Footer::decode(&name, entry.id, &footer, &map[second.start..footer_at], entry.root)?;
+        let sections = decode_sections(&name, data_bytes, &map[second.end..footer_at])?;
+        let proven_blocks = ProvenBlocks::new(data.div_ceil(BLOCK_BYTES));
+        let proven_table = ProvenBlocks::new(table.len().div_ceil(BLOCK_BYTES));
+        Ok(Sealed { name, id: entry.id, map, footer, sections, table, second, proven_blocks, proven_table })
     }
 
     /// The file's name, for messages.
@@ -211,12 +254,40 @@ impl Sealed {
         &self.name
     }
 
-    /// Where its parts lie.
+    /// The file's header.
+    pub fn header(&self) -> Result<FileHeader> {
+        let mut header = [0; HEADER_BYTES];
+        header.copy_from_slice(self.bytes(0, HEADER_BYTES)?);
+        FileHeader::decode(&self.name, &header)
+    }
+
+    /// The file's summary.
     pub fn footer(&self) -> &Footer {
         &self.footer
     }
 
-    /// `length` bytes from `offset`, proven.
+    /// The section of this kind, which lies inside the data; a file without it is damaged.
+    pub fn section(&self, kind: SectionKind) -> Result<Section> {
+        let found = self.sections.iter().find(|section| section.kind == kind as u32);
+        found.copied().ok_or_else(|| self.section_error(kind, "missing from the table of sections"))
+    }
+
+    /// Damage in the section of this kind.
+    pub fn section_error(&self, kind: SectionKind, what: impl std::fmt::Display) -> Error {
+        Error::corrupt(&self.name, format!("section {}: {what}", kind.name()))
+    }
+
+    /// The section of this kind, which must have exactly this length and count.
+    pub fn section_of(&self, kind: SectionKind, length: u64, count: u64) -> Result<Section> {
+        let section = self.section(kind)?;
+        if (section.length, section.count) == (length, count) {
+            return Ok(section);
+        }
+        let found = format!("{} bytes of {} items", section.length, section.count);
+        Err(self.section_error(kind, format!("{found}, expected {length} bytes of {count}")))
+    }
+
+    /// `length` bytes from `offset`; their blocks are checked if they were not before.
     #[inline]
     pub fn bytes(&self, offset: u64, length: usize) -> Result<&[u8]> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -241,8 +312,8 @@ impl Sealed {
         if !self.proven_table.get(table_block) {
             let table = &self.map[self.table.clone()];
             let bytes = &table[table_block * BLOCK_BYTES..table.len().min((table_block + 1) * BLOCK_BYTES)];
-            let expected = u32_at(&self.map[self.top.clone()], table_block * 4);
-            self.compare("block table, block", table_block, TABLE_PLACE + table_block as u64, bytes, expected)?;
+            let expected = u32_at(&self.map[self.second.clone()], table_block * 4);
+            self.compare("block table, block", table_block, TABLE_SEED + table_block as u64, bytes, expected)?;
             self.proven_table.set(table_block);
         }
         let data = &self.map[..self.table.start];
@@ -253,8 +324,8 @@ impl Sealed {
         Ok(())
     }
 
-    fn compare(&self, what: &str, number: usize, place: u64, bytes: &[u8], expected: u32) -> Result<()> {
-        let computed = checksum(seed(self.id, place), bytes);
+    fn compare(&self, what: &str, number: usize, seed_number: u64, bytes: &[u8], expected: u32) -> Result<()> {
+        let computed = checksum(seed(self.id, seed_number), bytes);
         if computed == expected {
             return Ok(());
         }
@@ -263,22 +334,33 @@ impl Sealed {
     }
 }
 
-/// A file the manifest lists and the directory lacks is damage, not a missing argument.
+/// Reads and checks the header of a numbered file.
+pub fn read_header(file: &dyn File) -> Result<FileHeader> {
+    let length = file.length()?;
+    if length < HEADER_BYTES as u64 {
+        return Err(Error::corrupt(file.name(), format!("{length} bytes, expected a header of {HEADER_BYTES}")));
+    }
+    let mut bytes = [0; HEADER_BYTES];
+    file.read_at(&mut bytes, 0)?;
+    FileHeader::decode(file.name(), &bytes)
+}
+
+/// Makes the error of opening a file that the manifest lists an error of damage where the file is missing.
 pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
     if error.is_missing() { Error::corrupt(name, "the manifest lists this file, and it is missing") } else { error }
 }
 
-/// `verify` tells its progress once in so many blocks: every 4 MiB.
+/// `verify` reports its progress once in this many blocks: every 4 MiB.
 const PROGRESS_BLOCKS: usize = 1024;
 
-/// Re-reads every byte of a sealed file from the disk; returns the number of blocks proven. `work` is told
-/// one step a byte, once in `PROGRESS_BLOCKS` blocks.
+/// Reads every byte of a sealed file from the file, not through the map, and checks it; returns the number of blocks.
+/// Reports bytes to `work`, once in `PROGRESS_BLOCKS` blocks.
 pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u64> {
     let opened = Sealed::open(dir, entry)?;
     let file = dir.open(&opened.name, Access::Read)?;
     let mut table = vec![0; opened.table.len()];
     file.read_at(&mut table, opened.table.start as u64)?;
-    if table_sums(opened.id, &table) != opened.map[opened.top.clone()] {
+    if table_sums(opened.id, &table) != opened.map[opened.second.clone()] {
         return Err(Error::corrupt(&opened.name, "the block table does not match its own checksums"));
     }
     let data = opened.table.start;
@@ -294,17 +376,17 @@ pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u6
     Ok(table.len() as u64 / 4)
 }
 
-/// A fixed number of bits that threads may set and read at once.
+/// Which blocks were checked: a bit a block. Threads may read and set bits at the same time; a block may be checked twice.
 #[derive(Debug)]
-struct Bits {
+struct ProvenBlocks {
     words: Vec<AtomicU64>,
 }
 
-impl Bits {
-    fn new(count: usize) -> Bits {
+impl ProvenBlocks {
+    fn new(count: usize) -> ProvenBlocks {
         let mut words = Vec::new();
         words.resize_with(count.div_ceil(64), AtomicU64::default);
-        Bits { words }
+        ProvenBlocks { words }
     }
 
     fn get(&self, index: usize) -> bool {

@@ -1,7 +1,7 @@
-//! The tail: rows of the active log as a reader sees them, while one writer appends.
+//! The tail: the rows of the active log as readers see them while one writer appends.
 //!
-//! Rows are numbered in the order they came. A row below the count a reader took from its snapshot never changes again;
-//! rows above it may appear at any time and are not looked at. Nothing here locks.
+//! Rows are numbered in the order of insertion. A reader takes a count from its snapshot: rows below it never change, rows
+//! above it may appear at any time and are not read. There are no locks.
 
 use crate::format::Extent;
 use crate::os::{Map, Published};
@@ -9,9 +9,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Frames that are in the file, mapped. The rows of several frames, with their places.
+/// Rows of several frames of the log file, mapped.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct MappedFrames {
     first_row: u32,
     extents: Vec<Extent>,
     /// File offset of the first mapped byte.
@@ -19,11 +19,11 @@ pub struct Chunk {
     map: Map,
 }
 
-impl Chunk {
-    /// `map` shows the file from byte `base`; `extents` (at least one) lie inside it.
-    pub fn new(extents: Vec<Extent>, base: u64, map: Map) -> Option<Chunk> {
+impl MappedFrames {
+    /// `map` is the file from byte `base` on; `extents` lie inside it. `None` without extents.
+    pub fn new(extents: Vec<Extent>, base: u64, map: Map) -> Option<MappedFrames> {
         let first_row = extents.first()?.first_row;
-        Some(Chunk { first_row, extents, base, map })
+        Some(MappedFrames { first_row, extents, base, map })
     }
 
     fn rows_at(&self, row: u32, most: usize, stride: usize) -> &[u8] {
@@ -35,13 +35,13 @@ impl Chunk {
     }
 }
 
-/// The rows of the active log at one structural state: what is mapped, and the buffer that fills.
+/// The rows of the active log: those mapped from the file, and those in the buffer that the writer fills.
 #[derive(Clone, Debug)]
 pub struct Tail {
     /// Bytes of a row.
     pub stride: usize,
     /// Rows in the file, oldest first.
-    pub chunks: Vec<Arc<Chunk>>,
+    pub chunks: Vec<Arc<MappedFrames>>,
     /// Rows from `buffer_row` on, in memory.
     pub buffer: Published,
     /// First row of the buffer.
@@ -51,12 +51,12 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The bytes of `row`, which the caller's snapshot says is visible.
+    /// The bytes of `row`, which must be visible in the caller's snapshot.
     pub fn row(&self, row: u32) -> &[u8] {
         self.rows_at(row, 1)
     }
 
-    /// The bytes of `row` and of those that lie behind it, up to `most` rows, all of which are visible.
+    /// The bytes of `row` and of the rows behind it in memory, at most `most` rows, all of which must be visible.
     pub fn rows_at(&self, row: u32, most: u32) -> &[u8] {
         if row >= self.buffer_row {
             let start = (row - self.buffer_row) as usize * self.stride;
@@ -67,19 +67,19 @@ impl Tail {
     }
 }
 
-/// Ids of the tail. As long as they count up they cost nothing; the first that does not starts a hash table.
+/// Ids of the tail. Ids that count up take no memory; the first that does not starts a hash table.
 ///
-/// The table has open addressing over atomics: the writer stores the key, then the row; a reader that finds a row finds
-/// its key. Keys are never removed; a deleted row is hidden by the snapshot's tombstones. Where an id is put again, its
-/// newest row stands in `newest` and the row before it in `older`, for readers of an earlier snapshot.
+/// The hash table uses open addressing over atomics. The writer stores the key, then the row: a reader that finds a row
+/// finds its key. Keys are never removed; the snapshot's tombstones hide a deleted row. Where an id is put again, `newest`
+/// has its newest row, and `older` leads from a row to the one before it, for readers of an earlier snapshot.
 #[derive(Debug)]
 pub struct TailIds {
     run_first: u64,
     /// Rows `[0, run_rows)` have ids that count up from `run_first`; `u32::MAX` while the run goes on.
     run_rows: AtomicU32,
-    newest: Table,
-    older: Table,
-    /// Ids of the rows behind the run.
+    newest: RowTable,
+    older: RowTable,
+    /// Ids of the rows after the run.
     listed: Vec<AtomicU64>,
     listed_count: AtomicU32,
 }
@@ -90,8 +90,8 @@ impl TailIds {
         TailIds {
             run_first,
             run_rows: AtomicU32::new(u32::MAX),
-            newest: Table::new(0),
-            older: Table::new(0),
+            newest: RowTable::new(0),
+            older: RowTable::new(0),
             listed: Vec::new(),
             listed_count: AtomicU32::new(0),
         }
@@ -102,8 +102,8 @@ impl TailIds {
         self.listed_count.load(Ordering::Relaxed) as usize + count <= self.listed.len()
     }
 
-    /// A copy with room for at least `count` more listed ids; readers of the old one keep it.
-    pub fn grown(&self, count: usize) -> TailIds {
+    /// A copy with room for at least `count` more listed ids. Readers of the original keep using it.
+    pub fn grow(&self, count: usize) -> TailIds {
         let used = self.listed_count.load(Ordering::Relaxed) as usize;
         let capacity = (used + count).max(used * 2).max(64);
         let mut listed: Vec<AtomicU64> = Vec::with_capacity(capacity);
@@ -112,19 +112,19 @@ impl TailIds {
         TailIds {
             run_first: self.run_first,
             run_rows: AtomicU32::new(self.run_rows.load(Ordering::Relaxed)),
-            newest: self.newest.copied(capacity),
-            older: self.older.copied(capacity),
+            newest: self.newest.copy(capacity),
+            older: self.older.copy(capacity),
             listed,
             listed_count: AtomicU32::new(used as u32),
         }
     }
 
-    /// True if rows from `row` on may take ids from `id` on by counting up.
+    /// True if the ids of the tail count up so far and `id` for `row` continues that.
     pub fn continues_run(&self, row: u32, id: u64) -> bool {
         self.run_rows.load(Ordering::Relaxed) == u32::MAX && self.run_first.checked_add(u64::from(row)) == Some(id)
     }
 
-    /// The first id of the run, if row 0 is in it.
+    /// The id of row 0 if the run is not empty.
     pub fn run_first(&self) -> u64 {
         self.run_first
     }
@@ -134,8 +134,8 @@ impl TailIds {
         self.run_rows.load(Ordering::Relaxed) == u32::MAX
     }
 
-    /// Gives row `row` the id `id` by listing it; `previous` is the row that had it so far. The caller made room, and
-    /// publishes the row afterwards.
+    /// Gives `row` the id `id`; `previous` is the row that had it before. The caller has made room (`grow`), and publishes
+    /// the row afterwards.
     pub fn list(&self, row: u32, id: u64, previous: Option<u32>) {
         let used = self.listed_count.load(Ordering::Relaxed);
         if used == 0 {
@@ -163,7 +163,7 @@ impl TailIds {
         in_run.then_some(row as u32)
     }
 
-    /// The id of `row`, which the caller's snapshot says is visible.
+    /// The id of `row`, which must be visible in the caller's snapshot.
     pub fn id_of(&self, row: u32) -> u64 {
         let run_rows = self.run_rows.load(Ordering::Acquire);
         if row < run_rows {
@@ -174,26 +174,26 @@ impl TailIds {
     }
 }
 
-/// u64 → row, for one writer and any number of readers.
+/// A hash table from u64 to rows, for one writer and any number of readers.
 #[derive(Debug)]
-struct Table {
+struct RowTable {
     keys: Vec<AtomicU64>,
     /// Row + 1; 0 is an empty slot.
     rows: Vec<AtomicU32>,
     hasher: RandomState,
 }
 
-impl Table {
-    fn new(entries: usize) -> Table {
+impl RowTable {
+    fn new(entries: usize) -> RowTable {
         let slots = if entries == 0 { 0 } else { (entries * 2).next_power_of_two() };
         let (mut keys, mut rows) = (Vec::new(), Vec::new());
         keys.resize_with(slots, AtomicU64::default);
         rows.resize_with(slots, AtomicU32::default);
-        Table { keys, rows, hasher: RandomState::new() }
+        RowTable { keys, rows, hasher: RandomState::new() }
     }
 
-    fn copied(&self, entries: usize) -> Table {
-        let table = Table::new(entries);
+    fn copy(&self, entries: usize) -> RowTable {
+        let table = RowTable::new(entries);
         for (key, row) in self.keys.iter().zip(&self.rows) {
             if let Some(row) = row.load(Ordering::Relaxed).checked_sub(1) {
                 table.set(key.load(Ordering::Relaxed), row);
@@ -202,7 +202,7 @@ impl Table {
         table
     }
 
-    /// Slots in probing order; at most half are ever taken, so a search ends.
+    /// Slots in probing order. At most half are in use, so a search ends.
     fn slots(&self, key: u64) -> impl Iterator<Item = usize> + '_ {
         let mask = self.keys.len().wrapping_sub(1);
         let start = if self.keys.is_empty() { 0 } else { self.hasher.hash_one(key) as usize };
@@ -221,8 +221,8 @@ impl Table {
 
     fn set(&self, key: u64, row: u32) {
         for slot in self.slots(key) {
-            let taken = self.rows[slot].load(Ordering::Relaxed) != 0;
-            if !taken || self.keys[slot].load(Ordering::Relaxed) == key {
+            let in_use = self.rows[slot].load(Ordering::Relaxed) != 0;
+            if !in_use || self.keys[slot].load(Ordering::Relaxed) == key {
                 self.keys[slot].store(key, Ordering::Relaxed);
                 self.rows[slot].store(row + 1, Ordering::Release);
                 return;
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_reader_of_an_earlier_count_finds_the_row_an_id_had_then() {
-        let ids = TailIds::new(10).grown(100);
+        let ids = TailIds::new(10).grow(100);
         assert_eq!(ids.find(12, 3), Some(2));
         ids.list(3, 11, None);
         assert_eq!((ids.find(11, 3), ids.find(11, 4)), (Some(1), Some(3)));
@@ -245,7 +245,7 @@ mod tests {
         ids.list(5, u64::MAX - 1, None);
         assert_eq!((ids.find(11, 3), ids.find(11, 4), ids.find(11, 9)), (Some(1), Some(3), Some(4)));
         assert_eq!((ids.id_of(0), ids.id_of(4), ids.id_of(5)), (10, 11, u64::MAX - 1));
-        let grown = ids.grown(1000);
+        let grown = ids.grow(1000);
         assert_eq!((grown.find(11, 4), grown.find(u64::MAX - 1, 6), grown.find(13, 6)), (Some(3), Some(5), None));
     }
 }

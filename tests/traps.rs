@@ -13,7 +13,8 @@ use memory::MemoryDir;
 use omen::codec::Codebook;
 use omen::error::Error;
 use omen::format::{
-    FOOTER_BYTES, FileHeader, Footer, HEADER_BYTES, Kind, MANIFEST_NAMES, Manifest, VERSION, checksum, seed,
+    FOOTER_BYTES, FileHeader, Footer, HEADER_BYTES, Kind, MANIFEST_NAMES, Manifest, Section, SectionKind, VERSION,
+    checksum, decode_sections, seed,
 };
 use omen::metric::Metric;
 use omen::os::open_or_create_dir;
@@ -279,16 +280,16 @@ fn trap_05_a_lossy_read_passed_off_as_exact() {
 /// The codebook as the bytes of the one `.code` file have it.
 fn stored_codebook(path: &Path) -> Codebook {
     let (name, bytes) = files(path).into_iter().find(|(name, _)| name.ends_with(".code")).unwrap();
-    let (_, id) = Kind::parse(&name).unwrap();
     let footer_at = bytes.len() - FOOTER_BYTES;
-    let footer: &[u8; FOOTER_BYTES] = bytes[footer_at..].try_into().unwrap();
-    let table = Footer::claimed_data_bytes(footer) as usize;
-    let top = table + table.div_ceil(4096) * 4;
-    let root = u32::from_le_bytes(footer[FOOTER_BYTES - 4..].try_into().unwrap());
-    let footer = Footer::decode(&name, id, footer, &bytes[top..footer_at], root).unwrap();
-    let copy = |at: u64| &bytes[at as usize..(at + footer.codebook_bytes) as usize];
-    assert_eq!(copy(footer.codebook_offset), copy(footer.codebook_second));
-    Codebook::from_bytes(&name, copy(footer.codebook_second)).unwrap()
+    let (data_bytes, count) = Footer::claimed_layout(&name, bytes[footer_at..].try_into().unwrap()).unwrap();
+    let table = &bytes[footer_at - count as usize * Section::BYTES..footer_at];
+    let sections = decode_sections(&name, data_bytes, table).unwrap();
+    let copy = |kind: SectionKind| {
+        let section = sections.iter().find(|section| section.kind == kind as u32).unwrap();
+        &bytes[section.offset as usize..(section.offset + section.length) as usize]
+    };
+    assert_eq!(copy(SectionKind::Codebook), copy(SectionKind::CodebookCopy));
+    Codebook::from_bytes(&name, copy(SectionKind::CodebookCopy)).unwrap()
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl<'a> Order<'a> {
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
         let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
         let lists = NewLists { list_of, probes, centroids, norms, count };
-        order.by_list = Some(ByList { places: lists.places().into(), lists });
+        order.by_list = Some(ByList { places: lists.ranks().into(), lists });
         Ok(order)
     }
 

@@ -213,7 +213,7 @@ fn ids_bytes(state: &Snapshot) -> Result<u64> {
     loop {
         let batch = view.in_order(all.last().map_or(0, |last| last + 1), 1 << 16)?;
         if batch.is_empty() {
-            return Ok(ids::encode(&all, &[]).len() as u64);
+            return Ok(ids::NewIds::new(&all, &[]).packed_bytes());
         }
         all.extend(batch.into_iter().map(|(id, _)| id));
     }

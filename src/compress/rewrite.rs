@@ -178,7 +178,7 @@ impl Rewrite<'_> {
         sealed::verify(self.dir, &entry, &mut Work::default())?;
         let known = self.target.codebook().map_or(&[][..], std::slice::from_ref);
         let live = SegmentView::open(self.dir, &entry, self.header.dim, Tombstones::default(), known)?;
-        live.segment.check_header(self.header.store, self.header.metric)?;
+        live.segment.check(self.header.store, self.header.metric)?;
         let view = self.source.view();
         let (mut found, mut expected) = (vec![0.0; self.source.dim], vec![0.0; self.source.dim]);
         let mut scratch = Scratch::default();

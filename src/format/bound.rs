@@ -1,6 +1,6 @@
-//! Error bounds as stored: the upper half of an f32, rounded up (format.md §6.1).
+//! Error bounds as stored: the upper half of an f32, rounded up (format.md §6.3).
 
-/// The least storable bound that is not below `value`; a NaN, which no sum of squares is, counts as no bound at all.
+/// The least storable bound that is not below `value`; a NaN becomes the bound for "unknown".
 pub fn bound_above(value: f64) -> u16 {
     let rounded = (f64::from(f32::MIN_POSITIVE).max(value) as f32).min(f32::MAX);
     if value == 0.0 {
@@ -10,14 +10,14 @@ pub fn bound_above(value: f64) -> u16 {
         return INFINITE;
     }
     let above = if f64::from(rounded) < value { rounded.next_up() } else { rounded };
-    // Positive floats are in the order of their bits.
+    // The bits of positive floats, read as integers, are in the same order as the floats.
     (above.to_bits().div_ceil(1 << 16) as u16).min(INFINITE)
 }
 
-/// Nothing is known.
+/// The stored bound for "unknown": +inf.
 const INFINITE: u16 = (f32::INFINITY.to_bits() >> 16) as u16;
 
-/// What a stored bound says, if it says something: zero or more, perhaps infinite.
+/// The value of a stored bound, which is at least zero and may be infinite; `None` for a negative number or a NaN.
 pub fn bound_of(stored: u16) -> Option<f32> {
     let value = f32::from_bits(u32::from(stored) << 16);
     (value >= 0.0 && value.is_sign_positive()).then_some(value)

@@ -11,7 +11,7 @@ const CHECKSUM_AT: usize = 60;
 
 /// Bits of `FrameHeader::flags`.
 pub mod flags {
-    /// The last call of this frame goes on in the next one.
+    /// The last call of this frame continues in the next one.
     pub const CONTINUES: u32 = 1;
     /// A commit ended here: other processes may read up to here.
     pub const COMMIT: u32 = 2;
@@ -23,7 +23,7 @@ pub mod flags {
     pub const KNOWN: u32 = 15;
 }
 
-/// What a frame says of itself.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameHeader {
     /// See [`flags`].
@@ -71,7 +71,7 @@ impl FrameHeader {
         u32_at(bytes, CHECKSUM_AT)
     }
 
-    /// The header at `offset` of file `id`, or `None` where there is no whole and sound one.
+    /// The header at `offset` of file `id`, or `None` where the bytes are not a sound header.
     pub fn decode(id: u64, offset: u64, bytes: &[u8; FRAME_HEADER_BYTES as usize]) -> Option<FrameHeader> {
         if u32_at(bytes, 0) != MAGIC || u32_at(bytes, CHECKSUM_AT) != checksum(seed(id, offset), &bytes[..CHECKSUM_AT])
         {
@@ -93,20 +93,20 @@ impl FrameHeader {
     }
 
     /// True if the ids are listed.
-    pub fn lists_ids(&self) -> bool {
+    pub fn has_id_list(&self) -> bool {
         self.flags & flags::IDS != 0
     }
 
-    /// Bytes of rows, then of everything listed after them, for rows of `stride` bytes.
+    /// Bytes of the rows and bytes of the numbers behind them (ids, deleted ids, operations), for rows of `stride` bytes.
     pub fn body_parts(&self, stride: u64) -> (u64, u64) {
-        let ids = if self.lists_ids() { u64::from(self.rows) * 8 } else { 0 };
+        let ids = if self.has_id_list() { u64::from(self.rows) * 8 } else { 0 };
         (u64::from(self.rows) * stride, ids + u64::from(self.deletes) * 8 + u64::from(self.operations) * 4)
     }
 
-    /// Where the frame that begins at `offset` ends, padding included. No overflow: counts are u32, stride ≤ 2^18.
+    /// The end of the frame that begins at `offset`, padding included. It cannot overflow: counts are u32, stride ≤ 2^18.
     pub fn end(&self, offset: u64, stride: u64) -> u64 {
-        let (rows, lists) = self.body_parts(stride);
+        let (rows, listed) = self.body_parts(stride);
         let unit = if self.flags & flags::PADDED != 0 { BLOCK_BYTES as u64 } else { FRAME_ALIGN };
-        align(offset + FRAME_HEADER_BYTES + rows + lists, unit)
+        align(offset + FRAME_HEADER_BYTES + rows + listed, unit)
     }
 }

@@ -9,9 +9,9 @@ pub const HEADER_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"libomen\0";
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 const FIELDS_END: usize = 72;
-const HEADER_PLACE: u64 = 0x4845_4144;
+const HEADER_SEED: u64 = 0x4845_4144;
 
-/// What a file says of itself.
+/// The header of a numbered file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileHeader {
     /// What it holds.
@@ -42,9 +42,14 @@ impl FileHeader {
         put(&mut bytes, 56, &self.dim.to_le_bytes());
         put(&mut bytes, 60, &(self.metric as u32).to_le_bytes());
         put(&mut bytes, 64, &self.base_seq.to_le_bytes());
-        let crc = checksum(seed(self.id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
+        let crc = checksum(seed(self.id, HEADER_SEED), &bytes[..CHECKSUM_AT]);
         put(&mut bytes, CHECKSUM_AT, &crc.to_le_bytes());
         bytes
+    }
+
+    /// The checksum in the last four bytes of the stored header; the first frame of a log repeats it.
+    pub fn checksum(&self) -> u32 {
+        u32_at(&self.encode(), CHECKSUM_AT)
     }
 
     /// Reads and checks a header; `file` is its name, for messages.
@@ -53,9 +58,9 @@ impl FileHeader {
             return Err(Error::corrupt(file, format!("header: found {:02x?}, expected {MAGIC:02x?}", &bytes[..8])));
         }
         let id = u64_at(bytes, 48);
-        let computed = checksum(seed(id, HEADER_PLACE), &bytes[..CHECKSUM_AT]);
+        let computed = checksum(seed(id, HEADER_SEED), &bytes[..CHECKSUM_AT]);
         expect_checksum(file, "header", u32_at(bytes, CHECKSUM_AT), computed)?;
-        // Version and features are judged only under a good checksum: a flipped bit is damage, not a newer format.
+        // Version and features are checked only after the checksum: a flipped bit is damage, not a newer format.
         for at in [8, 16] {
             let (found, expected) = (u32_at(bytes, at), if at == 8 { VERSION } else { 0 });
             if found != expected {

@@ -1,4 +1,4 @@
-//! The manifest (format.md §3): which files are the store.
+//! The manifest (format.md §3): the list of the store's files.
 
 use super::{
     COUNT_MAX, DIM_MAX, ENDIAN_TAG, Kind, ROWS_MAX, VERSION, align, checksum, expect_checksum, metric_at, put, seed,
@@ -11,7 +11,7 @@ const MAGIC: [u8; 8] = *b"omenlist";
 const FIXED_BYTES: usize = 128;
 const ENTRY_BYTES: usize = 40;
 const UNIT: u64 = 4096;
-const MANIFEST_PLACE: u64 = 0x4c49_5354;
+const MANIFEST_SEED: u64 = 0x4c49_5354;
 
 /// One sealed file of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub struct SegmentEntry {
     pub root: u32,
 }
 
-/// Which files are the store, and where its log begins.
+/// The list of the store's files, and the state before its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Random name of the store, in every file of it.
+    /// Random name of the store, repeated in each of its files.
     pub store: [u8; 16],
     /// Grows by one with each manifest written.
     pub generation: u64,
@@ -43,7 +43,7 @@ pub struct Manifest {
     pub next_file: u64,
     /// Number of the active log, whether or not it exists yet.
     pub log: u64,
-    /// Bytes of the active log proven durable by a close; 0 where nothing is.
+    /// Bytes of the active log that a close made durable; 0: none.
     pub log_clean: u64,
     /// Number of the last call before the active log.
     pub base_seq: u64,
@@ -80,7 +80,7 @@ impl Manifest {
             put(&mut bytes, at + 28, &file.root.to_le_bytes());
         }
         let end = bytes.len() - 4;
-        let crc = checksum(seed(0, MANIFEST_PLACE), &bytes[..end]);
+        let crc = checksum(seed(0, MANIFEST_SEED), &bytes[..end]);
         put(&mut bytes, end, &crc.to_le_bytes());
         bytes
     }
@@ -95,7 +95,7 @@ impl Manifest {
             return Err(Error::corrupt(file, format!("found {:02x?}, expected {MAGIC:02x?}", &bytes[..8])));
         }
         let end = bytes.len() - 4;
-        let computed = checksum(seed(0, MANIFEST_PLACE), &bytes[..end]);
+        let computed = checksum(seed(0, MANIFEST_SEED), &bytes[..end]);
         expect_checksum(file, "manifest", u32_at(bytes, end), computed)?;
         for (at, expected) in [(8, VERSION), (12, 0)] {
             if u32_at(bytes, at) != expected {

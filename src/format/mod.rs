@@ -1,32 +1,34 @@
-//! Headers and records to bytes and back: the twin of `docs/format.md`, whose section numbers stand in the comments.
+//! Headers and records to bytes and back, as `docs/format.md` describes them; comments cite its section numbers (§).
 //!
-//! Everything is little-endian. Every number read from a file is checked here or where it is used; nothing is allocated
-//! by an unchecked one.
+//! Everything is little-endian. Every number read from a file is checked here or where it is used, and before it decides
+//! the size of an allocation.
 
 mod bound;
 mod footer;
 mod frame;
 mod header;
 mod manifest;
+mod sections;
 
 pub use bound::{bound_above, bound_of};
 pub use footer::{Extent, FOOTER_BYTES, Footer, Measured};
 pub use frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, flags};
 pub use header::{FileHeader, HEADER_BYTES};
 pub use manifest::{Manifest, SegmentEntry};
+pub use sections::{REQUIRED, SECTIONS_MAX, Section, SectionKind, SectionLayout, decode_sections};
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 
 /// Version of the format this library writes and the only one it reads (format.md §8).
 pub const VERSION: u32 = 1;
-/// Reads otherwise where the byte order is another.
+/// Reads as another number on a machine of the other byte order.
 const ENDIAN_TAG: u32 = 0x0102_0304;
 /// Unit of checksums, of torn writes and of commits (§1).
 pub const BLOCK_BYTES: usize = 4096;
-/// The id that no vector may have: it marks unused places in search results.
+/// The id that no vector may have: it fills unused slots of search results.
 pub const NO_ID: u64 = u64::MAX;
-/// No counter of ours gets here: a larger one in a file is damage, and adding to a smaller one cannot overflow.
+/// The largest counter accepted from a file. No store counts so far, and adding to it cannot overflow.
 pub const COUNT_MAX: u64 = 1 << 60;
 /// The largest dim.
 pub const DIM_MAX: u32 = 65_536;
@@ -45,7 +47,7 @@ pub enum Kind {
     Log = 1,
     /// Raw rows, contiguous, in ascending order of id.
     Raw = 2,
-    /// Codes in blocks of 32, in ascending order of id, with their codebook.
+    /// Codes in blocks of 32 with their codebook, in ascending order of id or list by list.
     Code = 3,
     /// Tombstones of all segments of one manifest.
     Tombstones = 4,
@@ -82,16 +84,17 @@ impl Kind {
     }
 }
 
-/// CRC-32 (IEEE) of `bytes`, begun from a seed so that the right bytes in the wrong place do not pass (§1).
+/// CRC-32 (IEEE) of `bytes`, started from a seed that depends on file and position: sound bytes in a wrong position do
+/// not pass (§1).
 pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     hasher.update(bytes);
     hasher.finalize()
 }
 
-/// Seed for a part of file `id`: `place` is a block number, a byte offset or a fixed constant (§1).
-pub fn seed(id: u64, place: u64) -> u32 {
-    let mixed = (id ^ 0x6f6d_656e).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+/// Seed for a part of file `id`: `position` is a block number, a byte offset or a constant (§1).
+pub fn seed(id: u64, position: u64) -> u32 {
+    let mixed = (id ^ 0x6f6d_656e).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ position.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     (mixed ^ (mixed >> 32)) as u32
 }
 
@@ -100,21 +103,21 @@ pub fn align(value: u64, unit: u64) -> u64 {
     value.div_ceil(unit) * unit
 }
 
-/// Reads a u32 at a constant place of a record whose length was checked.
+/// Reads the u32 at byte `at` of a record whose length was checked.
 pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut field = [0; 4];
     field.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(field)
 }
 
-/// Reads a u64 at a constant place of a record whose length was checked.
+/// Reads the u64 at byte `at` of a record whose length was checked.
 pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
     let mut field = [0; 8];
     field.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(field)
 }
 
-/// Reads an f64 at a constant place of a record whose length was checked.
+/// Reads the f64 at byte `at` of a record whose length was checked.
 pub fn f64_at(bytes: &[u8], at: usize) -> f64 {
     f64::from_bits(u64_at(bytes, at))
 }
@@ -123,14 +126,14 @@ fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     bytes[at..at + field.len()].copy_from_slice(field);
 }
 
-/// Compares a stored checksum with the computed one.
-/// The metric whose number stands at byte `at` of a record of `file`.
+/// The metric whose number is at byte `at` of a record of `file`.
 fn metric_at(file: &str, bytes: &[u8], at: usize) -> Result<Metric> {
     let number = u32_at(bytes, at);
     let metric = i32::try_from(number).ok().and_then(Metric::from_i32);
     metric.ok_or_else(|| Error::corrupt(file, format!("metric {number}, expected one of 0 to 2")))
 }
 
+/// Compares a stored checksum with the computed one.
 fn expect_checksum(file: &str, what: &str, found: u32, computed: u32) -> Result<()> {
     if found == computed {
         return Ok(());
@@ -138,7 +141,7 @@ fn expect_checksum(file: &str, what: &str, found: u32, computed: u32) -> Result<
     Err(Error::corrupt(file, format!("{what}: checksum {found:08x}, computed {computed:08x}")))
 }
 
-/// A usize of a length that was checked against a file's length; the hosts are 64-bit.
+/// Converts a length in bytes that was checked against a file's length; it fits on 64-bit machines.
 pub fn to_usize(value: u64) -> Result<usize> {
     usize::try_from(value).map_err(|_| Error::TooBig(format!("{value} bytes do not fit this machine's address space")))
 }

@@ -1,26 +1,26 @@
-//! The append log (format.md §5): frames behind one another, each proven by its checksums and chained to the one before.
+//! The append log (format.md §5): frames one after the other, each proven by its checksums and chained to the one before.
 //!
-//! A frame is what one flush writes: whole calls, or a part of one large call. Rows lie contiguous and as inserted, so a
-//! sealed log is a raw segment as it stands. The first frame that does not prove itself ends the log; whether that is a
-//! torn tail or damage is told by what later frames say was durable.
+//! A frame is what one flush writes: whole calls, or a part of one large call. Rows are stored contiguously and as
+//! inserted: a sealed log is a raw segment without being rewritten. The log ends before the first frame that is not sound.
+//! A later frame that calls lost frames durable makes this damage; otherwise it is a torn tail.
 
 mod read;
 
-pub use read::{Examined, FrameRead, Reader, Run, examine, refuse_lost_calls};
+pub use read::{Examined, FrameRead, FrameReader, Run, examine, refuse_lost_calls};
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, checksum, flags, seed,
-    to_usize, u32_at,
+    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, SectionKind, checksum,
+    flags, seed, to_usize,
 };
 use crate::os::{Access, Dir, File, Map};
-use crate::sealed::{self, BlockSums};
-use crate::segment::ids::RowIds;
+use crate::sealed::{self, BlockSums, SealedWriter};
+use crate::segment::ids::{NewIds, RowIds};
 
 /// What one flush writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// Bits of [`flags`]; `IDS` is set by the log itself.
+    /// Bits of [`flags`]; the log itself sets `IDS`.
     pub flags: u32,
     /// Number of the last call that is in it.
     pub seq: u64,
@@ -36,8 +36,8 @@ pub struct Frame<'a> {
     pub operations: &'a [u32],
 }
 
-/// A durable commit of at most this many bytes, after another such, has zeros written behind it. The commits that follow
-/// overwrite them: then a sync need not make a new length or new blocks durable as well, which is most of its time.
+/// After two durable commits in a row of at most this many bytes, zeros are written behind the second. The commits that
+/// follow overwrite them: then a sync need not make a new length or new blocks durable, which is most of its time.
 const SMALL_COMMIT_BYTES: u64 = 16 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -50,31 +50,32 @@ pub struct Log {
     length: u64,
     /// Blocks are allocated up to here.
     reserved: u64,
-    /// The file is this long: `length`, or zeros behind it.
+    /// Length of the file: `length`, or more where zeros are behind the frames.
     zeroed: u64,
     was_small: bool,
     previous: u32,
     sums: BlockSums,
     extents: Vec<Extent>,
     rows: u32,
-    /// The file holds bytes that no sync covered.
+    /// The file has bytes that no sync covered.
     unsynced: bool,
     /// No sync of the directory covered its name.
     name_unsynced: bool,
 }
 
 impl Log {
-    /// Makes a new log. Nothing is durable before `sync`.
+    /// Creates a new log. Nothing is durable before `sync`.
     pub fn create(dir: &dyn Dir, header: FileHeader) -> Result<Log> {
         let file = dir.open(&header.kind.file_name(header.id), Access::Create)?;
         let bytes = header.encode();
         file.write_at(&[&bytes], 0)?;
         let mut sums = BlockSums::new(header.id);
         sums.update(&bytes);
-        Ok(Log::at_end(file, header, sums, u32_at(&bytes, HEADER_BYTES - 4), true))
+        let previous = header.checksum();
+        Ok(Log::at_end(file, header, sums, previous, true))
     }
 
-    /// A log without rows yet that ends where `sums` does.
+    /// A log whose rows are not counted yet and that ends where `sums` does.
     fn at_end(file: Box<dyn File>, header: FileHeader, sums: BlockSums, previous: u32, is_new: bool) -> Log {
         let length = sums.length();
         Log {
@@ -93,7 +94,7 @@ impl Log {
         }
     }
 
-    /// Goes on with a log that `examine` found to end exactly at `length`, on a 4 KiB block.
+    /// Reopens a log that `examine` found to end exactly at its length, on a 4 KiB block.
     pub fn reopen(dir: &dyn Dir, found: &Examined) -> Result<Log> {
         let header = found.header.clone();
         let file = dir.open(&header.kind.file_name(header.id), Access::Write)?;
@@ -118,12 +119,12 @@ impl Log {
         self.length
     }
 
-    /// Rows in it.
+    /// Number of rows.
     pub fn rows(&self) -> u32 {
         self.rows
     }
 
-    /// Where the rows lie, a frame an entry.
+    /// Where the rows are: an entry for each frame with rows.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
@@ -137,14 +138,14 @@ impl Log {
         u64::from(self.header.dim) * 4
     }
 
-    /// Bytes that are neither header nor rows nor ids: what a rewrite would give back.
+    /// Bytes that are neither header nor rows nor ids: a rewrite would free them.
     pub fn waste(&self) -> u64 {
         let listed =
             self.extents.iter().filter(|extent| extent.ids_offset > 0).map(|extent| u64::from(extent.rows) * 8);
         self.length - HEADER_BYTES as u64 - u64::from(self.rows) * self.stride() - listed.sum::<u64>()
     }
 
-    /// Makes sure that frames up to byte `end` will find blocks allocated; takes more ahead where there is room.
+    /// Allocates blocks for frames up to byte `end`, and for `ahead` bytes more where there is room.
     pub fn reserve(&mut self, end: u64, ahead: u64) -> Result<()> {
         if end <= self.reserved {
             return Ok(());
@@ -161,10 +162,10 @@ impl Log {
         Ok(())
     }
 
-    /// Appends a frame; it is in the file when this returns, and durable after the next `sync`.
+    /// Appends a frame. It is in the file when this returns, and durable after the next `sync`.
     pub fn append(&mut self, frame: &Frame) -> Result<()> {
         let rows = u32::try_from(frame.rows.len() as u64 / self.stride()).unwrap_or(u32::MAX);
-        let mut lists: Vec<u8> = Vec::new();
+        let mut listed: Vec<u8> = Vec::new();
         let mut header = FrameHeader {
             flags: frame.flags,
             seq: frame.seq,
@@ -179,23 +180,23 @@ impl Log {
             RowIds::From(first) => header.first_id = first,
             RowIds::List(ids) => {
                 header.flags |= flags::IDS;
-                lists.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
+                listed.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
             }
         }
-        lists.extend(frame.deletes.iter().flat_map(|id| id.to_le_bytes()));
-        lists.extend(frame.operations.iter().flat_map(|count| count.to_le_bytes()));
+        listed.extend(frame.deletes.iter().flat_map(|id| id.to_le_bytes()));
+        listed.extend(frame.operations.iter().flat_map(|count| count.to_le_bytes()));
         let end = header.end(self.length, self.stride());
         let body_at = self.length + FRAME_HEADER_BYTES;
-        lists.resize(to_usize(end - body_at)? - frame.rows.len(), 0);
-        let pieces = pieces(self.header.id, body_at, &[frame.rows, &lists]);
+        listed.resize(to_usize(end - body_at)? - frame.rows.len(), 0);
+        let pieces = pieces(self.header.id, body_at, &[frame.rows, &listed]);
         header.body = body_checksum(self.header.id, &pieces);
         let header_bytes = header.encode(self.header.id, self.length);
         self.unsynced = true;
         let zeros = self.zeros_behind(frame.flags, end);
-        self.file.write_at(&[&header_bytes, frame.rows, &lists, zeros], self.length)?;
+        self.file.write_at(&[&header_bytes, frame.rows, &listed, zeros], self.length)?;
         self.zeroed = self.zeroed.max(end + zeros.len() as u64);
         self.sums.update(&header_bytes);
-        self.sums.update_pieces(&pieces, &[frame.rows, &lists]);
+        self.sums.update_pieces(&pieces, &[frame.rows, &listed]);
         self.adopt(&header, self.length);
         self.previous = FrameHeader::stored_checksum(&header_bytes);
         self.length = end;
@@ -225,7 +226,7 @@ impl Log {
         Ok(())
     }
 
-    /// Gives back what was allocated or written ahead; durable after the next `sync`.
+    /// Frees what was allocated or written ahead; durable after the next `sync`.
     pub fn trim(&mut self) -> Result<()> {
         if self.reserved.max(self.zeroed) > self.length {
             self.file.set_length(self.length)?;
@@ -235,42 +236,36 @@ impl Log {
         Ok(())
     }
 
-    /// A view of frames already written, which never change again.
+    /// Maps bytes `from..to` of frames already written, which never change.
     pub fn map(&self, from: u64, to: u64) -> Result<Map> {
         self.file.map(from, to_usize(to - from)?)
     }
 
-    /// Ends the log: id section, extents, tables and footer; durable when this returns, but for its name. Length and root
-    /// are for the manifest; until that names them, the file is a log as before.
-    pub fn seal(mut self, ids_section: &[u8], footer: Footer) -> Result<(u64, u32)> {
-        let mut footer = footer;
+    /// Seals the log: ids, extents, tables and footer follow the frames. The file is durable when this returns, except for
+    /// its name. Until a manifest lists it with this length and root, the file is a log as before.
+    pub fn seal(mut self, ids: &NewIds, footer: Footer) -> Result<(u64, u32)> {
         let extents: Vec<u8> = self.extents.iter().flat_map(|extent| extent.encode()).collect();
-        footer.rows = u64::from(self.rows);
-        footer.ids_offset = self.length;
-        footer.ids_bytes = ids_section.len() as u64;
-        footer.extents_offset = self.length + ids_section.len() as u64;
-        footer.extents = self.extents.len() as u64;
-        let end = footer.extents_offset + extents.len() as u64;
-        self.reserve(end + sealed::tail_bytes(end), 0)?;
-        self.file.write_at(&[ids_section, &extents], self.length)?;
-        self.sums.update(ids_section);
-        self.sums.update(&extents);
-        let (length, root) = sealed::finish(self.file.as_ref(), self.header.id, self.sums, &mut footer)?;
-        self.file.set_length(length)?;
-        self.file.sync()?;
-        Ok((length, root))
+        let [packed, id_rows] = ids.log_sections();
+        let sections = [packed, id_rows, (SectionKind::Extents, &extents, self.extents.len() as u64)];
+        let room: u64 = sections.iter().map(|(kind, bytes, _)| bytes.len() as u64 + kind.alignment()).sum();
+        self.reserve(self.length + room + sealed::trailer_bytes_max(self.length + room), 0)?;
+        let mut writer = SealedWriter::behind_log(self.file, self.header.id, self.sums, self.rows);
+        for (kind, bytes, count) in sections {
+            writer.write_section(kind, count, bytes)?;
+        }
+        writer.finish(footer)
     }
 }
 
 fn extent_of(header: &FrameHeader, offset: u64, first_row: u32, stride: u64) -> Option<Extent> {
     let rows_at = offset + FRAME_HEADER_BYTES;
-    let ids_offset = if header.lists_ids() { rows_at + header.body_parts(stride).0 } else { 0 };
+    let ids_offset = if header.has_id_list() { rows_at + header.body_parts(stride).0 } else { 0 };
     let (rows, first_id) = (header.rows, header.first_id);
     (rows > 0).then_some(Extent { first_row, rows, offset: rows_at, ids_offset, first_id })
 }
 
-/// Checksums of a frame's body, cut at 4 KiB file offsets: those of whole blocks serve the block table as well, so each
-/// byte is hashed once.
+/// Checksums and lengths of the pieces of a frame's body, cut at 4 KiB file offsets. Those of whole blocks are also entries
+/// of the block table: each byte is hashed once.
 fn pieces(id: u64, offset: u64, parts: &[&[u8]]) -> Vec<(u32, usize)> {
     let mut pieces = Vec::new();
     let (mut at, mut filled) = (offset, 0);

@@ -1,4 +1,4 @@
-//! Reading a log back: frame by frame, as long as each proves itself, and what a look at the whole of it finds.
+//! Reading a log: frame by frame as long as they are sound, and finding where the log ends.
 
 use super::{body_checksum, extent_of, pieces};
 use crate::error::{Error, Result};
@@ -24,14 +24,15 @@ pub struct FrameRead<'a> {
     pub header: FrameHeader,
     /// Rows put: `[rows][dim]` floats.
     rows: &'a [u8],
-    lists: &'a [u8],
+    /// Ids, deleted ids and operations.
+    listed: &'a [u8],
 }
 
 impl FrameRead<'_> {
     /// The id of row `index` of the frame.
     fn id(&self, index: u32) -> u64 {
-        if self.header.lists_ids() {
-            u64_at(self.lists, index as usize * 8)
+        if self.header.has_id_list() {
+            u64_at(self.listed, index as usize * 8)
         } else {
             self.header.first_id.wrapping_add(u64::from(index))
         }
@@ -39,15 +40,15 @@ impl FrameRead<'_> {
 
     /// Deleted id `index` of the frame.
     fn deleted(&self, index: u32) -> u64 {
-        u64_at(self.lists, (self.listed_ids() + index as usize) * 8)
+        u64_at(self.listed, (self.listed_ids() + index as usize) * 8)
     }
 
-    /// Ids that stand before the deleted ones.
+    /// Number of listed ids of rows, which come before the deleted ids.
     fn listed_ids(&self) -> usize {
-        if self.header.lists_ids() { self.header.rows as usize } else { 0 }
+        if self.header.has_id_list() { self.header.rows as usize } else { 0 }
     }
 
-    /// What the frame did, in the order of the calls; runs of nothing are left out.
+    /// What the frame did, in the order of the calls; empty runs are left out.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         let stride = self.rows.len() / self.header.rows.max(1) as usize;
         let (mut put, mut deleted) = (0, 0);
@@ -70,21 +71,21 @@ impl FrameRead<'_> {
         }
         let start = (self.listed_ids() + self.header.deletes as usize) * 8;
         let end = start + self.header.operations as usize * 4;
-        self.lists[start..end].chunks_exact(4).map(|count| u32_at(count, 0)).collect()
+        self.listed[start..end].chunks_exact(4).map(|count| u32_at(count, 0)).collect()
     }
 
     fn is_consistent(&self) -> bool {
         let sum = |skip| self.operations().iter().skip(skip).step_by(2).map(|count| u64::from(*count)).sum::<u64>();
         let ids_end = self.header.first_id.checked_add(u64::from(self.header.rows));
         let is_id = |index| self.id(index) != NO_ID;
-        let ids_fit = if self.header.lists_ids() { (0..self.header.rows).all(is_id) } else { ids_end.is_some() };
+        let ids_fit = if self.header.has_id_list() { (0..self.header.rows).all(is_id) } else { ids_end.is_some() };
         ids_fit && sum(0) == u64::from(self.header.rows) && sum(1) == u64::from(self.header.deletes)
     }
 }
 
-/// Reads frames one after the other, as long as each proves itself.
+/// Reads frames one after the other as long as they are sound.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct FrameReader<'a> {
     file: &'a dyn File,
     id: u64,
     stride: u64,
@@ -95,14 +96,12 @@ pub struct Reader<'a> {
     body: Vec<u8>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FrameReader<'a> {
     /// Begins behind the file header, whose checksum the first frame repeats.
-    pub fn new(file: &'a dyn File, header: &FileHeader) -> Result<Reader<'a>> {
-        let mut bytes = [0; HEADER_BYTES];
-        file.read_at(&mut bytes, 0)?;
-        let (offset, previous) = (HEADER_BYTES as u64, u32_at(&bytes, HEADER_BYTES - 4));
+    pub fn new(file: &'a dyn File, header: &FileHeader) -> Result<FrameReader<'a>> {
+        let (offset, previous) = (HEADER_BYTES as u64, header.checksum());
         let (length, stride) = (file.length()?, u64::from(header.dim) * 4);
-        Ok(Reader { file, id: header.id, stride, length, offset, previous, body: Vec::new() })
+        Ok(FrameReader { file, id: header.id, stride, length, offset, previous, body: Vec::new() })
     }
 
     /// The next sound frame with its offset, or `None` where the log ends.
@@ -123,8 +122,8 @@ impl<'a> Reader<'a> {
         if body_checksum(self.id, &pieces(self.id, body_at, &[&self.body])) != header.body {
             return Ok(None);
         }
-        let (rows, lists) = self.body.split_at(to_usize(header.body_parts(self.stride).0)?);
-        let frame = FrameRead { header, rows, lists };
+        let (rows, listed) = self.body.split_at(to_usize(header.body_parts(self.stride).0)?);
+        let frame = FrameRead { header, rows, listed };
         if !frame.is_consistent() {
             return Ok(None);
         }
@@ -134,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What a look at the whole log found.
+/// A log, and where it ends.
 #[derive(Debug)]
 pub struct Examined {
     /// The log's header.
@@ -153,17 +152,17 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// Where the rows lie, a frame an entry.
+    /// Where the rows are: an entry for each frame with rows.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
 }
 
-/// Reads the whole log and finds where it ends. A frame further on that says a lost call was durable makes this damage,
-/// never a torn tail.
+/// Reads the whole log and finds where it ends. If a frame behind the end says that a lost call was durable, the log is
+/// damaged; otherwise its tail is torn.
 pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     let length = file.length()?;
-    let mut reader = Reader::new(file, header)?;
+    let mut reader = FrameReader::new(file, header)?;
     let stride = reader.stride;
     let (mut good_end, mut committed_end, mut seq) = (reader.offset, reader.offset, header.base_seq);
     let (mut previous, mut rows, mut good_rows) = (reader.previous, 0u32, 0);
@@ -186,16 +185,16 @@ pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     Ok(Examined { header, good_end, committed_end, length, seq, previous, extents, rows: good_rows })
 }
 
-/// Looks behind the end for a sound frame header that says a call after `seq` was durable.
+/// Searches behind the end for a sound frame header that says a call after `seq` was durable; that is an error.
 pub fn refuse_lost_calls(file: &dyn File, id: u64, end: u64, length: u64, seq: u64) -> Result<()> {
     let mut offset = align(end, FRAME_ALIGN);
     let mut piece = vec![0; 1 << 16];
     while offset + FRAME_HEADER_BYTES <= length {
         let bytes = piece.len().min(to_usize((length - offset) / FRAME_ALIGN * FRAME_ALIGN)?);
         file.read_at(&mut piece[..bytes], offset)?;
-        for (index, place) in piece[..bytes].chunks_exact(FRAME_HEADER_BYTES as usize).enumerate() {
+        for (index, slot) in piece[..bytes].chunks_exact(FRAME_HEADER_BYTES as usize).enumerate() {
             let mut header = [0; FRAME_HEADER_BYTES as usize];
-            header.copy_from_slice(place);
+            header.copy_from_slice(slot);
             let at = offset + index as u64 * FRAME_ALIGN;
             match FrameHeader::decode(id, at, &header) {
                 Some(found) if found.durable_seq > seq => {

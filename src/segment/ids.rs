@@ -1,20 +1,25 @@
-//! Ids of a sealed segment: id → row by a sorted, packed list that is read where it lies (format.md §6.2).
+//! Ids of a sealed segment: id → row by a sorted, packed list that is read where it lies (format.md §6.5).
 //!
-//! The ids are sorted and cut into groups of 128. In a group, what an id exceeds `base + its place` by is stored with
-//! just the bits the largest excess needs: ids that count up take none. A directory of 16 bytes a group makes any id, or
-//! any place, a few reads. Where rows do not lie in order of id (sealed logs), a list of rows follows: place → row.
-//! Nothing is unpacked at open, so a billion ids open as fast as ten.
+//! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128; of each
+//! id the file has what it exceeds `base + rank in the group` by, at the bits that the largest excess of the group needs:
+//! ids that count up need none. A directory of 16 bytes a group leads to any id, or any rank, in a few reads. A sealed log,
+//! whose rows do not lie in order of id, has a second section: rank → row. Nothing is unpacked at open: its cost does not
+//! depend on the number of ids.
 
-use crate::error::{Error, Result};
-use crate::format::{NO_ID, u32_at, u64_at};
-use crate::sealed::Sealed;
+use crate::error::Result;
+use crate::format::{NO_ID, Section, SectionKind, u32_at, u64_at};
+use crate::sealed::{Sealed, SealedWriter};
 
 const GROUP: usize = 128;
 const DIRECTORY_ENTRY: usize = 16;
-/// Packed ids are read 16 bytes at a time; so many spare ones follow the last.
+/// Packed ids are read 16 bytes at a time: this many zeros follow the last.
 const SLACK: usize = 16;
+/// The part of a directory's second word that is an offset; the top byte is the number of bits an id.
+const PACKED_OFFSET: u64 = (1 << 56) - 1;
+/// Bytes of an entry of the list of rows.
+const ROW_BYTES: u64 = 4;
 
-/// Ids of rows that came together.
+/// Ids of rows that were inserted together.
 #[derive(Clone, Copy, Debug)]
 pub enum RowIds<'a> {
     /// They count up from here.
@@ -24,7 +29,7 @@ pub enum RowIds<'a> {
 }
 
 impl<'a> RowIds<'a> {
-    /// These ids; those that count up need no list.
+    /// `ids` as a run where they count up, else as a list.
     pub fn of(ids: &'a [u64]) -> RowIds<'a> {
         match ids {
             [first, rest @ ..] if rest.iter().zip(1..).all(|(id, step)| first.checked_add(step) == Some(*id)) => {
@@ -52,40 +57,70 @@ impl<'a> RowIds<'a> {
     }
 }
 
-/// The id section for `ids` (sorted, each once) as stored. `rows[place]` is the row of the id at `place`; an empty list
-/// says that rows lie in order of id; a sealed log always gives one. The section is empty where nothing needs to be stored:
-/// ids that count up, in row order.
-pub fn encode(ids: &[u64], rows: &[u32]) -> Vec<u8> {
-    let first = ids.first().copied().unwrap_or(0);
-    let counts_up = ids.iter().enumerate().all(|(place, id)| id - first == place as u64);
-    let in_order = rows.iter().enumerate().all(|(place, row)| *row as usize == place);
-    if counts_up && in_order {
-        return Vec::new();
+/// The sections of ids of a new segment.
+#[derive(Debug)]
+pub struct NewIds {
+    /// Number of ids.
+    count: u64,
+    /// Directory and packed ids; empty where ids count up in row order.
+    packed: Vec<u8>,
+    /// Rank → row, u32 each; empty where rows lie in order of id.
+    rows: Vec<u8>,
+}
+
+impl NewIds {
+    /// Packs `ids` (ascending, each once). `rows[rank]` is the row of an id in a log; it is empty where rows lie in order of
+    /// id. Both sections are empty where ids count up in row order.
+    pub fn new(ids: &[u64], rows: &[u32]) -> NewIds {
+        let first = ids.first().copied().unwrap_or(0);
+        let counts_up = ids.iter().enumerate().all(|(rank, id)| id - first == rank as u64);
+        let in_order = rows.iter().enumerate().all(|(rank, row)| *row as usize == rank);
+        let (count, mut new) = (ids.len() as u64, (Vec::new(), Vec::new()));
+        if !(counts_up && in_order) {
+            new = (pack(ids), rows.iter().flat_map(|row| row.to_le_bytes()).collect());
+        }
+        NewIds { count, packed: new.0, rows: new.1 }
     }
+
+    /// Bytes of the packed ids.
+    pub fn packed_bytes(&self) -> u64 {
+        self.packed.len() as u64
+    }
+
+    /// The sections of a log: kind, bytes and count of each.
+    pub fn log_sections(&self) -> [(SectionKind, &[u8], u64); 2] {
+        let rows = self.rows.len() as u64 / ROW_BYTES;
+        [(SectionKind::Ids, &self.packed, self.count), (SectionKind::IdRows, &self.rows, rows)]
+    }
+
+    /// Writes the section of a segment whose rows lie in order of id, or list by list.
+    pub fn write(&self, writer: &mut SealedWriter) -> Result<()> {
+        writer.write_section(SectionKind::Ids, self.count, &self.packed)
+    }
+}
+
+/// The directory of `ids` (ascending) and the packed groups.
+fn pack(ids: &[u64]) -> Vec<u8> {
     let directory_bytes = ids.len().div_ceil(GROUP) * DIRECTORY_ENTRY;
     let (mut directory, mut packed) = (Vec::with_capacity(directory_bytes), Vec::new());
     for group in ids.chunks(GROUP) {
-        let excess: Vec<u64> = group.iter().enumerate().map(|(place, id)| id - group[0] - place as u64).collect();
+        let excess: Vec<u64> = group.iter().enumerate().map(|(index, id)| id - group[0] - index as u64).collect();
         let bits = 64 - excess.last().copied().unwrap_or(0).leading_zeros();
         directory.extend_from_slice(&group[0].to_le_bytes());
         directory.extend_from_slice(&(u64::from(bits) << 56 | packed.len() as u64).to_le_bytes());
-        pack(&excess, bits, &mut packed);
+        pack_values(&excess, bits, &mut packed);
     }
     directory.append(&mut packed);
     directory.extend_from_slice(&[0; SLACK]);
-    if !rows.is_empty() {
-        directory.resize(directory.len().next_multiple_of(4), 0);
-        directory.extend(rows.iter().flat_map(|row| row.to_le_bytes()));
-    }
     directory
 }
 
-/// The most bytes `encode` can make for `count` ids in row order.
+/// The most bytes of the section of `count` ids.
 pub fn packed_bytes_max(count: u64) -> u64 {
     count * 8 + count.div_ceil(GROUP as u64) * (DIRECTORY_ENTRY as u64 + 1) + SLACK as u64
 }
 
-fn pack(values: &[u64], bits: u32, out: &mut Vec<u8>) {
+fn pack_values(values: &[u64], bits: u32, out: &mut Vec<u8>) {
     let (mut pending, mut filled) = (0u128, 0);
     for value in values {
         pending |= u128::from(*value) << filled;
@@ -104,42 +139,44 @@ fn pack(values: &[u64], bits: u32, out: &mut Vec<u8>) {
 /// The ids of one sealed segment.
 #[derive(Clone, Copy, Debug)]
 pub struct SealedIds {
-    offset: u64,
-    bytes: u64,
+    ids: Section,
     count: u32,
-    /// Rows of the segment: more than ids where an id was put again.
+    /// Rows of the segment: more than ids where an id of a log was put again.
     rows: u32,
     first: u64,
     last: u64,
-    /// Offset of place → row inside the section; 0 where rows lie in order of id.
-    rows_at: u64,
+    /// Rank → row; `None` where rows lie in order of id.
+    id_rows: Option<Section>,
 }
 
 impl SealedIds {
-    /// The id section a footer names; `sorted_rows` says that rows lie in order of id.
-    pub fn open(file: &Sealed, sorted_rows: bool) -> Result<SealedIds> {
-        let footer = file.footer();
-        let bytes = footer.ids_bytes;
-        let damaged =
-            || Error::corrupt(file.name(), format!("{bytes} bytes of {} ids for {} rows", footer.ids, footer.rows));
-        let rows = u32::try_from(footer.rows).map_err(|_| damaged())?;
-        let count = u32::try_from(footer.ids).map_err(|_| damaged())?;
-        if footer.last_id == NO_ID || count > rows || (count < rows && (sorted_rows || bytes == 0)) {
-            return Err(damaged());
+    /// Opens the ids of a file of `rows` rows and checks that their numbers agree. Rows lie in order of id where `is_log`
+    /// is false.
+    pub fn open(file: &Sealed, rows: u32, is_log: bool) -> Result<SealedIds> {
+        let ids = file.section(SectionKind::Ids)?;
+        let (first, last) = (file.footer().first_id, file.footer().last_id);
+        let damage = |what: &str| {
+            let Section { length, count, .. } = ids;
+            let what = format!("{length} bytes of {count} ids from {first} to {last} for {rows} rows: {what}");
+            file.section_error(SectionKind::Ids, what)
+        };
+        let counts_up = ids.length == 0;
+        let count = u32::try_from(ids.count).map_err(|_| damage("more than 2^32 - 1"))?;
+        if count > rows || (count < rows && (!is_log || counts_up)) {
+            return Err(damage("expected one for each row"));
         }
-        let spread = footer.last_id.checked_sub(footer.first_id).ok_or_else(damaged)?;
-        if bytes == 0 && count > 0 && spread != u64::from(count) - 1 {
-            return Err(damaged());
+        let spread = last.checked_sub(first).ok_or_else(|| damage("the first is above the last"))?;
+        if last == NO_ID || (counts_up && count > 0 && spread != u64::from(count) - 1) {
+            return Err(damage("they do not count up to the last"));
         }
-        let directory = (u64::from(count)).div_ceil(GROUP as u64) * DIRECTORY_ENTRY as u64;
-        let rows_bytes = if sorted_rows || bytes == 0 { 0 } else { u64::from(count) * 4 };
-        let packed_end = bytes.checked_sub(rows_bytes).ok_or_else(damaged)?;
-        if bytes > 0 && packed_end < directory + SLACK as u64 {
-            return Err(damaged());
+        if !counts_up && ids.length < directory_bytes(count) + SLACK as u64 {
+            return Err(damage("shorter than its directory"));
         }
-        let rows_at = if rows_bytes > 0 { packed_end } else { 0 };
-        let (first, last) = (footer.first_id, footer.last_id);
-        Ok(SealedIds { offset: footer.ids_offset, bytes, count, rows, first, last, rows_at })
+        let entries = if counts_up { 0 } else { u64::from(count) };
+        let id_rows =
+            if is_log { Some(file.section_of(SectionKind::IdRows, entries * ROW_BYTES, entries)?) } else { None };
+        let id_rows = id_rows.filter(|section| section.length > 0);
+        Ok(SealedIds { ids, count, rows, first, last, id_rows })
     }
 
     /// How many ids there are.
@@ -149,7 +186,7 @@ impl SealedIds {
 
     /// True if ids count up in row order.
     pub fn counts_up(&self) -> bool {
-        self.bytes == 0
+        self.ids.length == 0
     }
 
     /// True if `id` lies between the smallest and the largest.
@@ -170,11 +207,11 @@ impl SealedIds {
     }
 
     fn search(&self, file: &Sealed, id: u64) -> Result<Option<u32>> {
-        let place = self.lower_bound(file, id)?;
-        if place == self.count || self.id_at(file, place)? != id {
+        let rank = self.lower_bound(file, id)?;
+        if rank == self.count || self.id_at(file, rank)? != id {
             return Ok(None);
         }
-        self.row_at(file, place).map(Some)
+        self.row_at(file, rank).map(Some)
     }
 
     /// How many ids are smaller than `id`.
@@ -192,12 +229,10 @@ impl SealedIds {
         let (mut low, mut high) = (0, (self.count as usize).div_ceil(GROUP));
         while high - low > 1 {
             let middle = (low + high) / 2;
-            if self.group(file, middle)?.0 <= id { low = middle } else { high = middle }
+            if self.directory_entry(file, middle)?.0 <= id { low = middle } else { high = middle }
         }
         let (base, bits, packed) = self.group(file, low)?;
-        let in_group = GROUP.min(self.count as usize - low * GROUP);
-        let packed = file.bytes(self.offset + packed, bits as usize * in_group / 8 + SLACK)?;
-        let (mut from, mut to) = (0, in_group);
+        let (mut from, mut to) = (0, GROUP.min(self.count as usize - low * GROUP));
         while from < to {
             let middle = (from + to) / 2;
             let value = base.wrapping_add(middle as u64).wrapping_add(unpack(packed, bits, middle));
@@ -206,46 +241,71 @@ impl SealedIds {
         Ok((low * GROUP + from) as u32)
     }
 
-    /// The id at `place` in ascending order; `place` is below the number of rows.
-    pub fn id_at(&self, file: &Sealed, place: u32) -> Result<u64> {
+    /// The id at `rank`, which is below the number of ids.
+    pub fn id_at(&self, file: &Sealed, rank: u32) -> Result<u64> {
         if self.counts_up() {
-            return Ok(self.first + u64::from(place));
+            return Ok(self.first + u64::from(rank));
         }
-        let (group, index) = (place as usize / GROUP, place as usize % GROUP);
+        let (group, index) = (rank as usize / GROUP, rank as usize % GROUP);
         let (base, bits, packed) = self.group(file, group)?;
-        let in_group = GROUP.min(self.count as usize - group * GROUP);
-        let packed = file.bytes(self.offset + packed, bits as usize * in_group / 8 + SLACK)?;
         let id = base.wrapping_add(index as u64).wrapping_add(unpack(packed, bits, index));
         if id < self.first || id > self.last {
             let (first, last) = (self.first, self.last);
-            return Err(Error::corrupt(file.name(), format!("id {id} at place {place}, expected {first} to {last}")));
+            let what = format!("id {id} at rank {rank}, expected {first} to {last}");
+            return Err(file.section_error(SectionKind::Ids, what));
         }
         Ok(id)
     }
 
-    /// The row of the id at `place`.
-    pub fn row_at(&self, file: &Sealed, place: u32) -> Result<u32> {
-        if self.rows_at == 0 {
-            return Ok(place);
-        }
-        let row = u32_at(file.bytes(self.offset + self.rows_at + u64::from(place) * 4, 4)?, 0);
+    /// The row of the id at `rank`.
+    pub fn row_at(&self, file: &Sealed, rank: u32) -> Result<u32> {
+        let Some(id_rows) = &self.id_rows else { return Ok(rank) };
+        let row = u32_at(file.bytes(id_rows.offset + u64::from(rank) * ROW_BYTES, ROW_BYTES as usize)?, 0);
         if row >= self.rows {
-            return Err(Error::corrupt(file.name(), format!("id list: row {row} of {}", self.rows)));
+            let what = format!("row {row} of {} at rank {rank}", self.rows);
+            return Err(file.section_error(SectionKind::IdRows, what));
         }
         Ok(row)
     }
 
-    /// Base, bits an id and offset (inside the section) of a group.
-    fn group(&self, file: &Sealed, group: usize) -> Result<(u64, u32, u64)> {
-        let entry = file.bytes(self.offset + (group * DIRECTORY_ENTRY) as u64, DIRECTORY_ENTRY)?;
-        let word = u64_at(entry, 8);
-        let (bits, packed) = ((word >> 56) as u32, word & ((1 << 56) - 1));
-        let directory = ((self.count as usize).div_ceil(GROUP) * DIRECTORY_ENTRY) as u64;
-        if bits > 64 || packed > self.bytes {
-            return Err(Error::corrupt(file.name(), format!("id group {group}: {bits} bits at {packed}")));
+    /// Base, bits an id, and packed ids of a group, with the `SLACK` bytes that are read behind them.
+    fn group<'a>(&self, file: &'a Sealed, group: usize) -> Result<(u64, u32, &'a [u8])> {
+        let (base, word) = self.directory_entry(file, group)?;
+        let (bits, packed) = ((word >> 56) as u32, word & PACKED_OFFSET);
+        let ids = GROUP.min(self.count as usize - group * GROUP);
+        let (start, length) = (directory_bytes(self.count) + packed, bits as usize * ids / 8 + SLACK);
+        if bits > 64 || start + length as u64 > self.ids.length {
+            let what = format!("group {group}: {bits} bits an id at {packed}, in {} bytes", self.ids.length);
+            return Err(file.section_error(SectionKind::Ids, what));
         }
-        Ok((u64_at(entry, 0), bits, directory + packed))
+        Ok((base, bits, file.bytes(self.ids.offset + start, length)?))
     }
+
+    /// Checks that the section ends where the last group does.
+    pub fn check_length(&self, file: &Sealed) -> Result<()> {
+        if self.counts_up() || self.count == 0 {
+            return Ok(());
+        }
+        let last = (self.count as usize - 1) / GROUP;
+        let ids = self.count as usize - last * GROUP;
+        let word = self.directory_entry(file, last)?.1;
+        let (bits, packed) = (word >> 56, word & PACKED_OFFSET);
+        let end = directory_bytes(self.count) + packed + (bits * ids as u64).div_ceil(8) + SLACK as u64;
+        if end == self.ids.length {
+            return Ok(());
+        }
+        Err(file.section_error(SectionKind::Ids, format!("{} bytes, expected {end}", self.ids.length)))
+    }
+
+    /// Base of a group, and the word with its bits an id and the offset of its packed ids.
+    fn directory_entry(&self, file: &Sealed, group: usize) -> Result<(u64, u64)> {
+        let entry = file.bytes(self.ids.offset + (group * DIRECTORY_ENTRY) as u64, DIRECTORY_ENTRY)?;
+        Ok((u64_at(entry, 0), u64_at(entry, 8)))
+    }
+}
+
+fn directory_bytes(count: u32) -> u64 {
+    u64::from(count).div_ceil(GROUP as u64) * DIRECTORY_ENTRY as u64
 }
 
 /// The value at `index` of values of `bits` bits; the caller's slice has `SLACK` bytes behind the last.

@@ -1,19 +1,19 @@
-//! The inverted lists of a sealed segment, read where they lie (format.md §6.6).
+//! The inverted lists of a sealed segment, read where they lie (format.md §6.8).
 //!
-//! Rows lie list by list, and in a list in order of id. So the numbers of their lists, in order of id, say where each row is:
-//! sorting by these numbers, bit by bit from the lowest, moves every place to its row. Each bit is a plane of one bit for
-//! each row, in the order that the bits before have made, with counts of ones on the way (a wavelet matrix, read from its
-//! lowest bit: Claude, Navarro, Ordóñez, Information Systems 2015). Counting leads from place to row, finding the n-th bit
-//! leads back.
+//! Rows lie list by list, and in a list in order of id. So the list numbers of all ids, in order of id, determine the row
+//! of each: a stable sort by list number moves each rank to its row. The list numbers are stored as a wavelet matrix, read
+//! from its lowest bit (Claude, Navarro, Ordóñez, Information Systems 2015): each bit of the number is a plane of one bit
+//! a row, in the order that the planes before have made, with counts of ones at regular distances. Counting ones leads from
+//! rank to row, finding the n-th bit leads back.
 
-use crate::error::{Error, Result};
-use crate::format::{u32_at, u64_at};
+use crate::error::Result;
+use crate::format::{Section, SectionKind, u32_at, u64_at};
 use crate::kernels::{block_bytes, blocks_for};
 use crate::sealed::Sealed;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// A part of a plane: the count of ones before it, and so many bits.
+/// Bytes of a part of a plane: the number of ones before it (u32), then bits. A part is one line of the cache.
 const PART_BYTES: usize = 64;
 const PART_BITS: u32 = 8 * (PART_BYTES as u32 - 4);
 
@@ -23,15 +23,15 @@ pub const LISTS_MAX: u32 = 1 << 16;
 /// The lists of a segment as they are written.
 #[derive(Debug)]
 pub struct NewLists {
-    /// `[rows]`: the list of each place, in order of id.
+    /// `[rows]`: the list of each id, in ascending order of id.
     pub list_of: Vec<u16>,
-    /// Lists visited where the caller does not say.
+    /// Lists that a search visits by default.
     pub probes: u32,
     /// Blocks of the codes of the lists' centroids.
     pub centroids: Vec<u8>,
-    /// `[lists]`: what is known of a centroid beside its symbols (`codec::Codebook::norm`).
+    /// `[lists]`: the norms of the centroids (`codec::Codebook::norm`).
     pub norms: Vec<f32>,
-    /// How many lists there are.
+    /// Number of lists.
     pub count: u32,
 }
 
@@ -48,15 +48,15 @@ impl NewLists {
         starts
     }
 
-    /// The places in order of rows.
-    pub fn places(&self) -> Vec<u32> {
-        let (mut starts, mut places) = (self.starts(), vec![0; self.list_of.len()]);
-        for (place, list) in (0..).zip(&self.list_of) {
+    /// `[rows]`: the rank of the id of each row.
+    pub fn ranks(&self) -> Vec<u32> {
+        let (mut starts, mut ranks) = (self.starts(), vec![0; self.list_of.len()]);
+        for (rank, list) in (0..).zip(&self.list_of) {
             let row = &mut starts[usize::from(*list)];
-            places[*row as usize] = place;
+            ranks[*row as usize] = rank;
             *row += 1;
         }
-        places
+        ranks
     }
 
     /// The section as stored.
@@ -91,11 +91,11 @@ fn put_plane(bits: impl Iterator<Item = bool>, bytes: &mut Vec<u8>) {
             filled = 0;
         }
     }
-    // Also where it has no bit: the count of all ones is read there.
+    // The last part may have no bits: its count is the number of all ones.
     bytes.extend_from_slice(&part);
 }
 
-/// Planes of so many lists.
+/// Planes of `lists` lists: the bits of the largest list number.
 fn levels(lists: u32) -> u32 {
     u32::BITS - lists.saturating_sub(1).leading_zeros()
 }
@@ -108,8 +108,11 @@ fn centroid_bytes(lists: u32, row_bytes: u64) -> u64 {
     blocks_for(u64::from(lists)) * block_bytes(row_bytes as usize) as u64
 }
 
-/// Bytes of the section for `lists` lists of `rows` rows, whose codes have `row_bytes`.
+/// Bytes of the section for `lists` lists of `rows` rows, whose codes have `row_bytes`; 0 without lists.
 pub fn section_bytes(rows: u32, lists: u32, row_bytes: u64) -> u64 {
+    if lists == 0 {
+        return 0;
+    }
     u64::from(levels(lists)) * plane_bytes(rows) + (u64::from(lists) + 1) * 8 + centroid_bytes(lists, row_bytes)
 }
 
@@ -120,25 +123,22 @@ pub struct Lists {
     count: u32,
     rows: u32,
     row_bytes: u64,
-    /// `[levels]`: the zeros of each plane; read when they are first needed.
+    /// `[levels]`: the number of zeros of each plane; read when first needed.
     zeros: OnceLock<Vec<u32>>,
 }
 
 impl Lists {
-    /// The section a footer names; `None` where rows lie in order of id.
+    /// Opens the lists of a file of codes; `None` where rows lie in order of id.
     pub fn open(file: &Sealed, rows: u32, row_bytes: u64) -> Result<Option<Lists>> {
-        let (offset, count) = (file.footer().lists_offset, file.footer().lists);
-        if count == 0 {
-            return Ok(None);
-        }
-        let end = offset.checked_add(section_bytes(rows, count, row_bytes));
-        if !(1..=LISTS_MAX).contains(&count) || end.is_none_or(|end| end > file.footer().data_bytes) {
-            return Err(Error::corrupt(file.name(), format!("{count} lists of {rows} rows at {offset}")));
-        }
-        Ok(Some(Lists { offset, count, rows, row_bytes, zeros: OnceLock::new() }))
+        let Section { offset, count, .. } = file.section(SectionKind::Lists)?;
+        let count = u32::try_from(count).ok().filter(|count| *count <= LISTS_MAX);
+        let count =
+            count.ok_or_else(|| file.section_error(SectionKind::Lists, format!("more than {LISTS_MAX} lists")))?;
+        file.section_of(SectionKind::Lists, section_bytes(rows, count, row_bytes), u64::from(count))?;
+        Ok((count > 0).then_some(Lists { offset, count, rows, row_bytes, zeros: OnceLock::new() }))
     }
 
-    /// How many there are.
+    /// Number of lists.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -157,18 +157,18 @@ impl Lists {
         let (start, end) = (u32_at(ends, 0), u32_at(ends, 4));
         if start > end || end > self.rows {
             let what = format!("list {list}: rows {start} to {end} of {}", self.rows);
-            return Err(Error::corrupt(file.name(), what));
+            return Err(file.section_error(SectionKind::Lists, what));
         }
         Ok(start..end)
     }
 
-    /// Lists to visit where the caller does not say.
+    /// Number of lists that a search visits by default.
     pub fn probes(&self, file: &Sealed) -> Result<u32> {
         let at = self.starts_at() + (u64::from(self.count) + 1) * 4;
         Ok(u32_at(file.bytes(at, 4)?, 0))
     }
 
-    /// Blocks of the codes of the centroids, row by row those of the lists, and the norms as floats of 4 bytes.
+    /// Codes of the centroids in blocks, one code a list, and their norms as f32 of 4 bytes.
     pub fn centroids<'a>(&self, file: &'a Sealed) -> Result<(&'a [u8], &'a [[u8; 4]])> {
         let at = self.starts_at() + (u64::from(self.count) + 2) * 4;
         let norms = file.bytes(at, self.count as usize * 4)?;
@@ -177,46 +177,46 @@ impl Lists {
         Ok((codes, norms.as_chunks().0))
     }
 
-    /// The row of the id at `place`.
-    pub fn row_of(&self, file: &Sealed, place: u32) -> Result<u32> {
-        let (zeros, mut at) = (self.zeros(file)?, place);
+    /// The row of the id at `rank`.
+    pub fn row_of(&self, file: &Sealed, rank: u32) -> Result<u32> {
+        let (zeros, mut at) = (self.zeros(file)?, rank);
         for (level, zeros) in (0..).zip(zeros) {
-            at = self.moved(file, level, *zeros, at)?.1;
+            at = self.sort_step(file, level, *zeros, at)?.1;
         }
         Ok(at)
     }
 
-    /// The rows of many ids at once: `(place, tag)` becomes `(row, tag)`, and ascending places become ascending rows. Each
-    /// plane is read from its begin to its end; one place by itself looks into each plane somewhere else.
-    pub fn rows_of_places(&self, file: &Sealed, places: &mut Vec<(u32, usize)>) -> Result<()> {
+    /// The rows of many ids at once: `(rank, tag)` becomes `(row, tag)`, and ascending ranks become ascending rows. Each
+    /// plane is read once in order, whereas `row_of` reads one random part of each plane for each id.
+    pub fn rows_of_ranks(&self, file: &Sealed, ranks: &mut Vec<(u32, usize)>) -> Result<()> {
         let mut of_ones = Vec::new();
         for (level, zeros) in (0..).zip(self.zeros(file)?) {
             let mut kept = 0;
-            for index in 0..places.len() {
-                let (at, tag) = places[index];
-                let (bit, at) = self.moved(file, level, *zeros, at)?;
+            for index in 0..ranks.len() {
+                let (at, tag) = ranks[index];
+                let (bit, at) = self.sort_step(file, level, *zeros, at)?;
                 if bit {
                     of_ones.push((at, tag));
                 } else {
-                    places[kept] = (at, tag);
+                    ranks[kept] = (at, tag);
                     kept += 1;
                 }
             }
-            places.truncate(kept);
-            places.append(&mut of_ones);
+            ranks.truncate(kept);
+            ranks.append(&mut of_ones);
         }
         Ok(())
     }
 
-    /// The bit at `at` of a plane with so many `zeros`, and where sorting by it moves it to.
+    /// The bit at position `at` of a plane with `zeros` zeros, and the position that sorting by this bit moves it to.
     #[inline]
-    fn moved(&self, file: &Sealed, level: u32, zeros: u32, at: u32) -> Result<(bool, u32)> {
+    fn sort_step(&self, file: &Sealed, level: u32, zeros: u32, at: u32) -> Result<(bool, u32)> {
         let (bit, ones) = self.ones_before(file, level, at)?;
         Ok((bit, self.checked(file, if bit { zeros.saturating_add(ones) } else { at.saturating_sub(ones) })?))
     }
 
-    /// The place of `row`, in order of id.
-    pub fn place_of(&self, file: &Sealed, row: u32) -> Result<u32> {
+    /// The rank of the id of `row`.
+    pub fn rank_of(&self, file: &Sealed, row: u32) -> Result<u32> {
         let (zeros, mut at) = (self.zeros(file)?, row);
         for (level, zeros) in (0..self.levels()).zip(zeros).rev() {
             let found = match at.checked_sub(*zeros) {
@@ -232,7 +232,7 @@ impl Lists {
         if row < self.rows {
             return Ok(row);
         }
-        Err(Error::corrupt(file.name(), format!("lists: row {row} of {}", self.rows)))
+        Err(file.section_error(SectionKind::Lists, format!("row {row} of {}", self.rows)))
     }
 
     fn zeros(&self, file: &Sealed) -> Result<&Vec<u32>> {
@@ -249,7 +249,7 @@ impl Lists {
         file.bytes(offset, PART_BYTES)
     }
 
-    /// Bit `at` of a plane, and how many of those before are ones.
+    /// Bit `at` of a plane, and the number of ones before it.
     #[inline]
     fn ones_before(&self, file: &Sealed, level: u32, at: u32) -> Result<(bool, u32)> {
         let part = self.part(file, level, at / PART_BITS)?;
@@ -261,8 +261,8 @@ impl Lists {
         Ok((last >> (within % 64) & 1 == 1, u32_at(part, 0).wrapping_add(whole).wrapping_add(ones)))
     }
 
-    /// The last part that has at most `number` of the bits in question before it, which are `total` in all. Looked for around
-    /// where it is if they lie evenly.
+    /// The last part before which there are at most `number` bits of the value that `before` counts, of which the plane has
+    /// `total`. The search starts where that part is if the bits lie evenly.
     fn part_with(&self, number: u32, total: u32, before: impl Fn(u32) -> Result<u32>) -> Result<u32> {
         let parts = self.rows / PART_BITS + 1;
         let guess = u64::from(number) * u64::from(parts) / u64::from(total.max(1));
@@ -281,8 +281,8 @@ impl Lists {
         Ok(low)
     }
 
-    /// Where the bit that is `wanted` and has `number` such bits before it is, in a plane with so many `zeros`; behind all
-    /// rows if there is none.
+    /// The position of the bit of value `wanted` that has `number` such bits before it, in a plane with `zeros` zeros;
+    /// `u32::MAX` if there is none.
     fn find(&self, file: &Sealed, level: u32, zeros: u32, wanted: bool, number: u32) -> Result<u32> {
         let before = |part: u32| -> Result<u32> {
             let ones = u32_at(self.part(file, level, part)?, 0);

@@ -1,25 +1,25 @@
-//! Tombstones: which rows of a segment are hidden. A set of row numbers that is cheap to copy, so that each published
-//! state has its own and a reader sees whole calls only.
+//! Tombstones: the set of hidden rows of a segment. A copy is cheap: each published state has its own, and a reader sees
+//! whole calls only.
 //!
-//! The rows are cut into chunks of 32,768 bits (4 KiB); a copy shares all chunks, and hiding a row copies one of them.
-//! On disk (format.md §7) the chunks of all segments stand in one sealed file.
+//! The rows are cut into bitmaps of 32,768 bits (4 KiB); copies of a set share them, and hiding a row copies one bitmap.
+//! On disk (format.md §7) the bitmaps of all segments are one section of a sealed file.
 
-use crate::error::{Error, Result};
-use crate::format::{BLOCK_BYTES, FileHeader, Footer, HEADER_BYTES, align, u64_at};
-use crate::sealed::{Sealed, SealedWriter, tail_bytes};
+use crate::error::Result;
+use crate::format::{BLOCK_BYTES, Footer, SectionKind, SectionLayout, align, u64_at};
+use crate::sealed::{Sealed, SealedWriter, file_bytes};
 use std::sync::Arc;
 
-const CHUNK_WORDS: usize = 512;
-const CHUNK_ROWS: usize = CHUNK_WORDS * 64;
-/// On disk: segment id, chunk number, then the bits.
-const RECORD_BYTES: usize = 16 + CHUNK_WORDS * 8;
+const BITMAP_WORDS: usize = 512;
+const BITMAP_ROWS: usize = BITMAP_WORDS * 64;
+/// On disk: segment id, number of the bitmap, then its bits.
+const RECORD_BYTES: usize = 16 + BITMAP_WORDS * 8;
 
-type Chunk = [u64; CHUNK_WORDS];
+type Bitmap = [u64; BITMAP_WORDS];
 
 /// A set of hidden rows.
 #[derive(Clone, Debug, Default)]
 pub struct Tombstones {
-    chunks: Vec<Option<Arc<Chunk>>>,
+    bitmaps: Vec<Option<Arc<Bitmap>>>,
     count: u64,
 }
 
@@ -32,8 +32,8 @@ impl Tombstones {
     /// True if `row` is hidden.
     pub fn hides(&self, row: u32) -> bool {
         let row = row as usize;
-        match self.chunks.get(row / CHUNK_ROWS) {
-            Some(Some(chunk)) => chunk[row % CHUNK_ROWS / 64] >> (row % 64) & 1 == 1,
+        match self.bitmaps.get(row / BITMAP_ROWS) {
+            Some(Some(bitmap)) => bitmap[row % BITMAP_ROWS / 64] >> (row % 64) & 1 == 1,
             _ => false,
         }
     }
@@ -41,12 +41,12 @@ impl Tombstones {
     /// Hides `row`; true if it was visible.
     pub fn hide(&mut self, row: u32) -> bool {
         let row = row as usize;
-        let index = row / CHUNK_ROWS;
-        if index >= self.chunks.len() {
-            self.chunks.resize(index + 1, None);
+        let index = row / BITMAP_ROWS;
+        if index >= self.bitmaps.len() {
+            self.bitmaps.resize(index + 1, None);
         }
-        let chunk = Arc::make_mut(self.chunks[index].get_or_insert_with(|| Arc::new([0; CHUNK_WORDS])));
-        let word = &mut chunk[row % CHUNK_ROWS / 64];
+        let bitmap = Arc::make_mut(self.bitmaps[index].get_or_insert_with(|| Arc::new([0; BITMAP_WORDS])));
+        let word = &mut bitmap[row % BITMAP_ROWS / 64];
         let was_visible = *word >> (row % 64) & 1 == 0;
         *word |= 1 << (row % 64);
         self.count += u64::from(was_visible);
@@ -55,76 +55,77 @@ impl Tombstones {
 
     /// The hidden rows, ascending.
     pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
-        let chunks = self.chunks.iter().enumerate().filter_map(|(index, chunk)| Some((index, chunk.as_ref()?)));
-        chunks.flat_map(|(index, chunk)| {
-            let bits = (0..CHUNK_ROWS).filter(move |bit| chunk[bit / 64] >> (bit % 64) & 1 == 1);
-            bits.map(move |bit| (index * CHUNK_ROWS + bit) as u32)
+        let bitmaps = self.bitmaps.iter().enumerate().filter_map(|(index, bitmap)| Some((index, bitmap.as_ref()?)));
+        bitmaps.flat_map(|(index, bitmap)| {
+            let bits = (0..BITMAP_ROWS).filter(move |bit| bitmap[bit / 64] >> (bit % 64) & 1 == 1);
+            bits.map(move |bit| (index * BITMAP_ROWS + bit) as u32)
         })
     }
 }
 
-/// Writes the tombstones of `segments` (id, rows hidden) as a sealed file; returns its length and root.
-pub fn write(mut writer: SealedWriter, header: &FileHeader, segments: &[(u64, &Tombstones)]) -> Result<(u64, u32)> {
-    writer.write(&header.encode())?;
+/// Writes the tombstones of `segments` (id, hidden rows) as a sealed file; returns its length and root.
+pub fn write(mut writer: SealedWriter, segments: &[(u64, &Tombstones)]) -> Result<(u64, u32)> {
+    writer.begin_section(SectionKind::Tombstones)?;
+    let mut count = 0;
     for (id, tombstones) in segments {
-        for (index, chunk) in tombstones.chunks.iter().enumerate() {
-            let Some(chunk) = chunk else { continue };
+        for (index, bitmap) in tombstones.bitmaps.iter().enumerate() {
+            let Some(bitmap) = bitmap else { continue };
             writer.write(&id.to_le_bytes())?;
             writer.write(&(index as u64).to_le_bytes())?;
-            let bits: Vec<u8> = chunk.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let bits: Vec<u8> = bitmap.iter().flat_map(|word| word.to_le_bytes()).collect();
             writer.write(&bits)?;
+            count += 1;
         }
     }
+    writer.end_section(SectionKind::Tombstones, count);
     writer.finish(Footer::default())
 }
 
-/// Bytes of the file that `write` makes of these sets, as it occupies them; 0 where nothing is hidden.
+/// Bytes on disk of the file that `write` makes of these sets; 0 where nothing is hidden.
 pub fn stored_bytes<'a>(sets: impl Iterator<Item = &'a Tombstones>) -> u64 {
-    let chunks = sets.flat_map(|set| set.chunks.iter().flatten()).count() as u64;
-    let data = HEADER_BYTES as u64 + chunks * RECORD_BYTES as u64;
-    if chunks == 0 { 0 } else { align(data + tail_bytes(data), BLOCK_BYTES as u64) }
+    let count = sets.flat_map(|set| set.bitmaps.iter().flatten()).count() as u64;
+    let mut layout = SectionLayout::default();
+    layout.add(SectionKind::Tombstones, count * RECORD_BYTES as u64, count);
+    if count == 0 { 0 } else { align(file_bytes(&layout), BLOCK_BYTES as u64) }
 }
 
-/// Reads the tombstones of `segments` (id, rows); a chunk of another segment, or past the last row, is damage.
+/// Reads the tombstones of `segments` (id, rows). A bitmap of another segment, or beyond its last row, is damage.
 pub fn read(file: &Sealed, segments: &[(u64, u64)]) -> Result<Vec<Tombstones>> {
     let mut all = vec![Tombstones::default(); segments.len()];
-    let data = file.footer().data_bytes;
-    let mut offset = HEADER_BYTES as u64;
-    while offset < data {
-        let record = file.bytes(offset, RECORD_BYTES)?;
+    let count = file.section(SectionKind::Tombstones)?.count;
+    let section = file.section_of(SectionKind::Tombstones, count.saturating_mul(RECORD_BYTES as u64), count)?;
+    for number in 0..count {
+        let record = file.bytes(section.offset + number * RECORD_BYTES as u64, RECORD_BYTES)?;
         let (id, index) = (u64_at(record, 0), u64_at(record, 8));
-        let place = segments.iter().position(|(segment, rows)| {
-            *segment == id && index.checked_mul(CHUNK_ROWS as u64).is_some_and(|first| first < *rows)
+        let position = segments.iter().position(|(segment, rows)| {
+            *segment == id && index.checked_mul(BITMAP_ROWS as u64).is_some_and(|first| first < *rows)
         });
-        let Some(place) = place else {
-            return Err(Error::corrupt(
-                file.name(),
-                format!("chunk {index} of segment {id:x}, which has no such rows"),
-            ));
+        let Some(position) = position else {
+            let what = format!("bitmap {index} of segment {id:x}, which has no such rows");
+            return Err(file.section_error(SectionKind::Tombstones, what));
         };
-        if !add_chunk(&mut all[place], index as usize, &record[16..], segments[place].1) {
-            let what = format!("chunk {index} of segment {id:x}: twice, or past {} rows", segments[place].1);
-            return Err(Error::corrupt(file.name(), what));
+        if !add_bitmap(&mut all[position], index as usize, &record[16..], segments[position].1) {
+            let what = format!("bitmap {index} of segment {id:x}: twice, or beyond {} rows", segments[position].1);
+            return Err(file.section_error(SectionKind::Tombstones, what));
         }
-        offset += RECORD_BYTES as u64;
     }
     Ok(all)
 }
 
-/// False if the chunk is there already, or hides a row that is not.
-fn add_chunk(tombstones: &mut Tombstones, index: usize, bits: &[u8], rows: u64) -> bool {
-    let mut chunk = [0; CHUNK_WORDS];
-    for (word, bytes) in chunk.iter_mut().zip(bits.chunks_exact(8)) {
+/// False if the bitmap is there already, or hides a row that is not.
+fn add_bitmap(tombstones: &mut Tombstones, index: usize, bits: &[u8], rows: u64) -> bool {
+    let mut bitmap = [0; BITMAP_WORDS];
+    for (word, bytes) in bitmap.iter_mut().zip(bits.chunks_exact(8)) {
         *word = u64_at(bytes, 0);
     }
-    if index >= tombstones.chunks.len() {
-        tombstones.chunks.resize(index + 1, None);
+    if index >= tombstones.bitmaps.len() {
+        tombstones.bitmaps.resize(index + 1, None);
     }
     let highest =
-        chunk.iter().rposition(|word| *word != 0).map(|word| word as u64 * 64 + u64::from(chunk[word].ilog2()));
-    tombstones.count += chunk.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-    let is_new = tombstones.chunks[index].replace(Arc::new(chunk)).is_none();
-    is_new && highest.is_none_or(|highest| index as u64 * CHUNK_ROWS as u64 + highest < rows)
+        bitmap.iter().rposition(|word| *word != 0).map(|word| word as u64 * 64 + u64::from(bitmap[word].ilog2()));
+    tombstones.count += bitmap.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+    let is_new = tombstones.bitmaps[index].replace(Arc::new(bitmap)).is_none();
+    is_new && highest.is_none_or(|highest| index as u64 * BITMAP_ROWS as u64 + highest < rows)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl Snapshot {
         }
         let counts_up = matches!(ids, RowIds::From(first) if tail.ids.continues_run(first_row, first));
         if !counts_up && !tail.ids.has_room(rows as usize) {
-            tail.ids = Arc::new(tail.ids.grown(rows as usize));
+            tail.ids = Arc::new(tail.ids.grow(rows as usize));
         }
         let tail_ids = Arc::clone(&tail.ids);
         for index in 0..rows {

@@ -9,15 +9,15 @@ impl View<'_> {
     pub fn in_order(&self, from: u64, capacity: usize) -> Result<Vec<(u64, Place)>> {
         let mut found = self.tail_in_order(from, capacity);
         for (index, live) in self.snapshot.segments.iter().enumerate() {
-            let mut place = live.segment.place_from(from)?;
+            let mut rank = live.segment.rank_from(from)?;
             let mut taken = 0;
-            while taken < capacity && place < live.segment.places() {
-                let (id, row) = live.segment.at_place(place)?;
+            while taken < capacity && rank < live.segment.ids() {
+                let (id, row) = live.segment.at_rank(rank)?;
                 if !live.hidden.hides(row) {
                     found.push((id, Place::Sealed(index, row)));
                     taken += 1;
                 }
-                place += 1;
+                rank += 1;
             }
         }
         // Every source gave its first `capacity`; the first `capacity` of all are among them.

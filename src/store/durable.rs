@@ -11,11 +11,11 @@ use crate::format::{BLOCK_BYTES, Footer, HEADER_BYTES, Kind, Manifest, SegmentEn
 use crate::log::{Frame, Log};
 use crate::manifest;
 use crate::os::Access;
-use crate::sealed::{SealedWriter, tail_bytes};
-use crate::segment::ids;
+use crate::sealed::{SealedWriter, trailer_bytes_max};
+use crate::segment::ids::NewIds;
 use crate::segment::tombstones::{self, Tombstones};
 use crate::snapshot::{SegmentView, Snapshot};
-use crate::tail::{Chunk, Tail};
+use crate::tail::{MappedFrames, Tail};
 use crate::work::Work;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -61,7 +61,7 @@ impl Writer {
     pub(super) fn roll(&mut self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let (from, first_extent) = self.buffer_log;
-        let chunk = Chunk::new(log.extents()[first_extent..].to_vec(), from, log.map(from, log.length())?);
+        let chunk = MappedFrames::new(log.extents()[first_extent..].to_vec(), from, log.map(from, log.length())?);
         self.buffer_log = (log.length(), log.extents().len());
         let mut state = self.state.copy();
         if let Some(tail) = &mut state.tail {
@@ -99,10 +99,12 @@ impl Writer {
         let (is_wasteful, listed) = (log.waste() * WASTE_DIVISOR > log.length(), u64::from(self.rows) * 12);
         let hidden_chunks = self.state.hidden().div_ceil(1 << 15) + self.manifest.files.len() as u64;
         let copied = if is_wasteful { log.length() } else { 0 };
-        self.expect_space(copied + listed + tail_bytes(log.length()) + hidden_chunks * 8192 + 16 * BLOCK_BYTES as u64)?;
+        self.expect_space(
+            copied + listed + trailer_bytes_max(log.length()) + hidden_chunks * 8192 + 16 * BLOCK_BYTES as u64,
+        )?;
         if let (false, Some(log)) = (is_wasteful, &mut self.log) {
             // While the log still is one: quotas and limits do not show in the free bytes.
-            log.reserve(log.length() + listed + tail_bytes(log.length()) + 16 * BLOCK_BYTES as u64, 0)?;
+            log.reserve(log.length() + listed + trailer_bytes_max(log.length()) + 16 * BLOCK_BYTES as u64, 0)?;
         }
         let state = Arc::clone(&self.state);
         let mut segments = state.segments.clone();
@@ -124,8 +126,8 @@ impl Writer {
     fn seal_log(&mut self, state: &Snapshot) -> Result<Option<Arc<SegmentView>>> {
         let (Some(tail), Some(log)) = (&state.tail, self.log.take()) else { return Ok(None) };
         let (id, rows) = (log.id(), u64::from(log.rows()));
-        let (section, footer) = index_tail(tail, self.rows);
-        let (length, root) = log.seal(&section, footer)?;
+        let (ids, footer) = index_tail(tail, self.rows);
+        let (length, root) = log.seal(&ids, footer)?;
         let entry = SegmentEntry { kind: Kind::Log, id, length, rows, root };
         let live = SegmentView::open(self.dir.as_ref(), &entry, self.manifest.dim, state.tail_hidden.clone(), &[])?;
         Ok(Some(Arc::new(live)))
@@ -193,8 +195,8 @@ impl Writer {
         let id = self.new_file();
         let header = self.header(Kind::Tombstones, id);
         let name = Kind::Tombstones.file_name(id);
-        let writer = SealedWriter::new(self.dir.open(&name, Access::Create)?, id);
-        match tombstones::write(writer, &header, &hidden) {
+        let writer = SealedWriter::new(self.dir.open(&name, Access::Create)?, &header);
+        match tombstones::write(writer, &hidden) {
             Ok((length, root)) => Ok(Some(SegmentEntry { kind: Kind::Tombstones, id, length, rows: 0, root })),
             Err(error) => {
                 self.forget_file(&name);
@@ -255,9 +257,9 @@ impl Writer {
     }
 }
 
-/// The id section of a tail of `rows` rows and the footer fields that go with it. Of an id put more than once, the last
+/// The ids of a tail of `rows` rows and the footer fields that go with them. Of an id put more than once, the last
 /// row counts; the others are hidden.
-fn index_tail(tail: &Tail, rows: u32) -> (Vec<u8>, Footer) {
+fn index_tail(tail: &Tail, rows: u32) -> (NewIds, Footer) {
     let mut named: Vec<(u64, u32)> = (0..rows).map(|row| (tail.ids.id_of(row), row)).collect();
     if !tail.ids.is_run() {
         named.sort_unstable();
@@ -271,6 +273,5 @@ fn index_tail(tail: &Tail, rows: u32) -> (Vec<u8>, Footer) {
     }
     let (ids, rows): (Vec<u64>, Vec<u32>) = named.into_iter().unzip();
     let (first_id, last_id) = (ids.first().copied().unwrap_or(0), ids.last().copied().unwrap_or(0));
-    let section = ids::encode(&ids, &rows);
-    (section, Footer { ids: ids.len() as u64, first_id, last_id, ..Footer::default() })
+    (NewIds::new(&ids, &rows), Footer { first_id, last_id, ..Footer::default() })
 }

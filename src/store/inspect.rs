@@ -2,7 +2,7 @@
 
 use super::report::is_ours;
 use crate::error::{Error, Result};
-use crate::format::{FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, to_usize};
+use crate::format::{Kind, LOCK_NAME, MANIFEST_NAMES, Manifest};
 use crate::os::{Access, Dir, open_or_create_dir};
 use crate::work::Work;
 use crate::{manifest, sealed};
@@ -67,25 +67,11 @@ fn check(dir: &dyn Dir, name: &str, sound: Option<&Manifest>) -> Result<()> {
     let mut entries = sound.iter().flat_map(|manifest| &manifest.files);
     match entries.find(|entry| entry.kind.file_name(entry.id) == name) {
         Some(entry) => sealed::verify(dir, entry, &mut Work::default()).map(drop),
-        None => read_header(dir, name),
+        // Without a manifest's entry only the header can be checked.
+        None => sealed::read_header(dir.open(name, Access::Read)?.as_ref()).map(drop),
     }
 }
 
 fn read_manifest(dir: &dyn Dir, name: &str) -> Result<Manifest> {
-    let file = dir.open(name, Access::Read)?;
-    let mut bytes = vec![0; to_usize(file.length()?.min(manifest::BYTES_MAX))?];
-    file.read_at(&mut bytes, 0)?;
-    Manifest::decode(name, &bytes)
-}
-
-/// What a file says of itself is all that can be checked where no manifest tells of it.
-fn read_header(dir: &dyn Dir, name: &str) -> Result<()> {
-    let file = dir.open(name, Access::Read)?;
-    let length = file.length()?;
-    if length < HEADER_BYTES as u64 {
-        return Err(Error::corrupt(name, format!("{length} bytes, expected a header of {HEADER_BYTES}")));
-    }
-    let mut bytes = [0; HEADER_BYTES];
-    file.read_at(&mut bytes, 0)?;
-    FileHeader::decode(name, &bytes).map(drop)
+    manifest::read(dir, name)?.ok_or_else(|| Error::corrupt(name, "missing"))
 }

@@ -12,17 +12,17 @@ use crate::format::{
     COUNT_MAX, DIM_MAX, Extent, FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry,
     to_usize,
 };
-use crate::log::{self, Examined, FrameRead, Log, Reader, Run};
+use crate::log::{self, Examined, FrameRead, FrameReader, Log, Run};
 use crate::manifest;
 use crate::manifest::Loaded;
 use crate::metric::Metric;
 use crate::os::{Access, Appender, Dir, File, Lock, Shared};
 use crate::query::FilterCache;
-use crate::sealed::{Sealed, missing_is_corrupt};
+use crate::sealed::{Sealed, missing_is_corrupt, read_header};
 use crate::segment::ids::RowIds;
 use crate::segment::tombstones::{self, Tombstones};
 use crate::snapshot::{SegmentView, Snapshot};
-use crate::tail::{Chunk, Tail, TailIds};
+use crate::tail::{MappedFrames, Tail, TailIds};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -217,16 +217,12 @@ fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest, mut is_durable: bool)
 /// A whole file of another store is not a leftover of this one: then the manifest is in the wrong place.
 fn refuse_foreign(dir: &dyn Dir, name: &str, manifest: &Manifest) -> Result<()> {
     let file = dir.open(name, Access::Read)?;
-    let mut bytes = [0; HEADER_BYTES];
-    if file.length()? < HEADER_BYTES as u64 {
-        return Ok(());
-    }
-    file.read_at(&mut bytes, 0)?;
-    match FileHeader::decode(name, &bytes) {
+    match read_header(file.as_ref()) {
         Ok(header) if header.store != manifest.store => Err(Error::corrupt(
             name,
             format!("of store {:02x?}, the manifest is of {:02x?}", header.store, manifest.store),
         )),
+        Err(error @ Error::Io { .. }) => Err(error),
         _ => Ok(()),
     }
 }
@@ -248,18 +244,10 @@ fn find_log(dir: &dyn Dir, manifest: &Manifest) -> Result<FoundLog> {
         Err(error) if error.is_missing() && manifest.log_clean == 0 => return Ok(FoundLog::Missing),
         other => other.map_err(|error| missing_is_corrupt(error, &name))?,
     };
-    let length = file.length()?;
-    let mut bytes = [0; HEADER_BYTES];
-    let header = if length < HEADER_BYTES as u64 {
-        Err(Error::corrupt(&name, format!("{length} bytes, expected a header of {HEADER_BYTES}")))
-    } else {
-        file.read_at(&mut bytes, 0)?;
-        FileHeader::decode(&name, &bytes)
-    };
-    let header = match header {
+    let header = match read_header(file.as_ref()) {
         Err(error @ Error::Corrupt { .. }) if manifest.log_clean > 0 => return Err(error),
         Err(Error::Corrupt { .. }) => {
-            log::refuse_lost_calls(file.as_ref(), manifest.log, 0, length, manifest.base_seq)?;
+            log::refuse_lost_calls(file.as_ref(), manifest.log, 0, file.length()?, manifest.base_seq)?;
             return Ok(FoundLog::Unborn);
         }
         other => other?,
@@ -319,7 +307,7 @@ impl Writer {
     fn copy_forward(&mut self, file: &dyn File, examined: &Examined) -> Result<()> {
         let old = self.manifest.log;
         self.manifest.log = self.new_file();
-        let mut reader = Reader::new(file, &examined.header)?;
+        let mut reader = FrameReader::new(file, &examined.header)?;
         while reader.offset < examined.good_end {
             match reader.next()? {
                 Some((_, frame)) => self.replay(&frame)?,
@@ -348,10 +336,10 @@ fn replay_in_place(
     let stride = state.dim * 4;
     let none = Appender::new(1).ok_or(Error::OutOfMemory(1))?.reader();
     let rows = extents.last().map_or(0, |extent| extent.first_row + extent.rows);
-    let chunk = Chunk::new(extents, begin, file.map(begin, to_usize(end - begin)?)?);
+    let chunk = MappedFrames::new(extents, begin, file.map(begin, to_usize(end - begin)?)?);
     let chunks = chunk.into_iter().map(Arc::new).collect();
     state.tail = Some(Tail { stride, chunks, buffer: none, buffer_row: rows, ids: Arc::new(TailIds::new(next_id)) });
-    let mut reader = Reader::new(file, &examined.header)?;
+    let mut reader = FrameReader::new(file, &examined.header)?;
     let mut row = 0;
     while reader.offset < end {
         match reader.next()? {

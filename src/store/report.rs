@@ -4,8 +4,8 @@ use super::Store;
 
 use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::format::{HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry};
-use crate::log::Reader;
+use crate::format::{Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry};
+use crate::log::FrameReader;
 use crate::metric::Metric;
 use crate::os::Access;
 use crate::segment::tombstones::Tombstones;
@@ -182,7 +182,7 @@ impl Store {
         let blocks = sealed::verify(self.dir.as_ref(), entry, work)?;
         if entry.kind != Kind::Tombstones {
             let live = SegmentView::open(self.dir.as_ref(), entry, self.dim, Tombstones::default(), &[])?;
-            live.segment.check_header(self.name, self.metric)?;
+            live.segment.check(self.name, self.metric)?;
             live.check_bounds()?;
         }
         Ok(VerifyReport { files: 1, blocks, bytes: entry.length, vectors: 0 })
@@ -195,10 +195,8 @@ impl Store {
         }
         let name = Kind::Log.file_name(id);
         let file = self.dir.open(&name, Access::Read).map_err(|error| sealed::missing_is_corrupt(error, &name))?;
-        let mut bytes = [0; HEADER_BYTES];
-        file.read_at(&mut bytes, 0)?;
-        let header = crate::format::FileHeader::decode(&name, &bytes)?;
-        let mut reader = Reader::new(file.as_ref(), &header)?;
+        let header = sealed::read_header(file.as_ref())?;
+        let mut reader = FrameReader::new(file.as_ref(), &header)?;
         let mut blocks = 0;
         while reader.offset < length {
             if reader.next()?.is_none() {

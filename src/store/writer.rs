@@ -223,8 +223,10 @@ impl Writer {
     /// Brings rows into buffer and log and gives them their ids; returns a state to publish where it must be a new one.
     fn take_rows(&mut self, ids: RowIds, vectors: &[f32], fresh: bool) -> Result<Option<Snapshot>> {
         let count = vectors.len() / self.dim();
-        let rows = u32::try_from(count).ok().filter(|rows| u64::from(*rows) < ROWS_MAX - u64::from(TAIL_ROWS_MAX));
-        let rows = rows.ok_or_else(|| Error::TooBig(format!("{count} vectors in one call, at most 2^32 - 2^21")))?;
+        // They and the rows of the tail before them fit one segment.
+        let most = ROWS_MAX - u64::from(TAIL_ROWS_MAX) - 1;
+        let rows = u32::try_from(count).ok().filter(|rows| u64::from(*rows) <= most);
+        let rows = rows.ok_or_else(|| Error::TooBig(format!("{count} vectors in one call, at most {most}")))?;
         self.prepare(rows, count as u64 * (self.stride() + 8))?;
         let first_row = self.rows;
         let appended = self.append(ids, vectors);

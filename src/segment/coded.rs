@@ -1,0 +1,142 @@
+//! What only files of codes have: their sections beside rows and ids, and how long a file of codes is.
+
+use super::lists::{Lists, section_bytes};
+use crate::error::Result;
+use crate::format::{BLOCK_BYTES, Footer, Section, SectionKind, SectionLayout, align, bound_of, to_usize};
+use crate::kernels::{CodeLayout, block_bytes, blocks_for};
+use crate::sealed::{Sealed, file_bytes};
+
+/// Bytes of the error bound of a block.
+const BOUND_BYTES: u64 = 2;
+
+/// Kind, length and count of each section but the ids, in the order in which they are written.
+type CodedSections = [(SectionKind, u64, u64); 5];
+
+/// The sections of a file of `rows` codes of `row_bytes`. Saturates where numbers from a forged file overflow: no file is
+/// that long.
+fn coded_sections(rows: u64, row_bytes: u64, codebook_bytes: u64, lists: u32) -> CodedSections {
+    let blocks = blocks_for(rows);
+    // A segment has fewer than 2^32 rows.
+    let lists_bytes = section_bytes(u32::try_from(rows).unwrap_or(u32::MAX), lists, row_bytes);
+    [
+        (SectionKind::Codebook, codebook_bytes, 1),
+        (SectionKind::Rows, blocks.saturating_mul(block_bytes(row_bytes as usize) as u64), rows),
+        (SectionKind::Bounds, blocks * BOUND_BYTES, blocks),
+        (SectionKind::CodebookCopy, codebook_bytes, 1),
+        (SectionKind::Lists, lists_bytes, u64::from(lists)),
+    ]
+}
+
+/// Bytes on disk of a file of codes, exactly. `ids_bytes` is the length of the section of ids.
+pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, lists: u32) -> u64 {
+    let mut layout = SectionLayout::default();
+    for (kind, length, count) in coded_sections(rows, row_bytes, codebook_bytes, lists) {
+        layout.add(kind, length, count);
+    }
+    layout.add(SectionKind::Ids, ids_bytes, rows);
+    align(file_bytes(&layout), BLOCK_BYTES as u64)
+}
+
+/// The parts of an open file of codes.
+#[derive(Debug)]
+pub struct CodedParts {
+    row_bytes: usize,
+    bounds_offset: u64,
+    /// Both copies.
+    codebooks: [Section; 2],
+    lists: Option<Lists>,
+}
+
+impl CodedParts {
+    /// Checks that the sections have the lengths and counts that rows, codes and codebook require.
+    pub fn open(file: &Sealed, rows: u32) -> Result<CodedParts> {
+        if rows == 0 {
+            return Err(file.section_error(SectionKind::Rows, "a file of codes without a row"));
+        }
+        let Footer { symbols, side_bytes, .. } = *file.footer();
+        let layout = CodeLayout { symbols: symbols as usize, side_bytes: side_bytes as usize };
+        let row_bytes = layout.row_bytes() as u64;
+        let codebook_bytes = file.section(SectionKind::Codebook)?.length;
+        let lists = Lists::open(file, rows, row_bytes)?;
+        let count = lists.as_ref().map_or(0, Lists::count);
+        for (kind, length, count) in coded_sections(u64::from(rows), row_bytes, codebook_bytes, count) {
+            file.section_of(kind, length, count)?;
+        }
+        let codebooks = [file.section(SectionKind::Codebook)?, file.section(SectionKind::CodebookCopy)?];
+        let bounds_offset = file.section(SectionKind::Bounds)?.offset;
+        Ok(CodedParts { row_bytes: to_usize(row_bytes)?, bounds_offset, codebooks, lists })
+    }
+
+    /// Bytes of one code.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// The inverted lists; `None` where rows lie in order of id.
+    pub fn lists(&self) -> Option<&Lists> {
+        self.lists.as_ref()
+    }
+
+    /// The error bound of a block.
+    pub fn bound(&self, file: &Sealed, block: u32) -> Result<f32> {
+        let stored = file.bytes(self.bounds_offset + u64::from(block) * BOUND_BYTES, BOUND_BYTES as usize)?;
+        let stored = u16::from_le_bytes([stored[0], stored[1]]);
+        bound_of(stored).ok_or_else(|| file.section_error(SectionKind::Bounds, format!("{stored:#x} of block {block}")))
+    }
+
+    /// The first copy of the codebook that is not damaged.
+    pub fn codebook<'a>(&self, file: &'a Sealed) -> Result<&'a [u8]> {
+        let [first, second] = self.codebooks;
+        let read = |copy: Section| file.bytes(copy.offset, to_usize(copy.length)?);
+        read(first).or_else(|_| read(second))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::coded_file_bytes;
+    use crate::error::Result;
+    use crate::format::{BLOCK_BYTES, FileHeader, Kind, Measured};
+    use crate::kernels::BLOCK_ROWS;
+    use crate::metric::Metric;
+    use crate::os::open_or_create_dir;
+    use crate::segment::SegmentWriter;
+    use crate::segment::ids::NewIds;
+    use crate::segment::lists::NewLists;
+
+    /// Lists of `rows` rows of `row_bytes`, in which nothing is stored but their shape.
+    fn lists(rows: u64, count: u32, row_bytes: u64) -> NewLists {
+        let list_of = (0..rows).map(|row| (row % u64::from(count)) as u16).collect();
+        let centroids = vec![0; count.next_multiple_of(BLOCK_ROWS as u32) as usize * row_bytes as usize];
+        NewLists { list_of, probes: 1, centroids, norms: vec![0.0; count as usize], count }
+    }
+
+    #[test]
+    fn a_planned_file_of_codes_is_exactly_as_long_as_the_written_one() -> Result<()> {
+        let home =
+            tempfile::tempdir().map_err(|error| crate::error::Error::io("create", "temporary directory", error))?;
+        let dir = open_or_create_dir(home.path(), false)?;
+        let mut id = 0;
+        for (rows, codebook_bytes, list_count) in [(1u64, 0usize, 0), (33, 100, 0), (5000, 4097, 7), (70_001, 63, 300)]
+        {
+            for step in [1, 3] {
+                id += 1;
+                let header =
+                    FileHeader { kind: Kind::Code, store: [1; 16], id, dim: 8, metric: Metric::L2, base_seq: 0 };
+                let row_bytes = 3;
+                let mut writer = SegmentWriter::coded(&dir, header, vec![7; codebook_bytes], 4, 1)?;
+                for _ in 0..blocks_for(rows) {
+                    writer.write_block(&vec![0; block_bytes(row_bytes as usize)], 0.5)?;
+                }
+                let ids: Vec<u64> = (0..rows).map(|rank| rank * step + rank % step).collect();
+                let lists = (list_count > 0).then(|| lists(rows, list_count, row_bytes));
+                let entry = writer.finish(&ids, lists.as_ref(), Measured::default())?;
+                let ids_bytes = NewIds::new(&ids, &[]).packed_bytes();
+                let planned = coded_file_bytes(rows, row_bytes, codebook_bytes as u64, ids_bytes, list_count);
+                assert_eq!(planned, entry.length.next_multiple_of(BLOCK_BYTES as u64));
+                crate::segment::Segment::open(&dir, &entry, 8)?;
+            }
+        }
+        Ok(())
+    }
+}

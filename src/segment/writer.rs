@@ -1,0 +1,87 @@
+//! Writing a sealed segment of raw rows or of codes.
+
+use super::ids::NewIds;
+use super::lists::NewLists;
+use crate::error::Result;
+use crate::format::{FileHeader, Footer, Measured, SectionKind, SegmentEntry, bound_above};
+use crate::os::{Access, Dir};
+use crate::sealed::SealedWriter;
+
+/// Writes a segment whose rows come in the order in which they are stored: raw rows, or blocks of codes.
+#[derive(Debug)]
+pub struct SegmentWriter {
+    writer: SealedWriter,
+    header: FileHeader,
+    footer: Footer,
+    /// Of a file of codes.
+    coded: Option<NewCoded>,
+}
+
+/// What a file of codes has behind its rows.
+#[derive(Debug)]
+struct NewCoded {
+    codebook: Vec<u8>,
+    /// `[blocks]` u16 of the blocks written so far.
+    bounds: Vec<u8>,
+    blocks: u64,
+}
+
+impl SegmentWriter {
+    /// Begins a raw segment.
+    pub fn raw(dir: &dyn Dir, header: FileHeader) -> Result<SegmentWriter> {
+        SegmentWriter::begin(dir, header, None, Footer::default())
+    }
+
+    /// Begins a segment of codes of `symbols` symbols and `side_bytes` side bytes.
+    pub fn coded(
+        dir: &dyn Dir,
+        header: FileHeader,
+        codebook: Vec<u8>,
+        symbols: u32,
+        side_bytes: u32,
+    ) -> Result<SegmentWriter> {
+        let coded = NewCoded { codebook, bounds: Vec::new(), blocks: 0 };
+        SegmentWriter::begin(dir, header, Some(coded), Footer { symbols, side_bytes, ..Footer::default() })
+    }
+
+    fn begin(dir: &dyn Dir, header: FileHeader, coded: Option<NewCoded>, footer: Footer) -> Result<SegmentWriter> {
+        let file = dir.open(&header.kind.file_name(header.id), Access::Create)?;
+        let mut writer = SealedWriter::new(file, &header);
+        if let Some(coded) = &coded {
+            writer.write_section(SectionKind::Codebook, 1, &coded.codebook)?;
+        }
+        writer.begin_section(SectionKind::Rows)?;
+        Ok(SegmentWriter { writer, header, footer, coded })
+    }
+
+    /// Appends a block of codes; `bound` is the largest distance between a vector as inserted and its code.
+    pub fn write_block(&mut self, block: &[u8], bound: f64) -> Result<()> {
+        if let Some(coded) = &mut self.coded {
+            coded.bounds.extend_from_slice(&bound_above(bound).to_le_bytes());
+            coded.blocks += 1;
+        }
+        self.writer.write(block)
+    }
+
+    /// Appends raw rows.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write(bytes)
+    }
+
+    /// Ends the file with its ids (ascending, one a row) and makes it durable, except for its name. Rows lie in order of id,
+    /// or list by list where `lists` are given.
+    pub fn finish(mut self, ids: &[u64], lists: Option<&NewLists>, measured: Measured) -> Result<SegmentEntry> {
+        let rows = ids.len() as u64;
+        self.writer.end_section(SectionKind::Rows, rows);
+        if let Some(coded) = self.coded {
+            self.writer.write_section(SectionKind::Bounds, coded.blocks, &coded.bounds)?;
+            self.writer.write_section(SectionKind::CodebookCopy, 1, &coded.codebook)?;
+            let (count, bytes) = lists.map_or((0, Vec::new()), |lists| (u64::from(lists.count), lists.encode()));
+            self.writer.write_section(SectionKind::Lists, count, &bytes)?;
+        }
+        NewIds::new(ids, &[]).write(&mut self.writer)?;
+        let (first_id, last_id) = (ids.first().copied().unwrap_or(0), ids.last().copied().unwrap_or(0));
+        let (length, root) = self.writer.finish(Footer { first_id, last_id, measured, ..self.footer })?;
+        Ok(SegmentEntry { kind: self.header.kind, id: self.header.id, length, rows, root })
+    }
+}
