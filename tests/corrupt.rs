@@ -204,7 +204,7 @@ fn read_all(store: &Store) -> Result<Model> {
     let (mut position, mut model, dim) = (0, Model::new(), store.dim() as usize);
     let (mut ids, mut rows) = (vec![0; 300], vec![0.0; 300 * dim]);
     loop {
-        let count = store.scan(&mut position, &mut ids, Some(&mut rows))?;
+        let count = store.list(&mut position, &mut ids, Some(&mut rows))?;
         if count == 0 {
             return Ok(model);
         }
@@ -852,7 +852,7 @@ fn a_scan_that_meets_damage_writes_nothing() {
     // The second block of rows.
     let store = open_flipped(&build.done(), 2 * HEADER_BYTES + 20);
     let (mut position, mut ids, mut rows) = (0, [7; 600], [7.0; 2400]);
-    is_of_file_range("scan", &store.scan(&mut position, &mut ids, Some(&mut rows)).unwrap_err());
+    is_of_file_range("scan", &store.list(&mut position, &mut ids, Some(&mut rows)).unwrap_err());
     assert!(position == 0 && ids == [7; 600] && rows == [7.0; 2400], "the outputs changed");
 }
 

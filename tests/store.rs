@@ -85,7 +85,7 @@ fn check(store: &Store, model: &std::collections::BTreeMap<u64, Vec<f32>>) {
     let (mut position, mut seen) = (0, Vec::new());
     loop {
         let (mut ids, mut rows) = (vec![0; 37], vec![0.0; 37 * 4]);
-        let n = store.scan(&mut position, &mut ids, Some(&mut rows)).unwrap();
+        let n = store.list(&mut position, &mut ids, Some(&mut rows)).unwrap();
         if n == 0 {
             break;
         }

@@ -152,7 +152,7 @@ impl Store {
         let writer = self.lock_writer();
         let loaded = manifest::load(self.dir.as_ref())?;
         let Some(manifest) = loaded.manifest else {
-            return Err(Error::corrupt(MANIFEST_NAMES[0], "no sound manifest"));
+            return Err(Error::corrupt(MANIFEST_NAMES[0], "neither manifest is sound; bring one back from a copy"));
         };
         if !loaded.is_whole && writer.is_some() {
             return Err(Error::corrupt(MANIFEST_NAMES[1], "the two manifests differ"));
