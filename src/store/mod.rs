@@ -130,9 +130,13 @@ impl Store {
     /// Opens the store in the directory `path`, recovering what a crash left. `dim` 0 takes the store's.
     pub fn open(path: &Path, dim: u32, options: &Options) -> Result<Store> {
         let creates = matches!(options.mode, Mode::ReadWriteCreate | Mode::CreateNew);
-        open::check_dim(dim, creates && !path.exists())?;
+        let is_missing = matches!(path.try_exists(), Ok(false));
+        if is_missing && !creates {
+            return Err(at_path(open::no_store(), path));
+        }
+        open::check_dim(dim, is_missing).map_err(|error| at_path(error, path))?;
         let dir = open_or_create_dir(path, creates)?;
-        Store::open_in(Box::new(dir), dim, options)
+        Store::open_in(Box::new(dir), dim, options).map_err(|error| at_path(error, path))
     }
 
     /// Opens the store in any directory.
@@ -210,16 +214,16 @@ impl Store {
     /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found: [ids]`, it gets 1 for each stored id and 0 for each
     /// missing one, whose row is zeroed; without, a missing id is an error and nothing is written.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
-        self.check_length("vectors", out.len(), ids.len(), self.dim as usize)?;
+        Store::check_length("vectors", out.len(), ids.len(), self.dim as usize)?;
         if let Some(found) = &found {
-            self.check_length("found", found.len(), ids.len(), 1)?;
+            Store::check_length("found", found.len(), ids.len(), 1)?;
         }
         self.state()?.view().get(ids, out, found)
     }
 
     /// Sets each of `found: [ids]` to 1 where the id is stored, else to 0.
     pub fn contains(&self, ids: &[u64], found: &mut [u8]) -> Result<()> {
-        self.check_length("found", found.len(), ids.len(), 1)?;
+        Store::check_length("found", found.len(), ids.len(), 1)?;
         let state = self.state()?;
         let view = state.view();
         let places: Result<Vec<_>> = ids.iter().map(|id| view.locate(*id)).collect();
@@ -233,7 +237,7 @@ impl Store {
     /// end. `position` is the smallest id to list; a vector that is stored during the whole listing is listed once.
     pub fn list(&self, position: &mut u64, ids: &mut [u64], vectors: Option<&mut [f32]>) -> Result<usize> {
         if let Some(vectors) = &vectors {
-            self.check_length("vectors", vectors.len(), ids.len(), self.dim as usize)?;
+            Store::check_length("vectors", vectors.len(), ids.len(), self.dim as usize)?;
         }
         let state = self.shared_state()?;
         let view = state.view();
@@ -263,9 +267,29 @@ impl Store {
         check_finite(vectors, dim)
     }
 
+    /// Checks the shapes of `queries: [nq][dim]`, `ids: [nq][k]` and `distances: [nq][k]`, and the ranges of the options.
+    fn check_search(
+        &self,
+        queries: &[f32],
+        k: usize,
+        options: &SearchOptions,
+        ids: &[u64],
+        distances: &[f32],
+    ) -> Result<()> {
+        let (dim, effort) = (self.dim as usize, options.effort);
+        let rows = queries.len() / dim;
+        Store::check_length("queries", queries.len(), rows, dim)?;
+        Store::check_length("ids", ids.len(), rows, k)?;
+        Store::check_length("distances", distances.len(), rows, k)?;
+        if !(0.0..=1.0).contains(&effort) {
+            return Err(Error::InvalidArgument(format!("options: effort is {effort}; expected 0 to 1")));
+        }
+        check_finite(queries, dim)
+    }
+
     /// An error if a slice of `found` values is not `[rows][width]`.
     #[inline]
-    fn check_length(&self, name: &str, found: usize, rows: usize, width: usize) -> Result<()> {
+    fn check_length(name: &str, found: usize, rows: usize, width: usize) -> Result<()> {
         if rows.checked_mul(width) == Some(found) {
             return Ok(());
         }
@@ -304,6 +328,15 @@ impl Store {
             Some(writer) => writer.check().and_then(|()| call(writer)),
             None => Err(Error::Closed),
         }
+    }
+}
+
+/// `error` of an open, with the path where the message does not name a file.
+fn at_path(error: Error, path: &Path) -> Error {
+    match error {
+        Error::NotAStore(text) => Error::NotAStore(format!("{}: {text}", path.display())),
+        Error::InvalidArgument(text) => Error::InvalidArgument(format!("{}: {text}", path.display())),
+        other => other,
     }
 }
 

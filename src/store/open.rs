@@ -31,11 +31,22 @@ use std::sync::{Arc, Mutex};
 /// How often a read-only open starts again when the writer replaced files under it.
 const READER_TRIES: usize = 16;
 
+/// An error if a store cannot have `dim`; 0, the stored dim, is none for a new store.
 pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
-    if dim > DIM_MAX || (is_new && dim == 0) {
+    if is_new && dim == 0 {
+        let text = format!("there is no store, and a new one needs a dim: found dim 0, expected 1 to {DIM_MAX}");
+        return Err(Error::InvalidArgument(text));
+    }
+    if dim > DIM_MAX {
         return Err(Error::InvalidArgument(format!("dim: found {dim}, expected 1 to {DIM_MAX}")));
     }
     Ok(())
+}
+
+/// The error of an open that creates nothing where there is no store.
+pub(super) fn no_store() -> Error {
+    let text = "there is no store; opening it with a dim in a mode that creates (OMEN_READ_WRITE_CREATE) creates one";
+    Error::NotAStore(text.into())
 }
 
 pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tuning) -> Result<Store> {
@@ -69,12 +80,6 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     open_writer(dir, lock, manifest, needs_repair, options, tuning)
 }
 
-fn no_store() -> Error {
-    Error::NotAStore(
-        "the directory holds no store, and the mode does not create one; mode READ_WRITE_CREATE with dim does".into(),
-    )
-}
-
 /// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
 fn has_manifest(dir: &dyn Dir) -> Result<bool> {
     for name in MANIFEST_NAMES {
@@ -87,11 +92,11 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
     if let Some(orphan) = names.iter().find(|name| Kind::parse(name).is_some()) {
         return Err(Error::corrupt(
             orphan,
-            "a segment without a manifest: both manifests are missing; bring MANIFEST-A or MANIFEST-B back from a copy",
+            "a segment, and both manifests are missing; put MANIFEST.A or MANIFEST.B back from a copy of the store",
         ));
     }
     match names.iter().find(|name| *name != LOCK_NAME) {
-        Some(foreign) => Err(Error::NotAStore(format!("the directory holds {foreign} and no manifest: not a store"))),
+        Some(foreign) => Err(Error::NotAStore(format!("not a store: the directory holds {foreign} and no manifest"))),
         None => Ok(false),
     }
 }
@@ -99,7 +104,8 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
 fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result<Manifest> {
     check_dim(dim, true)?;
     if dir.names()?.iter().any(|name| Kind::parse(name).is_some()) {
-        let what = "not sound, and the directory holds segments; bring a manifest back from a copy, or see what is left with `omen info`";
+        let what =
+            "not sound, and the directory holds segments; put MANIFEST.A or MANIFEST.B back from a copy of the store";
         return Err(Error::corrupt(MANIFEST_NAMES[0], what));
     }
     let manifest = Manifest {

@@ -152,7 +152,10 @@ impl Store {
         let writer = self.lock_writer();
         let loaded = manifest::load(self.dir.as_ref())?;
         let Some(manifest) = loaded.manifest else {
-            return Err(Error::corrupt(MANIFEST_NAMES[0], "neither manifest is sound; bring one back from a copy"));
+            return Err(Error::corrupt(
+                MANIFEST_NAMES[0],
+                "not sound, and neither is the other manifest; put one back from a copy of the store",
+            ));
         };
         if !loaded.is_whole && writer.is_some() {
             return Err(Error::corrupt(MANIFEST_NAMES[1], "the two manifests differ"));

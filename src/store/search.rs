@@ -1,6 +1,6 @@
 //! Search: who scans what, and the answers as the caller gets them.
 
-use super::{Store, check_finite};
+use super::Store;
 use crate::error::Result;
 use crate::format::NO_ID;
 use crate::threads::{self, in_parallel};
@@ -38,7 +38,7 @@ impl Store {
         distances: &mut [f32],
     ) -> Result<()> {
         let dim = self.dim as usize;
-        check_finite(queries, dim)?;
+        self.check_search(queries, k, options, ids, distances)?;
         let state = self.shared_state()?;
         if k == 0 || queries.is_empty() {
             return Ok(());
