@@ -1,4 +1,4 @@
-//! What is left of a store that does not open: each file by itself, and what is wrong with it. Nothing is written.
+//! Inspection of a store that does not open: each file by itself, and its damage. Nothing is written.
 
 use super::report::is_ours;
 use crate::error::{Error, Result};
@@ -17,14 +17,14 @@ pub struct Inspection {
     pub files: Vec<InspectedFile>,
 }
 
-/// One file.
+/// One file of an inspected directory.
 #[derive(Debug)]
 pub struct InspectedFile {
     /// Its name.
     pub name: String,
     /// Its bytes; 0 where it is missing.
     pub bytes: u64,
-    /// Whether the manifest lists it; so do manifests and the lock, which need not be listed.
+    /// True if the manifest lists it; also for manifests and the lock, which need not be listed.
     pub is_listed: bool,
     /// What is wrong with it.
     pub damage: Option<String>,
@@ -78,7 +78,7 @@ fn read_manifest(dir: &dyn Dir, name: &str) -> Result<Manifest> {
     Manifest::decode(name, &bytes)
 }
 
-/// What a file says of itself is all that can be checked where no manifest tells of it.
+/// Checks the header, which is all that can be checked of a file that no manifest lists.
 fn read_header(dir: &dyn Dir, name: &str) -> Result<()> {
     let file = dir.open(name, Access::Read)?;
     let length = file.length()?;

@@ -59,7 +59,7 @@ pub enum SyncMode {
     Commit = 0,
     /// When the call itself returns.
     Each = 1,
-    /// When the log is sealed, at `compress`, `compact` and `close`; after a crash, a prefix of the calls.
+    /// When the log is sealed, and at `compress`, `compact` and `close`; a crash leaves a prefix of the calls.
     None = 2,
 }
 
@@ -90,7 +90,7 @@ pub struct Options {
     pub threads: u32,
 }
 
-/// Sizes that tests make small; not part of the C ABI.
+/// Sizes that tests set small values for; not part of the C ABI.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
@@ -122,7 +122,7 @@ pub struct Store {
     published: Arc<Shared<Snapshot>>,
     /// `None` on a read-only or closed store.
     writer: Mutex<Option<Writer>>,
-    /// Taken before `writer`.
+    /// Acquired before `writer`.
     upkeep: UpkeepLock,
 }
 
@@ -165,8 +165,8 @@ impl Store {
         self.published.load().map_or(0, |state| state.view().count())
     }
 
-    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up behind the largest ever given. All or
-    /// nothing; returns the first id.
+    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up from the largest id ever given, plus one.
+    /// All or nothing; returns the first id.
     pub fn insert(&self, ids: Option<&[u64]>, vectors: &[f32]) -> Result<u64> {
         self.check_vectors(ids, vectors)?;
         self.write(|writer| writer.insert(ids, vectors))
@@ -183,12 +183,13 @@ impl Store {
         self.write(|writer| writer.delete(ids))
     }
 
-    /// Makes every call so far durable (but for `SyncMode::None`, where it only hands them to the system).
+    /// Makes every call so far durable. In `SyncMode::None` it only hands them to the system.
     pub fn commit(&self) -> Result<()> {
         self.write(Writer::commit)
     }
 
-    /// An error if this thread is in a progress function of this store, where it must not be closed.
+    /// An error if this thread is in the progress function of a compress or compact of this store, which then cannot be
+    /// closed.
     pub fn check_closable(&self) -> Result<()> {
         self.upkeep.check_not_held()
     }
@@ -204,7 +205,7 @@ impl Store {
         closed
     }
 
-    /// Refuses writes from now on; reads go on.
+    /// Refuses writes from now on; reads still work.
     pub fn poison(&self, why: &str) {
         if let Some(writer) = self.lock_writer().as_mut() {
             writer.poison(why);
@@ -296,7 +297,7 @@ impl Store {
         Err(Error::InvalidArgument(format!("{name}: found {found} values, expected {rows} x {width}")))
     }
 
-    /// What readers see, for a short look.
+    /// The published state, for a short read: nothing replaced is freed while it is held.
     fn state(&self) -> Result<Pinned<'_, Snapshot>> {
         match self.published.load() {
             Some(state) => Ok(state),
@@ -304,7 +305,7 @@ impl Store {
         }
     }
 
-    /// What readers see, for work that takes its time.
+    /// The published state, for work that takes long.
     fn shared_state(&self) -> Result<Arc<Snapshot>> {
         self.published.load_full().ok_or(Error::Closed)
     }

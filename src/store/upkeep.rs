@@ -1,7 +1,7 @@
-//! Compress and compact: which rows become what, and the swap.
+//! Compress and compact: freeze a state, have `compress` write new files from it, and swap them in.
 //!
-//! Both work on a frozen state while inserts, upserts and deletes go on. Rows hidden meanwhile are carried over at the
-//! swap, which is one manifest: a crash anywhere leaves all-old or all-new.
+//! Inserts, upserts and deletes go on meanwhile. Rows hidden since the freeze are hidden in the new files too. The swap
+//! stores one manifest: a crash anywhere leaves either all old files or all new ones.
 
 use super::Store;
 use super::report::Errors;
@@ -14,7 +14,7 @@ use crate::work::Work;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What `compress` did. Bytes are of all files, measured; errors are over every vector.
+/// Result of `compress`. Bytes are measured on all files; errors are over every vector.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompressReport {
     /// Live vectors.
@@ -41,8 +41,8 @@ pub struct CompressReport {
 
 impl Store {
     /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes.
-    /// Durable when it returns; on any error, and after a crash anywhere, the store is as it was. `work` is told one step a
-    /// vector for the training and one for its code.
+    /// Durable when it returns; on any error, and after a crash anywhere, the store is as it was. `work` counts each vector
+    /// twice: for the training and for its code.
     pub fn compress(&self, options: &CompressOptions, work: &mut Work) -> Result<CompressReport> {
         let begin = Instant::now();
         options.check()?;
@@ -75,8 +75,8 @@ impl Store {
         })
     }
 
-    /// Drops deleted and superseded vectors and gives their bytes back. Durable when it returns; all-old or all-new. `work`
-    /// is told one step a vector.
+    /// Removes deleted and superseded vectors from the files. Durable when it returns; on any error, and after a crash
+    /// anywhere, the store is as it was. `work` counts vectors.
     pub fn compact(&self, work: &mut Work) -> Result<()> {
         let _guard = self.upkeep.acquire()?;
         let (frozen, _) = self.freeze()?;

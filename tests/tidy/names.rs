@@ -44,8 +44,9 @@ pub fn named_paths<'a>(text: &'a str, folders: &BTreeSet<String>) -> Vec<&'a str
 }
 
 /// True if `path`, named in `file`, leads to a file: from the root, from the folder of `file`, from `src` or `tests`; a
-/// bare file name may lie anywhere.
+/// bare file name, and a header that is installed in `include`, may lie anywhere.
 pub fn leads_somewhere(root: &Path, file: &Path, path: &str, file_names: &BTreeSet<String>) -> bool {
     let starts = [root.to_owned(), file.parent().unwrap().to_owned(), root.join("src"), root.join("tests")];
-    starts.iter().any(|start| start.join(path).exists()) || file_names.contains(path)
+    starts.iter().any(|start| start.join(path).exists())
+        || file_names.contains(path.strip_prefix("include/").unwrap_or(path))
 }
