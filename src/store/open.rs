@@ -383,7 +383,7 @@ fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> 
     let mut last: Option<Error> = None;
     for _ in 0..READER_TRIES {
         let before = manifest::load(dir.as_ref())?.manifest;
-        let before = before.ok_or_else(|| no_store())?;
+        let before = before.ok_or_else(no_store)?;
         check_same(&before, dim, options)?;
         let opened = read_state(dir.as_ref(), &before);
         let after = manifest::load(dir.as_ref())?.manifest;

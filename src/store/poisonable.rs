@@ -98,7 +98,11 @@ mod tests {
         });
         assert!(matches!(doubled, Ok(2)));
         assert!(matches!(value.step(|_| Ok(Err::<(), _>(error())?)), Err(Error::NoSpace(_))));
-        assert!(matches!(value.step(|value| Ok(*value += 1)), Err(Error::Poisoned(_))));
+        let after = value.step(|value| {
+            *value += 1;
+            Ok(())
+        });
+        assert!(matches!(after, Err(Error::Poisoned(_))));
         assert_eq!(*value, 2);
     }
 }
