@@ -277,6 +277,6 @@ fn a_scan_that_meets_damage_writes_nothing() {
     // The second block of rows.
     let store = open_flipped(&build.done(), 2 * HEADER_BYTES + 20);
     let (mut position, mut ids, mut rows) = (0, [7; 600], [7.0; 2400]);
-    is_of_file_range("scan", &store.scan(&mut position, &mut ids, Some(&mut rows)).unwrap_err());
+    is_of_file_range("scan", &store.list(&mut position, &mut ids, Some(&mut rows)).unwrap_err());
     assert!(position == 0 && ids == [7; 600] && rows == [7.0; 2400], "the outputs changed");
 }

@@ -119,7 +119,7 @@ fn contents(store: &Store) -> Digest {
     let (mut position, mut digest) = (0, Digest::new());
     let (mut ids, mut vectors) = (vec![0; 4096], vec![0.0; 4096 * store.dim() as usize]);
     loop {
-        let count = store.scan(&mut position, &mut ids, Some(&mut vectors)).unwrap();
+        let count = store.list(&mut position, &mut ids, Some(&mut vectors)).unwrap();
         if count == 0 {
             return digest;
         }

@@ -43,7 +43,7 @@ fn contents(store: &Store) -> BTreeMap<u64, Vec<u32>> {
     let (mut position, mut model, dim) = (0, BTreeMap::new(), store.dim() as usize);
     let (mut ids, mut rows) = (vec![0; 100], vec![0.0; 100 * dim]);
     loop {
-        let count = store.scan(&mut position, &mut ids, Some(&mut rows)).unwrap();
+        let count = store.list(&mut position, &mut ids, Some(&mut rows)).unwrap();
         let bits = |row: &[f32]| row.iter().map(|value: &f32| value.to_bits()).collect();
         model.extend(ids[..count].iter().copied().zip(rows.chunks(dim).map(bits)));
         if count == 0 {
@@ -187,7 +187,7 @@ fn empty_calls_are_no_errors_and_change_nothing() {
     store.contains(&[], &mut []).unwrap();
     store.search(&[], 3, &SearchOptions::default(), &mut [], &mut []).unwrap();
     store.search(&[1.0; DIM], 0, &SearchOptions::default(), &mut [], &mut []).unwrap();
-    assert_eq!(store.scan(&mut 0, &mut [], None).unwrap(), 0);
+    assert_eq!(store.list(&mut 0, &mut [], None).unwrap(), 0);
     store.commit().unwrap();
     assert!(contents(&store) == before && files(&path) == bytes);
 }

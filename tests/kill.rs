@@ -160,7 +160,7 @@ fn read_all(store: &Store) -> BTreeMap<u64, Vec<f32>> {
     let (mut rows, mut position) = (BTreeMap::new(), 0);
     let (mut ids, mut vectors) = (vec![0; 512], vec![0.0; 512 * DIM]);
     loop {
-        let found = store.scan(&mut position, &mut ids, Some(&mut vectors)).unwrap();
+        let found = store.list(&mut position, &mut ids, Some(&mut vectors)).unwrap();
         if found == 0 {
             return rows;
         }

@@ -129,7 +129,7 @@ fn every_id_leads_to_its_vector_and_ids_come_in_order() {
     let off = vectors.iter().zip(&rows).fold(0.0, |most: f32, (x, y)| most.max((x - y).abs()));
     assert!(off < 0.5, "{off}, and a step of the grid is a few hundredths");
     let (mut scanned, mut floats) = (vec![0; ROWS], vec![0.0; rows.len()]);
-    assert_eq!(store.scan(&mut 0, &mut scanned, Some(&mut floats)).unwrap(), ROWS);
+    assert_eq!(store.list(&mut 0, &mut scanned, Some(&mut floats)).unwrap(), ROWS);
     assert_eq!((scanned, floats), (ids, vectors));
     let mut flags = [9; 4];
     store.contains(&[0, 1, 2, id_of(ROWS - 1)], &mut flags).unwrap();

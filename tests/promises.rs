@@ -98,10 +98,13 @@ fn compressed(store: &Store, ratio: f64) -> Option<(CompressReport, f64)> {
         Ok(report) => Some((report, ratio)),
         Err(Error::TooFewVectors { .. }) => None,
         Err(Error::InvalidArgument(what)) => {
-            let words: Vec<&str> = what.split_whitespace().collect();
-            let reachable: f64 = words[words.len() - 3].parse().unwrap();
+            let Some((_, rest)) = what.split_once("at most ") else {
+                assert!(what.contains("too small to compress"), "{what}");
+                return None;
+            };
+            let reachable: f64 = rest.split(' ').next().unwrap().parse().unwrap();
             assert!(reachable < ratio, "{what}");
-            // What is told is rounded; a store whose own files are larger than its vectors cannot be compressed at all.
+            // The message rounds the ratio.
             let within = reachable - 0.001;
             (within >= 1.0).then(|| (store.compress(&options(within), &mut Work::default()).unwrap(), within))
         }

@@ -58,7 +58,7 @@ fn answers(store: &Store, queries: &[f32], k: usize, options: &SearchOptions) ->
 /// All live vectors as they read.
 fn contents(store: &Store) -> BTreeMap<u64, Vec<f32>> {
     let (mut ids, mut rows) = (vec![0; 4000], vec![0.0; 4000 * DIM]);
-    let count = store.scan(&mut 0, &mut ids, Some(&mut rows)).unwrap();
+    let count = store.list(&mut 0, &mut ids, Some(&mut rows)).unwrap();
     ids[..count].iter().copied().zip(rows.chunks(DIM).map(<[f32]>::to_vec)).collect()
 }
 

@@ -1,7 +1,15 @@
-//! The house keeps its order: layers, unsafe rooms, lengths, headers. Read from docs/architecture.md, not from memory.
+//! Rules of the source tree: layers, circles, unsafe rooms, lengths, headers, names. The layers are read from
+//! docs/architecture.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::collections::BTreeMap;
+#[path = "tidy/circles.rs"]
+mod circles;
+#[path = "tidy/names.rs"]
+mod names;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -27,21 +35,35 @@ fn rooms() -> BTreeMap<String, Room> {
     rooms
 }
 
-fn sources() -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
+/// All files below a folder, but for build output and hidden ones.
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    const SKIPPED: [&str; 4] = ["target", "node_modules", "__pycache__", "build"];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with('.') || SKIPPED.contains(&name) {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, found);
+        } else {
+            found.push(path);
         }
     }
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     walk(&Path::new(ROOT).join("src"), &mut found);
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     found.sort();
     found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Paths below `src` and what is in the files, without their tests.
+fn named_sources() -> Vec<(String, String)> {
+    let name = |path: &Path| path.strip_prefix(Path::new(ROOT).join("src")).unwrap().to_str().unwrap().to_owned();
+    sources().iter().map(|(path, text)| (name(path), without_tests(text).to_owned())).collect()
 }
 
 /// The top-level module a file belongs to; none for lib.rs.
@@ -77,6 +99,80 @@ fn modules_import_downward_only() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn files_of_a_room_do_not_use_each_other_in_a_circle() {
+    let circles = circles::Uses::new(&named_sources()).circles();
+    assert!(circles.is_empty(), "{} circles\n{}", circles.len(), circles.join("\n"));
+}
+
+#[test]
+fn type_names_are_defined_once() {
+    let twice = names::types_defined_twice(&named_sources());
+    assert!(twice.is_empty(), "{} names\n{}", twice.len(), twice.join("\n"));
+}
+
+/// Every file that a comment or a page names, such as `tests/faults.rs`.
+#[test]
+fn paths_named_in_comments_and_pages_exist() {
+    let root = Path::new(ROOT);
+    let mut files = Vec::new();
+    walk(root, &mut files);
+    let file_name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let file_names: BTreeSet<String> = files.iter().map(file_name).collect();
+    let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: BTreeSet<String> = entries.filter(|path| path.is_dir()).map(|path| file_name(&path)).collect();
+    folders.remove("target");
+    let (mut faults, mut found) = (Vec::new(), 0);
+    for path in &files {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        let prose = match extension {
+            "rs" | "c" | "h" | "hpp" | "cpp" => source::split(&text).comments,
+            "md" => text,
+            _ => continue,
+        };
+        for (number, line) in prose.lines().enumerate().filter(|(_, line)| !line.contains("://")) {
+            for named in names::named_paths(line, &folders) {
+                found += 1;
+                if !names::leads_somewhere(root, path, named, &file_names) {
+                    let shown = path.strip_prefix(root).unwrap().display();
+                    faults.push(format!("{shown}:{}: {named}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(found > 100, "only {found} paths were found");
+    assert!(faults.is_empty(), "{} of {found} paths\n{}", faults.len(), faults.join("\n"));
+}
+
+/// The page lists each top-level module; the page or the head of a room's mod.rs names each file of the room.
+#[test]
+fn every_module_is_in_the_table_and_every_file_is_named() {
+    let (rooms, page) = (rooms(), std::fs::read_to_string(format!("{ROOT}/docs/architecture.md")).unwrap());
+    let mut faults = Vec::new();
+    for (path, text) in &sources() {
+        if module_of(path).is_some_and(|module| !rooms.contains_key(&module)) {
+            faults.push(format!("{}: not in the table of docs/architecture.md", path.display()));
+        }
+        if path.ends_with("mod.rs") {
+            let head: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+            let words: BTreeSet<&str> = [head.as_str(), &page].iter().flat_map(|text| words(text)).collect();
+            let missing = declared_modules(without_tests(text)).filter(|module| !words.contains(module));
+            faults.extend(missing.map(|module| format!("{}: {module} is not in its head", path.display())));
+        }
+    }
+    assert!(faults.is_empty(), "{} modules\n{}", faults.len(), faults.join("\n"));
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+/// Files that a module declares.
+fn declared_modules(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_suffix(';')?.rsplit_once("mod ")).map(|(_, name)| name)
 }
 
 /// Modules named behind `crate::` in a line, also in `crate::{a, b::c}`.

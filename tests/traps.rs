@@ -78,7 +78,7 @@ fn contents(store: &Store) -> Model {
     let (mut position, mut model, dim) = (0, Model::new(), store.dim() as usize);
     let (mut ids, mut rows) = (vec![0; 1000], vec![0.0; 1000 * dim]);
     loop {
-        let count = store.scan(&mut position, &mut ids, Some(&mut rows)).unwrap();
+        let count = store.list(&mut position, &mut ids, Some(&mut rows)).unwrap();
         if count == 0 {
             assert_eq!(store.count(), model.len() as u64);
             return model;
@@ -797,7 +797,7 @@ fn trap_21_readers_run_during_growth_compress_and_compact() {
                     let id = random.next() % count;
                     assert_close(id, &get(store, id));
                     let (mut position, mut ids, mut rows) = (id, [0; 64], [0.0; 64 * 32]);
-                    let found = store.scan(&mut position, &mut ids, Some(&mut rows)).unwrap();
+                    let found = store.list(&mut position, &mut ids, Some(&mut rows)).unwrap();
                     assert_eq!(ids[..found], (id..id + found as u64).collect::<Vec<_>>());
                     ids[..found].iter().zip(rows.chunks(32)).for_each(|(id, row)| assert_close(*id, row));
                     reads.fetch_add(1 + found as u64, Ordering::Relaxed);
@@ -863,7 +863,7 @@ fn memory_of_a_large_store(path: &Path) -> [u64; 2] {
     let store = open_to_read(path);
     let (mut position, mut ids, mut out) = (0, vec![0; 1000], vec![0.0; 1000 * SIFT_DIM]);
     let mut sum = 0;
-    while let found @ 1.. = store.scan(&mut position, &mut ids, Some(&mut out)).unwrap() {
+    while let found @ 1.. = store.list(&mut position, &mut ids, Some(&mut out)).unwrap() {
         sum += found;
     }
     assert_eq!(sum, 100_000);

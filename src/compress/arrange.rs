@@ -1,4 +1,4 @@
-//! Where each row of a new file goes: in order of id, or, where they pay, into inverted lists.
+//! The order of rows in a new file: by id, or list by list where inverted lists pay.
 
 use super::encode::{batch_rows, blocks, encode};
 use super::sample::{SAMPLE_BYTES, sample_rows};
@@ -12,13 +12,13 @@ use crate::threads::in_parallel;
 use crate::work::Work;
 use std::collections::VecDeque;
 
-/// With so many rows a full scan takes longer than a query may, and lists may cost one byte in so many.
+/// From this many rows on a full scan takes longer than a query may: lists may take 1/`SHARE_OF_MANY` of the code bytes.
 const MANY_ROWS: u64 = 1 << 18;
 const SHARE_OF_MANY: u64 = 8;
-/// With fewer they may cost one byte in so many.
+/// With fewer rows, lists may take 1/`SHARE_OF_FEW` of the code bytes.
 const SHARE_OF_FEW: u64 = 24;
 
-/// How many lists a file of `rows` codes of `row_bytes` has; 0 where they do not pay.
+/// Number of lists in a file of `rows` codes of `row_bytes` bytes; 0 where they do not pay.
 pub fn lists_of(rows: u64, row_bytes: u64) -> u32 {
     let lists = index::lists_for(rows);
     let bytes = u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, row_bytes));
@@ -29,14 +29,14 @@ pub fn lists_of(rows: u64, row_bytes: u64) -> u32 {
 /// The live rows of a state in the order in which they are written: by id, or list by list.
 pub struct Order<'a> {
     view: View<'a>,
-    /// Ascending: of all rows where there are lists, else of those that were given out.
+    /// Ascending ids: of all rows where there are lists, else of the rows returned so far.
     ids: Vec<u64>,
     by_list: Option<ByList>,
 }
 
 struct ByList {
     lists: NewLists,
-    /// Of the ids whose rows come next.
+    /// Positions in `ids` of the rows that come next.
     places: VecDeque<u32>,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Order<'a> {
         Order { view: source.view(), ids: Vec::new(), by_list: None }
     }
 
-    /// The order for codes of `book`. Reports while rows are assigned to lists, so that it can be cancelled.
+    /// The order for codes of `book`. Reports to `work` while rows are assigned to lists, so that the caller can cancel.
     pub fn of_codes(source: &'a Snapshot, book: &Codebook, metric: Metric, work: &mut Work) -> Result<Order<'a>> {
         let (rows, dim) = (source.view().count(), source.dim);
         let mut order = Order::by_id(source);
@@ -67,7 +67,7 @@ impl<'a> Order<'a> {
         Ok(order)
     }
 
-    /// The list of each row, in order of id; gives all rows out.
+    /// The list of each row, in order of id. Fills `ids` with all ids.
     fn assign(&mut self, index: &Index, dim: usize, work: &mut Work) -> Result<Vec<u16>> {
         let (mut list_of, mut scratch, threads) = (Vec::new(), Scratch::default(), work.threads());
         loop {
@@ -87,7 +87,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// The next rows, at most `most`; none at the end.
+    /// The next rows, at most `most`; an empty batch at the end.
     pub fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
         let Some(ByList { places, .. }) = &mut self.by_list else {
             let batch = self.view.in_order(self.ids.last().map_or(0, |last| last + 1), most)?;

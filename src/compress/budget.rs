@@ -1,4 +1,4 @@
-//! How long a code may be, so that the file of all rows fits the bytes there are.
+//! The longest code whose file fits the byte budget.
 
 use super::arrange::lists_of;
 use crate::codec::{Codebook, Shape};
@@ -11,7 +11,7 @@ const WINDOW_GAINS: [(usize, f64); 8] =
 /// The same where principal directions are coded, which are uncorrelated; measured on sentence embeddings at 172 symbols.
 const DIRECTION_GAINS: [(usize, f64); 5] = [(1, 0.0), (2, 0.42), (4, 0.49), (8, 0.522), (20, 0.533)];
 
-/// The same for one more byte of code a dim: each bit divides the error by 4.
+/// The same for one more byte of code per dim: each bit divides the error by 4.
 const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
 
 /// The same for one stage less, on sentence embeddings at 98 bytes: two stages do not choose their symbols together.
@@ -22,7 +22,7 @@ pub fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64
     coded_file_bytes(rows, row_bytes, codebook_bytes, ids_bytes, lists_of(rows, row_bytes))
 }
 
-/// The bytes that one file of codes may take.
+/// Byte budget of one file of codes.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Rows of the file.
@@ -34,13 +34,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What is planned with: a thousandth less, so that the codebook still fits when more rows come and the last block is
-    /// not full.
+    /// The bytes to plan with: 0.1 % less, so that the codebook still fits when rows are added and the last block is not
+    /// full.
     fn planned(&self) -> u64 {
         self.bytes - self.bytes / 1000
     }
 
-    /// The least budget that would do, where codes of one byte do not fit.
+    /// The least budget in bytes that holds codes of `shortest`.
     fn least(&self, shortest: &Shape) -> u64 {
         let bytes = self.bytes_of(shortest);
         bytes + bytes / 999 + 1
@@ -52,8 +52,7 @@ impl Budget {
         file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes) <= self.bytes
     }
 
-    /// `plain` with the code length and window that leave the least error of those that fit; else the least bytes that
-    /// would do.
+    /// `plain` with the code length and window of least expected error that fit; if none fits, the least bytes that would.
     pub fn shape(&self, plain: &Shape) -> Result<Shape, u64> {
         // The codebook of a longer scalar code may be smaller than that of a shorter window code: the two kinds are searched
         // one after the other.
@@ -68,7 +67,7 @@ impl Budget {
         for &(window, gain) in gains {
             let Some(row_bytes) = longest(1, scalar - 1, |row_bytes| fits(row_bytes, window)) else { continue };
             let shape = of(row_bytes, window);
-            // A few bytes more are not worth another stage.
+            // A few more bytes do not make up for the loss of another stage.
             let one_stage_less = longest(1, row_bytes, |row_bytes| of(row_bytes, window).stages() < shape.stages());
             let shorter = one_stage_less.filter(|row_bytes| fits(*row_bytes, window));
             for shape in shorter.map(|row_bytes| of(row_bytes, window)).into_iter().chain([shape]) {
@@ -87,7 +86,7 @@ impl Budget {
     }
 }
 
-/// The largest of the numbers `from..=to` that fits; all below one that fits do.
+/// The largest number in `from..=to` that fits. Every number below one that fits also fits.
 fn longest(from: usize, to: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let (mut too_many, mut least) = (to + 1, from);
     while least < too_many {

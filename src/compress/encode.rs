@@ -1,20 +1,21 @@
-//! Rows become codes: some at a time, by several threads, and how far off each is.
+//! Encodes rows in batches on several threads, and measures the error of each.
 
 use crate::codec::{Codebook, block};
 use crate::format::Measured;
 use crate::kernels::BLOCK_ROWS;
 use crate::threads::in_parallel;
 
-/// The most rows written at a time, in whole blocks, and about how many bytes their floats take.
+/// Upper bounds of one batch: rows, in whole blocks, and bytes of their floats.
 const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 16 << 20;
-/// Rows of this dim that are handled at a time.
+
+/// Rows of one batch at this dim.
 pub fn batch_rows(dim: usize) -> usize {
     let blocks = BATCH_BYTES / (dim * size_of::<f32>() * BLOCK_ROWS);
     (blocks * BLOCK_ROWS).clamp(BLOCK_ROWS, BATCH_ROWS)
 }
 
-/// What one row became.
+/// Energy and coding error of one row.
 #[derive(Clone, Copy, Default)]
 pub struct RowError {
     /// ‖x‖².
@@ -26,12 +27,12 @@ pub struct RowError {
 impl RowError {
     fn new(row: &[f32], decoded: &[f32]) -> RowError {
         row.iter().zip(decoded).fold(RowError::default(), |sum, (x, decoded)| {
-            let (x, off) = (f64::from(*x), f64::from(*x) - f64::from(*decoded));
-            RowError { energy: sum.energy + x * x, error: sum.error + off * off }
+            let (x, difference) = (f64::from(*x), f64::from(*x) - f64::from(*decoded));
+            RowError { energy: sum.energy + x * x, error: sum.error + difference * difference }
         })
     }
 
-    /// ‖x − x̂‖, not below it for the rounding of the sum.
+    /// Upper bound on ‖x − x̂‖: the factor covers the rounding of the sum.
     pub fn distance(&self) -> f64 {
         self.error.sqrt() * (1.0 + 1e-9)
     }

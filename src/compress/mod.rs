@@ -24,21 +24,21 @@ pub use train::train;
 use crate::codec::Quality;
 use crate::error::{Error, Result};
 
-/// Fewer vectors cannot place the 16 codewords of a symbol.
+/// Least number of vectors to train on: a symbol has 16 codewords.
 pub const TRAINING_ROWS_MIN: u64 = 16;
-/// The ratio where the caller does not say.
+/// Default ratio.
 pub const RATIO_DEFAULT: f64 = 16.0;
 
-/// What a compress aims at.
+/// Options of a compress.
 #[derive(Clone, Copy, Debug)]
 pub struct CompressOptions {
     /// Raw float32 bytes ÷ bytes of the whole directory afterwards, at least 1.
     pub ratio: f64,
     /// Vectors to train on; 0: chosen.
     pub sample: u64,
-    /// Same store, same seed: same codes.
+    /// The same store and seed give the same codes.
     pub seed: u64,
-    /// What encoding may cost.
+    /// Effort of the encoder.
     pub quality: Quality,
     /// Vectors of which those in the store are a sample: codes are as long as if all of them were there. 0: no sample.
     pub sample_of: u64,

@@ -1,4 +1,4 @@
-//! What a compress is to make of a frozen state: one of three outcomes.
+//! Chooses what a compress makes of a frozen state: one of three outcomes.
 
 use super::budget::Budget;
 use super::encode::encode;
@@ -12,13 +12,13 @@ use crate::segment::{ids, tombstones};
 use crate::snapshot::{SegmentView, Snapshot};
 use std::sync::Arc;
 
-/// Rows encoded to see whether a codebook fits them. Fewer new rows neither show drift nor train a better codebook.
+/// Number of rows encoded to measure drift. Fewer new rows neither show drift nor train a better codebook.
 const DRIFT_ROWS: u64 = 2048;
 
-/// A codebook fits rows whose error is at most this many times that of the rows it was trained for.
+/// Upper bound on drift: mean error of new rows under a codebook ÷ mean error of the rows it was trained for.
 const DRIFT_MAX: f64 = 1.3;
 
-/// What becomes of a frozen state. Segments that a plan does not name stay as they are.
+/// The outcome of a compress. Segments outside its `source` stay as they are.
 #[derive(Debug)]
 pub enum Plan {
     /// Raw rows join the codes of the newest codebook, which are copied.
@@ -32,14 +32,14 @@ pub enum Plan {
     AddBook {
         /// The raw segments.
         source: Snapshot,
-        /// What their file may take.
+        /// Byte budget of their file.
         budget: Budget,
     },
     /// Every row is coded anew, codes from their decoded vectors.
     Recode {
         /// All segments.
         source: Snapshot,
-        /// What the file may take.
+        /// Byte budget of the file.
         budget: Budget,
     },
 }
@@ -63,7 +63,7 @@ pub fn plain_shape(dim: usize, metric: Metric, options: &CompressOptions) -> Sha
     Shape { dim, row_bytes: 1, window: 1, directions: 0, metric: Some(metric), quality: options.quality }
 }
 
-/// The segments of a frozen state by what they hold, and the bytes that all of them may take.
+/// The raw and the coded segments of a frozen state, and the byte budget of all.
 struct Parts<'a> {
     frozen: &'a Snapshot,
     options: &'a CompressOptions,
@@ -79,9 +79,9 @@ struct Parts<'a> {
 
 /// Chooses the outcome of a compress.
 ///
-/// `Join` where there are at least as many coded rows as raw ones, the newest codebook fits the raw rows and the ratio is
-/// met. Else `AddBook` where the ratio can be met so, else `Join` although the codebook fits the raw rows less well, and
-/// otherwise `Recode`. No vector is coded twice but by `Recode`.
+/// `Join` if there are at least as many coded rows as raw ones, the newest codebook fits the raw rows and the ratio is met.
+/// Else `AddBook` if the ratio is met with it, else `Join` with more drift, else `Recode`. Only `Recode` codes a vector a
+/// second time.
 pub fn plan(frozen: &Snapshot, manifest: &Manifest, metric: Metric, options: &CompressOptions) -> Result<Plan> {
     let parts = Parts::new(frozen, manifest, metric, options);
     let joined = parts.join()?;
@@ -121,7 +121,7 @@ impl<'a> Parts<'a> {
         Ok(Budget { rows, ids_bytes: ids_bytes(source)?, bytes })
     }
 
-    /// The same with the rows that will share the codebook.
+    /// The same for `sample_of` rows if there are fewer: they will share the codebook.
     fn shared_budget(&self, source: &Snapshot, kept: &[Arc<SegmentView>]) -> Result<Budget> {
         let budget = self.budget(source, kept)?;
         Ok(Budget { rows: budget.rows.max(self.options.sample_of), ..budget })

@@ -1,4 +1,4 @@
-//! Writing live rows anew as one sealed file: synced, read back and checked before anyone relies on it.
+//! Writes live rows into one new sealed file, syncs it, reads it back and checks it.
 
 use super::arrange::Order;
 use super::encode::{batch_rows, blocks, encode};
@@ -108,8 +108,7 @@ impl Rewrite<'_> {
         }
     }
 
-    /// The error of codes that are copied, as it was measured when they were made. Where some of their rows are gone the
-    /// sums shrink in proportion.
+    /// The error of copied codes, as measured when they were made. Sums shrink in proportion to the rows that are gone.
     fn copied_error(&self) -> Measured {
         let mut sum = Measured::default();
         for live in self.source.segments.iter().filter(|live| self.is_copied(live)) {
@@ -140,7 +139,7 @@ impl Rewrite<'_> {
     ) -> Result<()> {
         let (dim, row_bytes) = (self.source.dim, book.row_bytes());
         let mut codes = vec![0; batch.len() * row_bytes];
-        // ‖inserted − decoded‖ of each row, at most: what is coded a second time carries the error of the first.
+        // Upper bound on ‖inserted − decoded‖ of each row: a row coded a second time keeps the error of the first.
         let mut distances = vec![0.0; batch.len()];
         let (mut fresh, mut floats, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
         for (index, (_, place)) in batch.iter().enumerate() {

@@ -11,10 +11,10 @@ use crate::snapshot::Snapshot;
 use crate::work::Work;
 use std::sync::Arc;
 
-/// Rows trained on where the caller does not say.
+/// Default number of rows to train on.
 const SAMPLE_ROWS: u64 = 20_000;
 
-/// The share of the training, in percent, that choosing between dims and directions takes.
+/// Percent of the training steps spent on choosing between dims and directions.
 const TRIAL_PERCENT: u64 = 15;
 
 /// The codebook that the rows of `plan` are coded with.

@@ -84,7 +84,7 @@ pub unsafe extern "C" fn omen_store_scan(
         // SAFETY: as above.
         let ids = unsafe { output("out_ids", out_ids, capacity, 1)? };
         let mut position = place.get();
-        out_n.set(store.scan(&mut position, ids, vectors)?);
+        out_n.set(store.list(&mut position, ids, vectors)?);
         place.set(position);
         Ok(())
     })

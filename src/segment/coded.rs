@@ -97,7 +97,7 @@ mod tests {
     use super::coded_file_bytes;
     use crate::error::Result;
     use crate::format::{BLOCK_BYTES, FileHeader, Kind, Measured};
-    use crate::kernels::BLOCK_ROWS;
+    use crate::kernels::{BLOCK_ROWS, block_bytes, blocks_for};
     use crate::metric::Metric;
     use crate::os::open_or_create_dir;
     use crate::segment::SegmentWriter;

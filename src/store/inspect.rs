@@ -1,4 +1,4 @@
-//! What is left of a store that does not open: each file by itself, and what is wrong with it. Nothing is written.
+//! Inspection of a store that does not open: each file by itself, and its damage. Nothing is written.
 
 use super::report::is_ours;
 use crate::error::{Error, Result};
@@ -14,17 +14,17 @@ pub struct Inspection {
     /// The sound manifest of the highest generation, if there is one.
     pub manifest: Option<Manifest>,
     /// The store's files, also those that the manifest lists and the directory lacks, by name.
-    pub files: Vec<Found>,
+    pub files: Vec<InspectedFile>,
 }
 
-/// One file.
+/// One file of an inspected directory.
 #[derive(Debug)]
-pub struct Found {
+pub struct InspectedFile {
     /// Its name.
     pub name: String,
     /// Its bytes; 0 where it is missing.
     pub bytes: u64,
-    /// Whether the manifest lists it; so do manifests and the lock, which need not be listed.
+    /// True if the manifest lists it; also for manifests and the lock, which need not be listed.
     pub is_listed: bool,
     /// What is wrong with it.
     pub damage: Option<String>,
@@ -46,15 +46,15 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     names.extend(MANIFEST_NAMES.map(str::to_owned));
     names.sort();
     names.dedup();
-    let files = names.into_iter().map(|name| found(&dir, name, &listed, sound.as_ref())).collect();
+    let files = names.into_iter().map(|name| inspect_file(&dir, name, &listed, sound.as_ref())).collect();
     Ok(Inspection { manifest: sound, files })
 }
 
-fn found(dir: &dyn Dir, name: String, listed: &[String], sound: Option<&Manifest>) -> Found {
+fn inspect_file(dir: &dyn Dir, name: String, listed: &[String], sound: Option<&Manifest>) -> InspectedFile {
     let bytes = dir.open(&name, Access::Read).and_then(|file| file.length()).unwrap_or(0);
     let is_listed = Kind::parse(&name).is_none() || listed.contains(&name);
     let damage = check(dir, &name, sound).err().map(|error| error.to_string());
-    Found { name, bytes, is_listed, damage }
+    InspectedFile { name, bytes, is_listed, damage }
 }
 
 fn check(dir: &dyn Dir, name: &str, sound: Option<&Manifest>) -> Result<()> {

@@ -1,20 +1,42 @@
 //! The store: the life of a directory from open to close.
 //!
-//! One writer at a time holds the [`Writer`]; readers load the published [`Snapshot`] and never wait. `open` recovers,
-//! `writer` takes calls, `durable` brings them to the disk, `upkeep` compresses and compacts with `rewrite`, `search`
-//! finds, `report` measures, `inspect` looks at what does not open.
+//! One call at a time uses the [`Writer`]; readers load the published [`Snapshot`] and never wait. A file calls only files
+//! below it:
+//!
+//! ```text
+//! open          finds the files of a store, recovers, makes a writer or a reader
+//! upkeep        compress and compact: freezes a state, has new files written, swaps them in
+//! search        the k nearest vectors
+//! report        counts, bytes on disk, and verify
+//! inspect       what is left of a store that does not open
+//! upkeep_lock   one compress, compact or close at a time
+//! writer        checks a call, then makes it one step
+//! writer_state  the steps: rows in, frames, seals, swaps
+//! poisonable    a value that only a step changes, and no step after one that failed
+//! tail_state    rows of the active log: buffer, ids, what the next frame holds
+//! publisher     the state that readers see
+//! durable       files: active log, sealed segments, tombstones, manifest
+//! log_end       how far the active log is written, and which calls are durable
+//! pending       calls that no frame holds yet
+//! ```
 
 mod durable;
 mod inspect;
+mod log_end;
 mod open;
+mod pending;
+mod poisonable;
+mod publisher;
 mod report;
 mod search;
-mod turn;
+mod tail_state;
 mod upkeep;
+mod upkeep_lock;
 mod writer;
+mod writer_state;
 
 pub use crate::compress::CompressOptions;
-pub use inspect::{Found, Inspection, inspect};
+pub use inspect::{InspectedFile, Inspection, inspect};
 pub use report::{Stats, VerifyReport};
 pub use search::SearchOptions;
 pub use upkeep::CompressReport;
@@ -27,7 +49,7 @@ use crate::query::FilterCache;
 use crate::snapshot::Snapshot;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use turn::Turn;
+use upkeep_lock::UpkeepLock;
 use writer::Writer;
 
 /// When a call is durable.
@@ -38,25 +60,25 @@ pub enum SyncMode {
     Commit = 0,
     /// When the call itself returns.
     Each = 1,
-    /// When the log is sealed, at `compress`, `compact` and `close`; after a crash, a prefix of the calls.
+    /// When the log is sealed, and at `compress`, `compact` and `close`; a crash leaves a prefix of the calls.
     None = 2,
 }
 
 /// How a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Reads and writes; made if it is not there.
+    /// Reads and writes; creates the store if there is none.
     #[default]
     ReadWriteCreate = 0,
-    /// Reads and writes; must be there.
+    /// Reads and writes a store that exists.
     ReadWrite = 1,
     /// Reads only, beside a writer or without one.
     ReadOnly = 2,
-    /// Reads and writes; must not be there.
+    /// Reads and writes a new store; an error if there is one.
     CreateNew = 3,
 }
 
-/// What `open` is told.
+/// Options of `open`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Distance of `search`; `None`: the store's, and L2 for a new one.
@@ -69,7 +91,7 @@ pub struct Options {
     pub threads: u32,
 }
 
-/// Sizes that tests make small; not part of the C ABI.
+/// Sizes that tests set small values for; not part of the C ABI.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
@@ -103,20 +125,24 @@ pub struct Store {
     filters: FilterCache,
     /// `None` on a read-only or closed store.
     writer: Mutex<Option<Writer>>,
-    /// Taken before `writer`.
-    upkeep: Turn,
+    /// Acquired before `writer`.
+    upkeep: UpkeepLock,
 }
 
 impl Store {
     /// Opens the store in the directory `path`, recovering what a crash left. `dim` 0 takes the store's.
     pub fn open(path: &Path, dim: u32, options: &Options) -> Result<Store> {
         let creates = matches!(options.mode, Mode::ReadWriteCreate | Mode::CreateNew);
-        open::check_dim(dim, creates && !path.exists())?;
+        let is_missing = matches!(path.try_exists(), Ok(false));
+        if is_missing && !creates {
+            return Err(at_path(open::no_store(), path));
+        }
+        open::check_dim(dim, is_missing).map_err(|error| at_path(error, path))?;
         let dir = open_or_create_dir(path, creates)?;
-        Store::open_in(Box::new(dir), dim, options)
+        Store::open_in(Box::new(dir), dim, options).map_err(|error| at_path(error, path))
     }
 
-    /// Opens a store through any door.
+    /// Opens the store in any directory.
     pub fn open_in(dir: Box<dyn Dir>, dim: u32, options: &Options) -> Result<Store> {
         Store::open_tuned(dir, dim, options, Tuning::default())
     }
@@ -127,7 +153,7 @@ impl Store {
         open::open(Arc::from(dir), dim, options, tuning)
     }
 
-    /// Floats a vector.
+    /// Floats per vector.
     pub fn dim(&self) -> u32 {
         self.dim
     }
@@ -142,8 +168,8 @@ impl Store {
         self.published.load().map_or(0, |state| state.view().count())
     }
 
-    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up behind the largest ever given. All or
-    /// nothing; returns the first id.
+    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up from the largest id ever given, plus one.
+    /// All or nothing; returns the first id.
     pub fn insert(&self, ids: Option<&[u64]>, vectors: &[f32]) -> Result<u64> {
         self.check_vectors(ids, vectors)?;
         self.write(|writer| writer.insert(ids, vectors))
@@ -160,19 +186,20 @@ impl Store {
         self.write(|writer| writer.delete(ids))
     }
 
-    /// Makes every call so far durable (but for `SyncMode::None`, where it only hands them to the system).
+    /// Makes every call so far durable. In `SyncMode::None` it only hands them to the system.
     pub fn commit(&self) -> Result<()> {
         self.write(Writer::commit)
     }
 
-    /// An error if this thread is in a progress function of this store, where it must not be closed.
+    /// An error if this thread is in the progress function of a compress or compact of this store, which then cannot be
+    /// closed.
     pub fn check_closable(&self) -> Result<()> {
-        self.upkeep.check()
+        self.upkeep.check_not_held()
     }
 
-    /// Commits and lets the directory go. A second close is `Ok`; reads under way on other threads finish.
+    /// Commits and releases the directory. A second close is `Ok`; reads under way on other threads finish.
     pub fn close(&self) -> Result<()> {
-        let _one = self.upkeep.take()?;
+        let _guard = self.upkeep.acquire()?;
         let mut writer = self.lock_writer();
         let closed = writer.take().map_or(Ok(()), Writer::close);
         // Files and maps go now; reads under way on other threads keep what they began with.
@@ -182,21 +209,26 @@ impl Store {
         closed
     }
 
-    /// Refuses writes from now on; reads go on.
+    /// Refuses writes from now on; reads still work.
     pub fn poison(&self, why: &str) {
         if let Some(writer) = self.lock_writer().as_mut() {
-            writer.fail(why);
+            writer.poison(why);
         }
     }
 
-    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found`, missing rows are zeroed and told there; without,
-    /// a missing id is an error and nothing is written.
+    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found: [ids]`, it gets 1 for each stored id and 0 for each
+    /// missing one, whose row is zeroed; without, a missing id is an error and nothing is written.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
+        Store::check_length("vectors", out.len(), ids.len(), self.dim as usize)?;
+        if let Some(found) = &found {
+            Store::check_length("found", found.len(), ids.len(), 1)?;
+        }
         self.state()?.view().get(ids, out, found)
     }
 
-    /// Tells for each of `ids` whether it is stored, in `found: [ids]`.
+    /// Sets each of `found: [ids]` to 1 where the id is stored, else to 0.
     pub fn contains(&self, ids: &[u64], found: &mut [u8]) -> Result<()> {
+        Store::check_length("found", found.len(), ids.len(), 1)?;
         let state = self.state()?;
         let view = state.view();
         let places: Result<Vec<_>> = ids.iter().map(|id| view.locate(*id)).collect();
@@ -206,14 +238,17 @@ impl Store {
         Ok(())
     }
 
-    /// Reads the next vectors in ascending order of id into `ids` and `vectors: [ids][dim]`; returns how many, 0 at the
-    /// end. `position` is the smallest id to look at; what lives through the whole scan is seen once.
-    pub fn scan(&self, position: &mut u64, ids: &mut [u64], vectors: Option<&mut [f32]>) -> Result<usize> {
+    /// Lists the next vectors in ascending order of id into `ids` and `vectors: [ids][dim]`; returns how many, 0 at the
+    /// end. `position` is the smallest id to list; a vector that is stored during the whole listing is listed once.
+    pub fn list(&self, position: &mut u64, ids: &mut [u64], vectors: Option<&mut [f32]>) -> Result<usize> {
+        if let Some(vectors) = &vectors {
+            Store::check_length("vectors", vectors.len(), ids.len(), self.dim as usize)?;
+        }
         let state = self.shared_state()?;
         let view = state.view();
         let found = view.in_order(*position, ids.len())?;
         if let Some(vectors) = vectors {
-            // Nothing is written unless all is well.
+            // All rows are checked before the first is written to `vectors`.
             found.iter().try_for_each(|(_, place)| view.prove(*place))?;
             let places: Vec<_> = found.iter().map(|(_, place)| Some(*place)).collect();
             view.read_all(&places, &mut vectors[..found.len() * self.dim as usize])?;
@@ -237,7 +272,16 @@ impl Store {
         check_finite(vectors, dim)
     }
 
-    /// What readers see, for a short look.
+    /// An error if a slice of `found` values is not `[rows][width]`.
+    #[inline]
+    fn check_length(name: &str, found: usize, rows: usize, width: usize) -> Result<()> {
+        if rows.checked_mul(width) == Some(found) {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!("{name}: found {found} values, expected {rows} x {width}")))
+    }
+
+    /// The published state, for a short read: nothing replaced is freed while it is held.
     fn state(&self) -> Result<Pinned<'_, Snapshot>> {
         match self.published.load() {
             Some(state) => Ok(state),
@@ -245,7 +289,7 @@ impl Store {
         }
     }
 
-    /// What readers see, for work that takes its time.
+    /// The published state, for work that takes long.
     fn shared_state(&self) -> Result<Arc<Snapshot>> {
         self.published.load_full().ok_or(Error::Closed)
     }
@@ -254,7 +298,7 @@ impl Store {
         self.writer.lock().unwrap_or_else(|poisoned| {
             let mut writer = poisoned.into_inner();
             if let Some(writer) = writer.as_mut() {
-                writer.fail("a panic while writing");
+                writer.poison("a panic while writing");
             }
             writer
         })
@@ -269,6 +313,15 @@ impl Store {
             Some(writer) => writer.check().and_then(|()| call(writer)),
             None => Err(Error::Closed),
         }
+    }
+}
+
+/// `error` of an open, with the path where the message does not name a file.
+fn at_path(error: Error, path: &Path) -> Error {
+    match error {
+        Error::NotAStore(text) => Error::NotAStore(format!("{}: {text}", path.display())),
+        Error::InvalidArgument(text) => Error::InvalidArgument(format!("{}: {text}", path.display())),
+        other => other,
     }
 }
 

@@ -1,18 +1,20 @@
-//! Opening: which files are the store, what a crash left, and a writer or a reader to go on with (format.md §9).
+//! Opening: finds the files of the store, recovers what a crash left, and makes a writer or a reader (docs/format.md §9).
 //!
-//! Recovery is idempotent and its cost is bounded by the active log. What a manifest calls clean is taken as it stands;
-//! anything else of the log is copied, frame by proven frame, into a new log that is synced and listed before the old one
-//! goes: a checksum read back through the page cache proves nothing about the disk.
+//! Recovery is idempotent and its cost is bounded by the active log. A log that ends where the manifest calls it clean is
+//! continued. Any other log is copied, frame by proven frame, into a new log that is synced and listed before the old one
+//! is removed: a checksum read back through the page cache proves nothing about the disk.
 
-use super::turn::Turn;
-use super::writer::{Start, Writer};
+use super::durable::Durable;
+use super::publisher::Publisher;
+use super::upkeep_lock::UpkeepLock;
+use super::writer::Writer;
 use super::{Mode, Options, Store, Tuning};
 use crate::error::{Error, Result};
 use crate::format::{
     COUNT_MAX, DIM_MAX, Extent, FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry,
     to_usize,
 };
-use crate::log::{self, Examined, FrameRead, FrameReader, Log, Run};
+use crate::log::{self, Examined, FrameRead, FrameReader, Run};
 use crate::manifest;
 use crate::manifest::Loaded;
 use crate::metric::Metric;
@@ -30,11 +32,22 @@ use std::sync::{Arc, Mutex};
 /// How often a read-only open starts again when the writer replaced files under it.
 const READER_TRIES: usize = 16;
 
+/// An error if a store cannot have `dim`; 0, the stored dim, is none for a new store.
 pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
-    if dim > DIM_MAX || (is_new && dim == 0) {
+    if is_new && dim == 0 {
+        let text = format!("there is no store, and a new one needs a dim: found dim 0, expected 1 to {DIM_MAX}");
+        return Err(Error::InvalidArgument(text));
+    }
+    if dim > DIM_MAX {
         return Err(Error::InvalidArgument(format!("dim: found {dim}, expected 1 to {DIM_MAX}")));
     }
     Ok(())
+}
+
+/// The error of an open that creates nothing where there is no store.
+pub(super) fn no_store() -> Error {
+    let text = "there is no store; opening it with a dim in a mode that creates (OMEN_READ_WRITE_CREATE) creates one";
+    Error::NotAStore(text.into())
 }
 
 pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tuning) -> Result<Store> {
@@ -54,7 +67,9 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     let needs_repair = manifest.is_some() && !is_whole;
     let manifest = match manifest {
         Some(_) if options.mode == Mode::CreateNew => {
-            return Err(Error::InvalidArgument("a store exists here, and the mode is to create a new one".into()));
+            let text = "mode: the directory holds a store, and CREATE_NEW makes one only where there is none; open it with \
+                        READ_WRITE, or choose another path";
+            return Err(Error::InvalidArgument(text.into()));
         }
         Some(found) => {
             check_same(&found, dim, options)?;
@@ -64,10 +79,6 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
         None => create(dir.as_ref(), dim, options, &tuning)?,
     };
     open_writer(dir, lock, manifest, needs_repair, options, tuning)
-}
-
-fn no_store() -> Error {
-    Error::NotAStore("no store here, and the mode does not create one".into())
 }
 
 /// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
@@ -80,10 +91,13 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
     }
     let names = dir.names()?;
     if let Some(orphan) = names.iter().find(|name| Kind::parse(name).is_some()) {
-        return Err(Error::corrupt(orphan, "a segment without a manifest: both manifests are missing"));
+        return Err(Error::corrupt(
+            orphan,
+            "a segment, and both manifests are missing; put MANIFEST.A or MANIFEST.B back from a copy of the store",
+        ));
     }
     match names.iter().find(|name| *name != LOCK_NAME) {
-        Some(foreign) => Err(Error::NotAStore(format!("the directory holds {foreign} and no manifest: not a store"))),
+        Some(foreign) => Err(Error::NotAStore(format!("not a store: the directory holds {foreign} and no manifest"))),
         None => Ok(false),
     }
 }
@@ -91,7 +105,9 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
 fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result<Manifest> {
     check_dim(dim, true)?;
     if dir.names()?.iter().any(|name| Kind::parse(name).is_some()) {
-        return Err(Error::corrupt(MANIFEST_NAMES[0], "segments, and no sound manifest"));
+        let what =
+            "not sound, and the directory holds segments; put MANIFEST.A or MANIFEST.B back from a copy of the store";
+        return Err(Error::corrupt(MANIFEST_NAMES[0], what));
     }
     let manifest = Manifest {
         store: tuning.store.unwrap_or_else(random_name),
@@ -142,9 +158,9 @@ fn store_of(
         name: manifest.store,
         read_only: options.mode == Mode::ReadOnly,
         published,
-        filters: FilterCache::default(),
         writer: Mutex::new(None),
-        upkeep: Turn::default(),
+        filters: FilterCache::default(),
+        upkeep: UpkeepLock::default(),
     })
 }
 
@@ -166,9 +182,9 @@ fn open_writer(
     let state = Arc::new(snapshot);
     let published = Arc::new(Shared::empty());
     let store = store_of(Arc::clone(&dir), &manifest, options, Arc::clone(&published))?;
-    let start = Start { dir, lock, manifest, sync: options.sync, tuning, state, published };
-    let mut writer = Writer::new(start);
-    writer.recover(found)?;
+    let publisher = Publisher::new(state, published);
+    let mut writer = Writer::new(Durable::new(dir, lock, manifest), publisher, options.sync, tuning);
+    recover(&mut writer, found)?;
     *store.lock_writer() = Some(writer);
     Ok(store)
 }
@@ -271,56 +287,41 @@ fn find_log(dir: &dyn Dir, manifest: &Manifest) -> Result<FoundLog> {
     Ok(FoundLog::Log(file, examined))
 }
 
-impl Writer {
-    /// Brings the log's calls into the tail, and leaves a log that can be appended to. Then readers see the store.
-    fn recover(&mut self, found: FoundLog) -> Result<()> {
-        match found {
-            FoundLog::Missing => {}
-            FoundLog::Unborn => self.install(self.state.segments.clone(), true)?,
-            FoundLog::Log(file, examined) => {
-                let clean = self.manifest.log_clean;
-                if clean == examined.good_end && clean == examined.length {
-                    self.go_on(file.as_ref(), &examined)?;
-                } else {
-                    self.copy_forward(file.as_ref(), &examined)?;
-                }
+/// Brings the log's calls into the tail, and leaves a log that can be appended to. Then readers see the store.
+fn recover(writer: &mut Writer, found: FoundLog) -> Result<()> {
+    match found {
+        FoundLog::Missing => {}
+        FoundLog::Unborn => writer.drop_log()?,
+        FoundLog::Log(file, examined) => {
+            let clean = writer.manifest().log_clean;
+            if clean == examined.good_end && clean == examined.length {
+                resume(writer, file.as_ref(), &examined)?;
+            } else {
+                copy_forward(writer, file.as_ref(), &examined)?;
             }
         }
-        self.recovering = false;
-        self.published.store(Some(Arc::clone(&self.state)));
-        Ok(())
     }
+    writer.end_recovery()
+}
 
-    /// The log was closed cleanly: its rows are read where they lie, and it is appended to.
-    fn go_on(&mut self, file: &dyn File, examined: &Examined) -> Result<()> {
-        let mut state = self.state.copy();
-        let next_id = replay_in_place(&mut state, file, examined, examined.good_end, self.next_id)?;
-        let rows = *state.visible.get_mut();
-        self.show(state);
-        self.adopt_calls(rows, examined.seq, next_id, examined.good_end);
-        let log = Log::reopen(self.dir.as_ref(), examined)?;
-        self.adopt_log(log);
-        Ok(())
-    }
+/// The log was closed cleanly: its rows are read where they lie, and it is appended to.
+fn resume(writer: &mut Writer, file: &dyn File, examined: &Examined) -> Result<()> {
+    let mut state = writer.snapshot().copy();
+    let next_id = replay_in_place(&mut state, file, examined, examined.good_end, writer.next_id())?;
+    writer.resume(state, next_id, examined)
+}
 
-    /// Copies the proven frames into a new log, which takes the old one's place.
-    fn copy_forward(&mut self, file: &dyn File, examined: &Examined) -> Result<()> {
-        let old = self.manifest.log;
-        self.manifest.log = self.new_file();
-        let mut reader = FrameReader::new(file, &examined.header)?;
-        while reader.offset < examined.good_end {
-            match reader.next()? {
-                Some((_, frame)) => self.replay(&frame)?,
-                None => return Err(Error::corrupt(file.name(), "frames changed while they were read")),
-            }
+/// Copies the proven frames into a new log, which takes the old one's place.
+fn copy_forward(writer: &mut Writer, file: &dyn File, examined: &Examined) -> Result<()> {
+    let old = writer.start_copy()?;
+    let mut reader = FrameReader::new(file, &examined.header)?;
+    while reader.offset < examined.good_end {
+        match reader.next()? {
+            Some((_, frame)) => writer.replay(&frame)?,
+            None => return Err(Error::corrupt(file.name(), "frames changed while they were read")),
         }
-        self.commit_durably()?;
-        self.manifest.generation += 1;
-        self.manifest.log_clean = 0;
-        manifest::store(self.dir.as_ref(), &self.manifest)?;
-        self.forget_file(&Kind::Log.file_name(old));
-        Ok(())
     }
+    writer.end_copy(old)
 }
 
 /// Brings the calls of a log up to byte `end` into `state`, their rows mapped where they lie; returns the next free id.
@@ -372,7 +373,7 @@ fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> 
     let mut last: Option<Error> = None;
     for _ in 0..READER_TRIES {
         let before = manifest::load(dir.as_ref())?.manifest;
-        let before = before.ok_or_else(|| Error::NotAStore("no store here to read".into()))?;
+        let before = before.ok_or_else(no_store)?;
         check_same(&before, dim, options)?;
         let opened = read_state(dir.as_ref(), &before);
         let after = manifest::load(dir.as_ref())?.manifest;
@@ -386,12 +387,7 @@ fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> 
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| {
-        Error::Locked(format!(
-            "the store could not be opened read-only: a writer replaced its files during each of {READER_TRIES} attempts; \
-             try again"
-        ))
-    }))
+    Err(last.unwrap_or_else(|| Error::Locked("the writer replaced files faster than they could be opened".into())))
 }
 
 fn read_state(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {

@@ -1,7 +1,6 @@
-//! What the store tells of itself: counts, bytes as the file system has them, and a check of every byte.
+//! Reports on a store: counts, bytes as the file system has them, and a check of every byte.
 
 use super::Store;
-
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::format::{Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry};
@@ -31,13 +30,13 @@ pub struct Stats {
     pub raw_vectors: u64,
     /// Live vectors stored as codes.
     pub compressed_vectors: u64,
-    /// Number of the manifest.
+    /// Generation of the manifest.
     pub generation: u64,
-    /// Floats a vector.
+    /// Floats per vector.
     pub dim: u32,
-    /// Distance of `search`.
+    /// Distance metric of `search`.
     pub metric: Metric,
-    /// What codes leave, as measured when they were made.
+    /// The error of codes, as measured when they were made.
     pub errors: Errors,
 }
 
@@ -48,9 +47,9 @@ pub struct Errors {
     pub relative_mse: f64,
     /// max ‖x − x̂‖ ÷ ‖x‖.
     pub worst: f64,
-    /// No vector is farther from what was inserted: the largest bound of a block.
+    /// Upper bound on ‖x − x̂‖ of every vector: the largest bound of a block.
     pub bound: f64,
-    /// The largest mean error of a segment, in terms of the mean error its codebook was trained to; 1 without drift.
+    /// The largest ratio of a segment's mean error to the mean error its codebook was trained to; 1 without drift.
     pub drift: f64,
 }
 
@@ -72,12 +71,12 @@ impl Errors {
     }
 }
 
-/// What `verify` read.
+/// What `verify` has read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VerifyReport {
     /// Files read.
     pub files: u64,
-    /// Blocks or frames proven.
+    /// Blocks and frames checked.
     pub blocks: u64,
     /// Bytes read.
     pub bytes: u64,
@@ -120,13 +119,14 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Reads every byte the store has, from the files, and checks it. Damage is told with file and block. Writers go on:
-    /// what they replace while it is read is passed over. `work` is told one step a byte.
+    /// Reads every byte of the store's files and checks it. An error names the damaged file and block. Writers go on: files
+    /// that they replace meanwhile are passed over. `work` counts bytes.
     pub fn verify(&self, work: &mut Work) -> Result<VerifyReport> {
+        let vectors = self.state()?.view().count();
         let (manifest, log) = self.listed_and_log()?;
         let total = manifest.files.iter().map(|entry| entry.length).sum::<u64>() + log.1;
         work.begin(total, self.threads);
-        let mut report = VerifyReport { vectors: self.count(), ..VerifyReport::default() };
+        let mut report = VerifyReport { vectors, ..VerifyReport::default() };
         for name in MANIFEST_NAMES {
             report.files += 1;
             report.blocks += 1;
@@ -148,11 +148,14 @@ impl Store {
 
     /// The manifest, which both copies must hold, and the active log as far as it is sound: (0, 0) where there is none.
     fn listed_and_log(&self) -> Result<(Manifest, (u64, u64))> {
-        // Held so that no swap has written one copy only.
+        // The lock is held so that no swap has written only one of the copies.
         let writer = self.lock_writer();
         let loaded = manifest::load(self.dir.as_ref())?;
         let Some(manifest) = loaded.manifest else {
-            return Err(Error::corrupt(MANIFEST_NAMES[0], "no sound manifest"));
+            return Err(Error::corrupt(
+                MANIFEST_NAMES[0],
+                "not sound, and neither is the other manifest; put one back from a copy of the store",
+            ));
         };
         if !loaded.is_whole && writer.is_some() {
             return Err(Error::corrupt(MANIFEST_NAMES[1], "the two manifests differ"));
@@ -161,7 +164,7 @@ impl Store {
         Ok((manifest, log))
     }
 
-    /// Adds what was read of file `name` to the report. An error does not count where the file is no longer the store's.
+    /// Adds what was read of file `name` to the report. An error is ignored if the file is no longer the store's.
     fn unless_replaced(&self, read: Result<VerifyReport>, name: &str, report: &mut VerifyReport) -> Result<()> {
         match read {
             Ok(read) => {

@@ -1,7 +1,7 @@
-//! Compress and compact: which rows become what, and the swap.
+//! Compress and compact: freeze a state, have `compress` write new files from it, and swap them in.
 //!
-//! Both work on a frozen state while inserts, upserts and deletes go on. Rows hidden meanwhile are carried over at the
-//! swap, which is one manifest: a crash anywhere leaves all-old or all-new.
+//! Inserts, upserts and deletes go on meanwhile. Rows hidden since the freeze are hidden in the new files too. The swap
+//! stores one manifest: a crash anywhere leaves either all old files or all new ones.
 
 use super::Store;
 use super::report::Errors;
@@ -14,7 +14,7 @@ use crate::work::Work;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What `compress` did. Bytes are of all files, measured; errors are over every vector.
+/// Result of `compress`. Bytes are measured on all files; errors are over every vector.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompressReport {
     /// Live vectors.
@@ -41,12 +41,12 @@ pub struct CompressReport {
 
 impl Store {
     /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes.
-    /// Durable when it returns; on any error, and after a crash anywhere, the store is as it was. `work` is told one step a
-    /// vector for the training and one for its code.
+    /// Durable when it returns; on any error, and after a crash anywhere, the store is as it was. `work` counts each vector
+    /// twice: for the training and for its code.
     pub fn compress(&self, options: &CompressOptions, work: &mut Work) -> Result<CompressReport> {
         let begin = Instant::now();
         options.check()?;
-        let _one = self.upkeep.take()?;
+        let _guard = self.upkeep.acquire()?;
         let bytes_before = self.bytes_on_disk()?;
         let (frozen, base) = self.freeze()?;
         let vectors = frozen.view().count();
@@ -75,10 +75,10 @@ impl Store {
         })
     }
 
-    /// Drops deleted and superseded vectors and gives their bytes back. Durable when it returns; all-old or all-new. `work`
-    /// is told one step a vector.
+    /// Removes deleted and superseded vectors from the files. Durable when it returns; on any error, and after a crash
+    /// anywhere, the store is as it was. `work` counts vectors.
     pub fn compact(&self, work: &mut Work) -> Result<()> {
-        let _one = self.upkeep.take()?;
+        let _guard = self.upkeep.acquire()?;
         let (frozen, _) = self.freeze()?;
         let total = frozen.view().count();
         work.begin(total, self.threads);
@@ -93,7 +93,7 @@ impl Store {
             match work.part(part, total, |work| self.join_group(&frozen, group, work)) {
                 Ok(joined) => new.extend(joined),
                 Err(error) => {
-                    new.iter().for_each(|new: &SegmentView| self.forget(new));
+                    new.iter().for_each(|new: &SegmentView| self.forget(new.segment.name()));
                     return Err(error);
                 }
             }
@@ -116,15 +116,15 @@ impl Store {
     }
 
     /// Removes a new file that no manifest lists. Where that fails the next open does it.
-    fn forget(&self, new: &SegmentView) {
-        let _ = self.dir.remove(new.segment.name());
+    fn forget(&self, name: &str) {
+        let _ = self.dir.remove(name);
     }
 
     /// Seals what the log holds, so that every row is in a sealed segment, and returns that state.
     fn freeze(&self) -> Result<(Snapshot, Manifest)> {
         self.write(|writer| {
             writer.seal()?;
-            Ok((writer.state.copy(), writer.manifest.clone()))
+            Ok((writer.snapshot().copy(), writer.manifest().clone()))
         })
     }
 
@@ -139,33 +139,30 @@ impl Store {
         if rows > ROWS_MAX {
             return Err(Error::TooBig(format!("{rows} vectors in one file, at most {ROWS_MAX}")));
         }
-        let header = self.write(|writer| {
-            writer.expect_space(target.file_bytes_max(rows, self.dim) + 64 * BLOCK_BYTES as u64)?;
-            let id = writer.new_file();
-            Ok(writer.header(kind, id))
-        })?;
+        let bytes = target.file_bytes_max(rows, self.dim) + 64 * BLOCK_BYTES as u64;
+        let header = self.write(|writer| writer.new_header(kind, bytes))?;
         Rewrite { dir: self.dir.as_ref(), header, source, target }.run(work)
     }
 
     /// Puts the segments `new` in the place of those with the ids `replaced`, and hides in them what was hidden since
-    /// `frozen`.
+    /// `frozen`. On an error that changed nothing the new files are removed.
     fn swap(&self, frozen: &Snapshot, replaced: &[u64], mut new: Vec<SegmentView>) -> Result<()> {
+        let names: Vec<String> = new.iter().map(|new| new.segment.name().to_owned()).collect();
         self.write(|writer| {
-            let now = Arc::clone(&writer.state);
-            let is_replaced = |segment: &Arc<SegmentView>| replaced.contains(&segment.id());
-            for segment in now.segments.iter().filter(|segment| is_replaced(segment)) {
+            let now = Arc::clone(writer.snapshot());
+            let (old, kept): (Vec<_>, Vec<_>) =
+                now.segments.iter().cloned().partition(|segment| replaced.contains(&segment.id()));
+            let carried = old.iter().try_for_each(|segment| {
                 let before = frozen.segments.iter().find(|old| old.id() == segment.id());
-                carry_over(before.map(|old| &old.hidden), segment, &mut new)?;
-            }
-            let names: Vec<String> = new.iter().map(|new| new.segment.name().to_owned()).collect();
-            let kept = now.segments.iter().filter(|segment| !is_replaced(segment)).cloned();
+                carry_over(before.map(|old| &old.hidden), segment, &mut new)
+            });
             let segments = new.into_iter().map(Arc::new).chain(kept).collect();
-            let installed = writer.install(segments, false);
-            // Where the handle is poisoned a manifest may list the files already.
-            if installed.is_err() && writer.check().is_ok() {
-                names.iter().for_each(|name| writer.forget_file(name));
+            let swapped = carried.and_then(|()| writer.swap_segments(segments));
+            // Where the writer is poisoned a manifest may list the files already.
+            if swapped.is_err() && writer.check().is_ok() {
+                names.iter().for_each(|name| self.forget(name));
             }
-            installed
+            swapped
         })
     }
 }

@@ -98,7 +98,7 @@ pub(crate) fn read_all(store: &Store) -> Result<Model> {
     let (dim, mut position) = (store.dim() as usize, 0);
     let (mut ids, mut vectors) = ([0; SCAN_ROWS], vec![0.0; SCAN_ROWS * dim]);
     loop {
-        let found = store.scan(&mut position, &mut ids, Some(&mut vectors))?;
+        let found = store.list(&mut position, &mut ids, Some(&mut vectors))?;
         if found == 0 {
             break;
         }

@@ -67,7 +67,7 @@ fn copy(store: &Store, sink: &mut dyn Sink, mut ids_sink: Option<&mut IntegersSi
     let (mut position, mut done) = (0, 0);
     while done < count {
         progress.at(done)?;
-        let read = store.scan(&mut position, &mut ids, Some(&mut vectors))?;
+        let read = store.list(&mut position, &mut ids, Some(&mut vectors))?;
         sink.write(&ids[..read], &vectors[..read * dim])?;
         if let Some(ids_sink) = &mut ids_sink {
             ids_sink.write(&ids[..read])?;
