@@ -13,8 +13,11 @@ const MISALIGNMENTS: std::ops::Range<usize> = 0..16;
 /// What a kernel returns for many inputs: a description of the input, and the bits of the output.
 type Results = Vec<(String, Vec<u32>)>;
 
-/// Every kernel, and a function that runs it on inputs of odd lengths and alignments.
-const RESULTS: [(&str, fn(&Kernels) -> Results); 14] = [
+/// A kernel by name, and a function that runs it on inputs of odd lengths and alignments.
+type Run = (&'static str, fn(&Kernels) -> Results);
+
+/// Every kernel of the table in `src/kernels/dispatch.rs`.
+const RESULTS: [Run; 14] = [
     ("first_not_finite", first_not_finite),
     ("l2sq", |kernels| results_of_pairs(|a, b| vec![kernels.l2sq(a, b)])),
     ("dot", |kernels| results_of_pairs(|a, b| vec![kernels.dot(a, b)])),
