@@ -27,7 +27,7 @@ const WRITE_EVERY: Duration = Duration::from_micros(100);
 
 /// The published value: rows, as a snapshot has them.
 struct Table {
-    rows: Arc<Vec<[f32; DIM]>>,
+    rows: Rows,
 }
 
 /// A cell that readers load from while a writer replaces its value.
@@ -113,8 +113,11 @@ struct Run {
     readers: usize,
 }
 
+type Rows = Arc<Vec<[f32; DIM]>>;
+type Timer = fn(&Rows, Run) -> f64;
+
 /// Nanoseconds per read on the slowest thread.
-fn time<C: Cell>(rows: &Arc<Vec<[f32; DIM]>>, run: Run) -> f64 {
+fn time<C: Cell>(rows: &Rows, run: Run) -> f64 {
     let table = || Arc::new(Table { rows: Arc::clone(rows) });
     let cells = Cells { handle: C::new(table()), snapshot: C::new(table()) };
     let timed = || {
@@ -142,7 +145,7 @@ fn time<C: Cell>(rows: &Arc<Vec<[f32; DIM]>>, run: Run) -> f64 {
 }
 
 fn main() {
-    let rows: Arc<Vec<[f32; DIM]>> = Arc::new((0..ROWS).map(|row| [row as f32; DIM]).collect());
+    let rows: Rows = Arc::new((0..ROWS).map(|row| [row as f32; DIM]).collect());
     println!("| read                      | no cell ns | Shared ns | arc-swap ns | arc-swap / Shared |");
     println!("|---------------------------|------------|-----------|-------------|-------------------|");
     let cases = [
@@ -152,8 +155,7 @@ fn main() {
         ("get, 2 threads, 1 writer", Read::Get, 2),
     ];
     for (name, read, readers) in cases {
-        let timers: [fn(&Arc<Vec<[f32; DIM]>>, Run) -> f64; 3] =
-            [time::<Arc<Table>>, time::<Shared<Table>>, time::<ArcSwap<Table>>];
+        let timers: [Timer; 3] = [time::<Arc<Table>>, time::<Shared<Table>>, time::<ArcSwap<Table>>];
         let mut rounds = vec![[0.0; 3]; ROUNDS];
         for (round, times) in rounds.iter_mut().enumerate() {
             let run = Run { read, first: round * READS, readers };
