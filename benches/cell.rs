@@ -1,7 +1,7 @@
 //! `omen::os::Shared` beside `arc-swap`: what it costs to read the published value, alone and as part of a get.
 //!
-//! The two take turns; a ratio is taken inside one round and the median of the rounds is printed, because the figures of
-//! two runs on a busy machine cannot be compared. `cargo bench --bench cell`
+//! The cells take turns, and the fastest of many short rounds counts: on a busy machine most rounds are interrupted.
+//! `cargo bench --bench cell`
 #![allow(
     clippy::expect_used,
     missing_docs,
@@ -27,7 +27,7 @@ const WRITE_EVERY: Duration = Duration::from_micros(100);
 
 /// The published value: rows, as a snapshot has them.
 struct Table {
-    rows: Arc<Vec<[f32; DIM]>>,
+    rows: Rows,
 }
 
 /// A cell that readers load from while a writer replaces its value.
@@ -113,8 +113,11 @@ struct Run {
     readers: usize,
 }
 
+type Rows = Arc<Vec<[f32; DIM]>>;
+type Timer = fn(&Rows, Run) -> f64;
+
 /// Nanoseconds per read on the slowest thread.
-fn time<C: Cell>(rows: &Arc<Vec<[f32; DIM]>>, run: Run) -> f64 {
+fn time<C: Cell>(rows: &Rows, run: Run) -> f64 {
     let table = || Arc::new(Table { rows: Arc::clone(rows) });
     let cells = Cells { handle: C::new(table()), snapshot: C::new(table()) };
     let timed = || {
@@ -141,15 +144,10 @@ fn time<C: Cell>(rows: &Arc<Vec<[f32; DIM]>>, run: Run) -> f64 {
     })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn main() {
-    let rows: Arc<Vec<[f32; DIM]>> = Arc::new((0..ROWS).map(|row| [row as f32; DIM]).collect());
-    println!("| read                     | no cell ns | Shared ns | arc-swap ns | arc-swap / Shared |");
-    println!("|--------------------------|------------|-----------|-------------|-------------------|");
+    let rows: Rows = Arc::new((0..ROWS).map(|row| [row as f32; DIM]).collect());
+    println!("| read                      | no cell ns | Shared ns | arc-swap ns | arc-swap / Shared |");
+    println!("|---------------------------|------------|-----------|-------------|-------------------|");
     let cases = [
         ("load, 1 thread", Read::Load, 1),
         ("get, 1 thread", Read::Get, 1),
@@ -157,14 +155,19 @@ fn main() {
         ("get, 2 threads, 1 writer", Read::Get, 2),
     ];
     for (name, read, readers) in cases {
-        let rounds: Vec<[f64; 3]> = (0..ROUNDS)
-            .map(|round| {
-                let run = Run { read, first: round * READS, readers };
-                [time::<Arc<Table>>(&rows, run), time::<Shared<Table>>(&rows, run), time::<ArcSwap<Table>>(&rows, run)]
-            })
-            .collect();
-        let of = |column: usize| median(rounds.iter().map(|round| round[column]).collect());
-        let ratio = median(rounds.iter().map(|[_, shared, arc_swap]| arc_swap / shared).collect());
-        println!("| {name:24} | {:10.1} | {:9.1} | {:11.1} | {ratio:16.2}x |", of(0), of(1), of(2));
+        let timers: [Timer; 3] = [time::<Arc<Table>>, time::<Shared<Table>>, time::<ArcSwap<Table>>];
+        let mut rounds = vec![[0.0; 3]; ROUNDS];
+        for (round, times) in rounds.iter_mut().enumerate() {
+            let run = Run { read, first: round * READS, readers };
+            // A different one is first in each round: a busy scheduler would always interrupt the last.
+            for turn in 0..3 {
+                let column = (round + turn) % 3;
+                times[column] = timers[column](&rows, run);
+            }
+        }
+        let fastest = |column: usize| rounds.iter().map(|times| times[column]).fold(f64::INFINITY, f64::min);
+        let (none, shared, arc_swap) = (fastest(0), fastest(1), fastest(2));
+        let ratio = arc_swap / shared;
+        println!("| {name:25} | {none:10.1} | {shared:9.1} | {arc_swap:11.1} | {ratio:16.2}x |");
     }
 }

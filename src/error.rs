@@ -102,7 +102,8 @@ pub enum Error {
     /// Too little space on the disk or under a limit, found before or during a write.
     #[error("no space: {0}")]
     NoSpace(String),
-    /// The store cannot be opened or written now, because of another handle or process. The text says which and what to do.
+    /// The store cannot be opened or written now, because of another handle or process. The text says which and what to
+    /// do.
     #[error("{0}")]
     Locked(String),
     /// An allocation of this many bytes failed.

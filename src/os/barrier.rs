@@ -2,8 +2,8 @@
 //! because `heavy` has the kernel run a full barrier on all threads of the process (`membarrier`). Where the kernel
 //! lacks that call, both are fences.
 //!
-//! Together they act as a sequentially consistent fence on each side: of two threads that each write, pass their barrier
-//! and read what the other wrote, at least one sees the other's write.
+//! Together they act as a sequentially consistent fence on each side: of two threads that each write, pass their
+//! barrier and read what the other wrote, at least one sees the other's write.
 #![expect(unsafe_code, reason = "the system call membarrier, which std does not offer")]
 
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
@@ -15,8 +15,8 @@ const ABSENT: u8 = 2;
 /// Whether the kernel has `membarrier`.
 static MEMBARRIER: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-/// Registers the process for `heavy`. Every thread calls it before its first `light`; returns whether the kernel has the
-/// call.
+/// Registers the process for `heavy`. Every thread calls it before its first `light`; returns whether the kernel has
+/// the call.
 pub(super) fn register() -> bool {
     if MEMBARRIER.load(Ordering::Acquire) == UNKNOWN {
         let is_present = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);

@@ -1,7 +1,8 @@
 //! A buffer that one writer appends to while many readers read the published part. Part of the second room for unsafe.
 //!
-//! [`Appender`] is the only writer and is not `Clone`; [`Published`] reads. While a reader exists, bytes below the published
-//! length do not change, and only the appender accesses bytes above it. The safety of this file rests on that split.
+//! [`Appender`] is the only writer and is not `Clone`; [`Published`] reads. While a reader exists, bytes below the
+//! published length do not change, and only the appender accesses bytes above it. The safety of this file rests on that
+//! split.
 #![expect(unsafe_code, reason = "one writer and many readers share a buffer, split at the published length")]
 
 use std::alloc::{Layout, alloc, dealloc};
@@ -18,7 +19,8 @@ struct Allocation {
     published: AtomicUsize,
 }
 
-// SAFETY: this value owns the memory at `start`; below `published` it is only read, above it only the one `Appender` writes.
+// SAFETY: this value owns the memory at `start`; below `published` it is only read, above it only the one `Appender`
+// writes.
 unsafe impl Send for Allocation {}
 // SAFETY: readers and the appender access disjoint ranges, ordered by the release store in `append_bytes`.
 unsafe impl Sync for Allocation {}
@@ -69,7 +71,8 @@ impl Appender {
 
     /// Appends the little-endian bytes of `values`; returns false and appends nothing if they do not fit.
     pub fn append(&mut self, values: &[f32]) -> bool {
-        // SAFETY: the bytes of a live slice of f32: they are initialized, u8 has alignment 1, and the borrow covers them.
+        // SAFETY: the bytes of a live slice of f32: they are initialized, u8 has alignment 1, and the borrow covers
+        // them.
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
         self.append_bytes(bytes)
     }
@@ -80,8 +83,8 @@ impl Appender {
             return false;
         }
         let length = self.length();
-        // SAFETY: `length + bytes.len() <= capacity` was checked above. The target lies above `published`, where no reader
-        // reads and only this appender writes; no slice of it exists, so it cannot overlap the source.
+        // SAFETY: `length + bytes.len() <= capacity` was checked above. The target lies above `published`, where no
+        // reader reads and only this appender writes; no slice of it exists, so it cannot overlap the source.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.allocation.start.as_ptr().add(length), bytes.len());
         }

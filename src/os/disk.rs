@@ -1,5 +1,5 @@
-//! `Dir` and `File` on a real file system: files are opened relative to an open directory, symbolic links are refused, and
-//! writes use `pwritev`.
+//! `Dir` and `File` on a real file system: files are opened relative to an open directory, symbolic links are refused,
+//! and writes use `pwritev`.
 #![expect(unsafe_code, reason = "system calls that std does not offer, each on checked arguments")]
 
 use super::{Access, Dir, File, Lock, Map};
@@ -92,8 +92,8 @@ fn c_name(name: &str) -> Result<CString> {
 impl Dir for DiskDir {
     fn names(&self) -> Result<Vec<String>> {
         let failed = |error| Error::io("list", &self.path, error);
-        // /proc/self/fd follows the open handle, also if the directory was renamed. Without /proc, list the path by which
-        // it was opened.
+        // /proc/self/fd follows the open handle, also if the directory was renamed. Without /proc, list the path by
+        // which it was opened.
         let own = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
         let entries = fs::read_dir(&own).or_else(|_| fs::read_dir(&self.path)).map_err(failed)?;
         entries.map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
@@ -159,8 +159,8 @@ impl Lock for DiskLock {
             return Ok(());
         }
         Err(Error::Locked(format!(
-            "{} is locked: process {expected} opened the store for writing, and this process ({found}) is a fork of it; \
-             write in process {expected}, or open the store anew here once it is closed there",
+            "{} is locked: process {expected} opened the store for writing, and this process ({found}) is a fork of \
+             it; write in process {expected}, or open the store anew here once it is closed there",
             self.path
         )))
     }
@@ -168,8 +168,8 @@ impl Lock for DiskLock {
 
 impl Drop for DiskLock {
     fn drop(&mut self) {
-        // A forked child has a copy of the descriptor, so closing ours would not release the lock: unlock it. A child does
-        // not unlock, because that would release its parent's lock.
+        // A forked child has a copy of the descriptor, so closing ours would not release the lock: unlock it. A child
+        // does not unlock, because that would release its parent's lock.
         if self.check().is_ok() {
             let _ = self.file.unlock();
         }
@@ -205,7 +205,8 @@ impl DiskFile {
         if length < WRITEBACK_BYTES_MIN {
             return;
         }
-        // SAFETY: plain integers and an open descriptor; the call changes no bytes. Its result is ignored: it is a hint.
+        // SAFETY: plain integers and an open descriptor; the call changes no bytes. Its result is ignored: it is a
+        // hint.
         unsafe {
             let fd = self.file.as_raw_fd();
             libc::sync_file_range(fd, offset as libc::off64_t, length as libc::off64_t, libc::SYNC_FILE_RANGE_WRITE);

@@ -1,8 +1,9 @@
-//! Read-only mappings of file bytes that never change again. Part of the second room for unsafe: a mapping becomes a slice.
+//! Read-only mappings of file bytes that never change again. Part of the second room for unsafe: a mapping becomes a
+//! slice.
 //!
-//! The kernel sends SIGBUS when a mapped page cannot be read: another program truncated the file, or the disk failed. The
-//! library does not turn that into a status (docs/reliability.md, "What mapped files risk"). This library never shortens
-//! a file to less than what is mapped of it.
+//! The kernel sends SIGBUS when a mapped page cannot be read: another program truncated the file, or the disk failed.
+//! The library does not turn that into a status (docs/reliability.md, "What mapped files risk"). This library never
+//! shortens a file to less than what is mapped of it.
 #![expect(unsafe_code, reason = "a mapping becomes a byte slice here, and nowhere else")]
 
 use std::ops::Deref;

@@ -1,13 +1,14 @@
 //! The only access to the disk. Every other module uses files through [`Dir`] and [`File`]. A simulator can therefore
-//! replace the kernel: it records each effect, stops after any of them, and rebuilds a state that may survive the crash.
+//! replace the kernel: it records each effect, stops after any of them, and rebuilds a state that may survive the
+//! crash.
 //!
 //! What an implementation must guarantee (the store relies on it):
 //! - `File::sync` makes all earlier writes and lengths of *that file* durable; nothing else does.
 //! - `Dir::sync` makes all earlier creations and removals of names durable; nothing else does.
 //!
 //! What it need not guarantee:
-//! - Until then, any subset of the effects may survive a crash, completely, in part or garbled. Every 4 KiB block that an
-//!   unsynced write touched may be garbled, including bytes in it that were synced before.
+//! - Until then, any subset of the effects may survive a crash, completely, in part or garbled. Every 4 KiB block that
+//!   an unsynced write touched may be garbled, including bytes in it that were synced before.
 //! - A mapping need not follow later writes: the store maps only bytes that it never changes again.
 
 mod barrier;

