@@ -1,7 +1,7 @@
 //! The two copies of the manifest, which lists the store's files (format.md §3).
 //!
-//! A new manifest overwrites one copy, which is synced, then the other, which is synced. A crash in between leaves one whole
-//! copy; later damage to one copy leaves the other, of the same generation.
+//! A new manifest overwrites one copy, which is synced, then the other, which is synced. A crash in between leaves
+//! one whole copy; later damage to one copy leaves the other, of the same generation.
 
 use crate::error::{Error, Result};
 use crate::format::{Kind, MANIFEST_NAMES, Manifest, to_usize};
@@ -67,9 +67,9 @@ pub fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
 /// Writes `manifest` into both copies. It is durable when this returns, and so are the names of the files it lists; the
 /// contents of these files must be durable before.
 ///
-/// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing one.
-/// A copy of this generation, which a swap that was cut short has left, is only synced: it may be in the page cache only, or
-/// be the only copy whose files are still there.
+/// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing
+/// one. A copy of this generation, which a swap that was cut short has left, is only synced: it may be in the page
+/// cache only, or be the only copy whose files are still there.
 pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let bytes = manifest.encode();
     let rank = |name| match read(dir, name) {
@@ -80,7 +80,8 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     };
     let mut copies = MANIFEST_NAMES.map(|name| (rank(name), name));
     copies.sort();
-    // Sync the copy that remains while the other is written: the process that wrote it may have been killed before its sync.
+    // Sync the copy that remains while the other is written: the process that wrote it may have been killed before
+    // its sync.
     match dir.open(copies[1].1, Access::Write) {
         Err(error) if error.is_missing() => {}
         other => other?.sync()?,
@@ -92,8 +93,8 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let mut names_synced = false;
     for (_, name) in copies.into_iter().filter(|(rank, _)| *rank != Rank::Same) {
         let is_new = write(dir, name, &bytes)?;
-        // The second copy of a new store is written after the first and its name are durable, see `load`. The second name
-        // becomes durable with the next swap.
+        // The second copy of a new store is written after the first and its name are durable, see `load`. The second
+        // name becomes durable with the next swap.
         if is_new && !names_synced {
             dir.sync()?;
             names_synced = true;

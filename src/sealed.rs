@@ -1,8 +1,8 @@
 //! Sealed files: immutable files of sections under a tree of checksums (format.md §6).
 //!
-//! The data is cut into 4 KiB blocks. The block table holds a checksum for each; a second table holds one for each 4 KiB of
-//! the block table. The root, which the manifest repeats, covers the second table, the table of sections and the footer. An
-//! open reads only what the root covers; a block of data is checked once, when it is first read.
+//! The data is cut into 4 KiB blocks. The block table holds a checksum for each; a second table holds one for each 4
+//! KiB of the block table. The root, which the manifest repeats, covers the second table, the table of sections and
+//! the footer. An open reads only what the root covers; a block of data is checked once, when it is first read.
 
 use crate::error::{Error, Result};
 use crate::format::{
@@ -184,8 +184,8 @@ impl SealedWriter {
         Ok(())
     }
 
-    /// Writes tables and footer, cuts off what lies behind, and makes the file durable, except for its name. `footer` gives
-    /// the fields that do not depend on the layout. Returns the file's length and root.
+    /// Writes tables and footer, cuts off what lies behind, and makes the file durable, except for its name. `footer`
+    /// gives the fields that do not depend on the layout. Returns the file's length and root.
     pub fn finish(mut self, footer: Footer) -> Result<(u64, u32)> {
         self.flush()?;
         let (sections, data_bytes) = (self.layout.sections().len() as u32, self.sums.length());
@@ -376,7 +376,8 @@ pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u6
     Ok(table.len() as u64 / 4)
 }
 
-/// Which blocks were checked: a bit a block. Threads may read and set bits at the same time; a block may be checked twice.
+/// Which blocks were checked: a bit a block. Threads may read and set bits at the same time; a block may be checked
+/// twice.
 #[derive(Debug)]
 struct ProvenBlocks {
     words: Vec<AtomicU64>,

@@ -167,8 +167,8 @@ fn trap_17_every_file_missing_zeroed_or_another() {
     }
 }
 
-/// A manifest of another, emptier store with a higher generation must not make this one look empty, and least of all have
-/// its files removed as not listed.
+/// A manifest of another, emptier store with a higher generation must not make this one look empty, and least of all
+/// have its files removed as not listed.
 #[test]
 fn a_manifest_of_an_empty_store_with_a_higher_generation_empties_nothing() {
     for (kind, fixture) in fixtures(1) {

@@ -95,8 +95,9 @@ impl Footer {
         })
     }
 
-    /// Data bytes and entries of the table of sections as a stored footer claims them. They are not proven: they say where
-    /// the tables lie, and the root over these tables and the footer proves them. No more than `SECTIONS_MAX` are accepted.
+    /// Data bytes and entries of the table of sections as a stored footer claims them. They are not proven: they say
+    /// where the tables lie, and the root over these tables and the footer proves them. No more than `SECTIONS_MAX`
+    /// are accepted.
     pub fn claimed_layout(file: &str, bytes: &[u8; FOOTER_BYTES]) -> Result<(u64, u32)> {
         let sections = u32_at(bytes, SECTIONS_AT);
         if sections > SECTIONS_MAX {

@@ -97,13 +97,15 @@ impl FrameHeader {
         self.flags & flags::IDS != 0
     }
 
-    /// Bytes of the rows and bytes of the numbers behind them (ids, deleted ids, operations), for rows of `stride` bytes.
+    /// Bytes of the rows and bytes of the numbers behind them (ids, deleted ids, operations), for rows of `stride`
+    /// bytes.
     pub fn body_parts(&self, stride: u64) -> (u64, u64) {
         let ids = if self.has_id_list() { u64::from(self.rows) * 8 } else { 0 };
         (u64::from(self.rows) * stride, ids + u64::from(self.deletes) * 8 + u64::from(self.operations) * 4)
     }
 
-    /// The end of the frame that begins at `offset`, padding included. It cannot overflow: counts are u32, stride ≤ 2^18.
+    /// The end of the frame that begins at `offset`, padding included. It cannot overflow: counts are u32, stride ≤
+    /// 2^18.
     pub fn end(&self, offset: u64, stride: u64) -> u64 {
         let (rows, listed) = self.body_parts(stride);
         let unit = if self.flags & flags::PADDED != 0 { BLOCK_BYTES as u64 } else { FRAME_ALIGN };

@@ -1,7 +1,7 @@
 //! Headers and records to bytes and back, as `docs/format.md` describes them; comments cite its section numbers (§).
 //!
-//! Everything is little-endian. Every number read from a file is checked here or where it is used, and before it decides
-//! the size of an allocation.
+//! Everything is little-endian. Every number read from a file is checked here or where it is used, and before it
+//! decides the size of an allocation.
 
 mod bound;
 mod footer;

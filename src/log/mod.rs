@@ -1,8 +1,9 @@
-//! The append log (format.md §5): frames one after the other, each proven by its checksums and chained to the one before.
+//! The append log (format.md §5): frames one after the other, each proven by its checksums and chained to the one
+//! before.
 //!
 //! A frame is what one flush writes: whole calls, or a part of one large call. Rows are stored contiguously and as
-//! inserted: a sealed log is a raw segment without being rewritten. The log ends before the first frame that is not sound.
-//! A later frame that calls lost frames durable makes this damage; otherwise it is a torn tail.
+//! inserted: a sealed log is a raw segment without being rewritten. The log ends before the first frame that is not
+//! sound. A later frame that calls lost frames durable makes this damage; otherwise it is a torn tail.
 
 mod read;
 
@@ -241,8 +242,8 @@ impl Log {
         self.file.map(from, to_usize(to - from)?)
     }
 
-    /// Seals the log: ids, extents, tables and footer follow the frames. The file is durable when this returns, except for
-    /// its name. Until a manifest lists it with this length and root, the file is a log as before.
+    /// Seals the log: ids, extents, tables and footer follow the frames. The file is durable when this returns,
+    /// except for its name. Until a manifest lists it with this length and root, the file is a log as before.
     pub fn seal(mut self, ids: &NewIds, footer: Footer) -> Result<(u64, u32)> {
         let extents: Vec<u8> = self.extents.iter().flat_map(|extent| extent.encode()).collect();
         let [packed, id_rows] = ids.log_sections();
@@ -264,8 +265,8 @@ fn extent_of(header: &FrameHeader, offset: u64, first_row: u32, stride: u64) -> 
     (rows > 0).then_some(Extent { first_row, rows, offset: rows_at, ids_offset, first_id })
 }
 
-/// Checksums and lengths of the pieces of a frame's body, cut at 4 KiB file offsets. Those of whole blocks are also entries
-/// of the block table: each byte is hashed once.
+/// Checksums and lengths of the pieces of a frame's body, cut at 4 KiB file offsets. Those of whole blocks are also
+/// entries of the block table: each byte is hashed once.
 fn pieces(id: u64, offset: u64, parts: &[&[u8]]) -> Vec<(u32, usize)> {
     let mut pieces = Vec::new();
     let (mut at, mut filled) = (offset, 0);

@@ -1,10 +1,10 @@
 //! Ids of a sealed segment: id → row by a sorted, packed list that is read where it lies (format.md §6.5).
 //!
-//! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128; of each
-//! id the file has what it exceeds `base + rank in the group` by, at the bits that the largest excess of the group needs:
-//! ids that count up need none. A directory of 16 bytes a group leads to any id, or any rank, in a few reads. A sealed log,
-//! whose rows do not lie in order of id, has a second section: rank → row. Nothing is unpacked at open: its cost does not
-//! depend on the number of ids.
+//! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128; of
+//! each id the file has what it exceeds `base + rank in the group` by, at the bits that the largest excess of the
+//! group needs: ids that count up need none. A directory of 16 bytes a group leads to any id, or any rank, in a few
+//! reads. A sealed log, whose rows do not lie in order of id, has a second section: rank → row. Nothing is unpacked
+//! at open: its cost does not depend on the number of ids.
 
 use crate::error::Result;
 use crate::format::{NO_ID, Section, SectionKind, u32_at, u64_at};
@@ -69,8 +69,8 @@ pub struct NewIds {
 }
 
 impl NewIds {
-    /// Packs `ids` (ascending, each once). `rows[rank]` is the row of an id in a log; it is empty where rows lie in order of
-    /// id. Both sections are empty where ids count up in row order.
+    /// Packs `ids` (ascending, each once). `rows[rank]` is the row of an id in a log; it is empty where rows lie in
+    /// order of id. Both sections are empty where ids count up in row order.
     pub fn new(ids: &[u64], rows: &[u32]) -> NewIds {
         let first = ids.first().copied().unwrap_or(0);
         let counts_up = ids.iter().enumerate().all(|(rank, id)| id - first == rank as u64);
@@ -150,8 +150,8 @@ pub struct SealedIds {
 }
 
 impl SealedIds {
-    /// Opens the ids of a file of `rows` rows and checks that their numbers agree. Rows lie in order of id where `is_log`
-    /// is false.
+    /// Opens the ids of a file of `rows` rows and checks that their numbers agree. Rows lie in order of id where
+    /// `is_log` is false.
     pub fn open(file: &Sealed, rows: u32, is_log: bool) -> Result<SealedIds> {
         let ids = file.section(SectionKind::Ids)?;
         let (first, last) = (file.footer().first_id, file.footer().last_id);

@@ -1,10 +1,10 @@
 //! The inverted lists of a sealed segment, read where they lie (format.md §6.8).
 //!
-//! Rows lie list by list, and in a list in order of id. So the list numbers of all ids, in order of id, determine the row
-//! of each: a stable sort by list number moves each rank to its row. The list numbers are stored as a wavelet matrix, read
-//! from its lowest bit (Claude, Navarro, Ordóñez, Information Systems 2015): each bit of the number is a plane of one bit
-//! a row, in the order that the planes before have made, with counts of ones at regular distances. Counting ones leads from
-//! rank to row, finding the n-th bit leads back.
+//! Rows lie list by list, and in a list in order of id. So the list numbers of all ids, in order of id, determine the
+//! row of each: a stable sort by list number moves each rank to its row. The list numbers are stored as a wavelet
+//! matrix, read from its lowest bit (Claude, Navarro, Ordóñez, Information Systems 2015): each bit of the number is a
+//! plane of one bit a row, in the order that the planes before have made, with counts of ones at regular distances.
+//! Counting ones leads from rank to row, finding the n-th bit leads back.
 
 use crate::error::Result;
 use crate::format::{Section, SectionKind, u32_at, u64_at};
@@ -186,8 +186,8 @@ impl Lists {
         Ok(at)
     }
 
-    /// The rows of many ids at once: `(rank, tag)` becomes `(row, tag)`, and ascending ranks become ascending rows. Each
-    /// plane is read once in order, whereas `row_of` reads one random part of each plane for each id.
+    /// The rows of many ids at once: `(rank, tag)` becomes `(row, tag)`, and ascending ranks become ascending rows.
+    /// Each plane is read once in order, whereas `row_of` reads one random part of each plane for each id.
     pub fn rows_of_ranks(&self, file: &Sealed, ranks: &mut Vec<(u32, usize)>) -> Result<()> {
         let mut of_ones = Vec::new();
         for (level, zeros) in (0..).zip(self.zeros(file)?) {
@@ -261,8 +261,8 @@ impl Lists {
         Ok((last >> (within % 64) & 1 == 1, u32_at(part, 0).wrapping_add(whole).wrapping_add(ones)))
     }
 
-    /// The last part before which there are at most `number` bits of the value that `before` counts, of which the plane has
-    /// `total`. The search starts where that part is if the bits lie evenly.
+    /// The last part before which there are at most `number` bits of the value that `before` counts, of which the
+    /// plane has `total`. The search starts where that part is if the bits lie evenly.
     fn part_with(&self, number: u32, total: u32, before: impl Fn(u32) -> Result<u32>) -> Result<u32> {
         let parts = self.rows / PART_BITS + 1;
         let guess = u64::from(number) * u64::from(parts) / u64::from(total.max(1));

@@ -40,8 +40,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Opens the file a manifest lists and checks that its sections fit each other. An open reads the tables and the footer
-    /// only; the sections are read, and checked against their checksums, where they are needed.
+    /// Opens the file a manifest lists and checks that its sections fit each other. An open reads the tables and the
+    /// footer only; the sections are read, and checked against their checksums, where they are needed.
     pub fn open(dir: &dyn Dir, entry: &SegmentEntry, dim: u32) -> Result<Segment> {
         let file = Sealed::open(dir, entry)?;
         let (kind, stride) = (entry.kind, dim as usize * 4);
@@ -63,8 +63,8 @@ impl Segment {
         Ok(Segment { file, entry: *entry, rows, stride, rows_offset, ids, coded, extents })
     }
 
-    /// Checks what an open does not read: the header agrees with the manifest, the section of ids with its directory, and
-    /// the extents of a log with its frames.
+    /// Checks what an open does not read: the header agrees with the manifest, the section of ids with its directory,
+    /// and the extents of a log with its frames.
     pub fn check(&self, store: [u8; 16], metric: Metric) -> Result<()> {
         self.ids.check_length(&self.file)?;
         if self.entry.kind == Kind::Log {

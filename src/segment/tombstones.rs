@@ -1,8 +1,8 @@
-//! Tombstones: the set of hidden rows of a segment. A copy is cheap: each published state has its own, and a reader sees
-//! whole calls only.
+//! Tombstones: the set of hidden rows of a segment. A copy is cheap: each published state has its own, and a reader
+//! sees whole calls only.
 //!
-//! The rows are cut into bitmaps of 32,768 bits (4 KiB); copies of a set share them, and hiding a row copies one bitmap.
-//! On disk (format.md §7) the bitmaps of all segments are one section of a sealed file.
+//! The rows are cut into bitmaps of 32,768 bits (4 KiB); copies of a set share them, and hiding a row copies one
+//! bitmap. On disk (format.md §7) the bitmaps of all segments are one section of a sealed file.
 
 use crate::error::Result;
 use crate::format::{BLOCK_BYTES, Footer, SectionKind, SectionLayout, align, u64_at};

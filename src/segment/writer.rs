@@ -68,8 +68,8 @@ impl SegmentWriter {
         self.writer.write(bytes)
     }
 
-    /// Ends the file with its ids (ascending, one a row) and makes it durable, except for its name. Rows lie in order of id,
-    /// or list by list where `lists` are given.
+    /// Ends the file with its ids (ascending, one a row) and makes it durable, except for its name. Rows lie in order
+    /// of id, or list by list where `lists` are given.
     pub fn finish(mut self, ids: &[u64], lists: Option<&NewLists>, measured: Measured) -> Result<SegmentEntry> {
         let rows = ids.len() as u64;
         self.writer.end_section(SectionKind::Rows, rows);
