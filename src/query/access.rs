@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn runs_of_blocks_hold_the_rows_and_no_other_blocks() {
-        assert_eq!(Part::Range(64, 100).block_runs(), [2..4]);
+        assert!(Part::Range(64, 100).block_runs().into_iter().eq(std::iter::once(2..4)));
         assert_eq!(Part::Rows(&[0, 31, 32, 100, 300, 319]).block_runs(), [0..2, 3..4, 9..10]);
     }
 }

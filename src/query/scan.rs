@@ -139,7 +139,8 @@ impl CodeScan<'_> {
     /// Scans the gathered `blocks` of `rows`.
     fn scan_gathered(&self, scanners: &mut [Scanner], rows: &[u32], blocks: &[u8]) -> Result<()> {
         let codes = Codes::Gathered { rows, blocks, first: 0 };
-        self.scan(scanners, codes, &[0..rows.len().div_ceil(BLOCK_ROWS) as u32])?;
+        let run = 0..rows.len().div_ceil(BLOCK_ROWS) as u32;
+        self.scan(scanners, codes, std::slice::from_ref(&run))?;
         self.finish(scanners, codes);
         Ok(())
     }
@@ -152,7 +153,7 @@ impl CodeScan<'_> {
             gather(self.segment, self.book, part, &mut blocks)?;
             let first = (number * at_once) as u32;
             let run = first..first + part.len().div_ceil(BLOCK_ROWS) as u32;
-            self.scan(scanners, Codes::Gathered { rows, blocks: &blocks, first }, &[run])?;
+            self.scan(scanners, Codes::Gathered { rows, blocks: &blocks, first }, std::slice::from_ref(&run))?;
         }
         self.finish(scanners, Codes::Gathered { rows, blocks: &[], first: 0 });
         scanners.iter_mut().for_each(|scanner| scanner.reservoir.map_rows(|slot| rows[slot as usize]));
