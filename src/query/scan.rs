@@ -42,7 +42,7 @@ impl<'a> Scanner<'a> {
 
     /// What is farther than all that `top` keeps need not be looked at.
     fn new(query: usize, table: &'a QueryTable<'a>, top: &TopK, rerank: usize) -> Scanner<'a> {
-        let reservoir = Reservoir::new(table.measured(top.k(), rerank), table.slack(), table.limit(top.bound()));
+        let reservoir = Reservoir::new(table.candidates(top.k(), rerank), table.slack(), table.limit(top.bound()));
         Scanner { query, k: top.k(), table, reservoir }
     }
 
