@@ -35,8 +35,8 @@ const DEVIATIONS: f64 = 8.0;
 
 /// Candidates to rerank where scores are coarse: this many for each neighbour, and some more. A coarse score
 /// distinguishes 16 values of a dim where the code has hundreds.
-const MEASURED_A_NEIGHBOUR: usize = 2;
-const MEASURED_MIN: usize = 16;
+const CANDIDATES_A_NEIGHBOUR: usize = 2;
+const CANDIDATES_MIN: usize = 16;
 
 /// The worst score.
 const WORST: f64 = 65_535.0;
@@ -226,10 +226,10 @@ impl<'a> QueryTable<'a> {
 
     /// Number of candidates to rerank for `k` neighbours: k where scores are exact enough, else `wanted` or, if that is
     /// 0, the default.
-    pub fn measured(&self, k: usize, wanted: usize) -> usize {
+    pub fn candidates(&self, k: usize, wanted: usize) -> usize {
         match wanted {
             _ if !self.is_coarse => k,
-            0 => k.saturating_mul(MEASURED_A_NEIGHBOUR).saturating_add(MEASURED_MIN),
+            0 => k.saturating_mul(CANDIDATES_A_NEIGHBOUR).saturating_add(CANDIDATES_MIN),
             _ => wanted.max(k),
         }
     }

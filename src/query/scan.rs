@@ -44,7 +44,7 @@ impl<'a> Scanner<'a> {
 
     /// Scores above the limit that the bound of `top` gives are never kept.
     fn new(query: usize, table: &'a QueryTable<'a>, top: &TopK, rerank: usize) -> Scanner<'a> {
-        let reservoir = Reservoir::new(table.measured(top.k(), rerank), table.slack(), table.limit(top.bound()));
+        let reservoir = Reservoir::new(table.candidates(top.k(), rerank), table.slack(), table.limit(top.bound()));
         Scanner { query, k: top.k(), table, reservoir }
     }
 
