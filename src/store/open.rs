@@ -30,7 +30,11 @@ use std::sync::{Arc, Mutex};
 const READER_TRIES: usize = 16;
 
 pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
-    if dim > DIM_MAX || (is_new && dim == 0) {
+    if is_new && dim == 0 {
+        let text = format!("there is no store to open, and no dim is given: a dim of 1 to {DIM_MAX} would create one");
+        return Err(Error::InvalidArgument(text));
+    }
+    if dim > DIM_MAX {
         return Err(Error::InvalidArgument(format!("dim: found {dim}, expected 1 to {DIM_MAX}")));
     }
     Ok(())
