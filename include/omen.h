@@ -42,11 +42,11 @@
  *     (OMEN_IO), the next open may still find the whole call. Every byte on disk has a checksum: damage is reported
  *     and never returned as data. Files are mapped read-only: if another program truncates one while it is in use,
  *     the system sends SIGBUS, which a library cannot turn into a status.
- * 10. Poison. After a failed write to the disk or a caught panic the store refuses writes (OMEN_POISONED); reads go
- *     on. Close the store and open it again: that recovers everything that was committed.
- * 11. Side effects. The library prints nothing, installs no signal handler, has no global settings, leaves no thread
- *     running when a call returns, and touches no file outside the directory of the store. Paths are UTF-8 and
- *     NUL-terminated.
+ *  10. Poison. After a failed write to the disk or a caught panic the store refuses writes (OMEN_POISONED); reads go
+ *      on. Close the store and open it again: that recovers everything that was committed.
+ *  11. Side effects. The library prints nothing, installs no signal handler, has no global settings, leaves no thread
+ *      running when a call returns, and touches no file outside the directory of the store. Paths are UTF-8 and
+ *      NUL-terminated.
  */
 
 /** @file
