@@ -653,7 +653,8 @@ void omen_store_options_init(struct omen_store_options *options);
  *
  * @param path     the directory. If it is missing it is created, but not its parents. A directory with other files in
  *                 it is OMEN_NOT_A_STORE and is not touched
- * @param dim      number of floats in a vector, 1 to 65536. It must be that of an existing store; 0 accepts any
+ * @param dim      number of floats in a vector, 1 to 65536. It must be that of an existing store; 0 accepts any, and
+ *                 creates no store
  * @param options  may be NULL: the defaults, and any metric
  * @param out      receives the handle. Pass it to omen_store_close when you are done
  *

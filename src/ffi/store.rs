@@ -30,7 +30,8 @@ pub unsafe extern "C" fn omen_store_options_init(options: *mut omen_store_option
 ///
 /// @param path     the directory. If it is missing it is created, but not its parents. A directory with other files in
 ///                 it is OMEN_NOT_A_STORE and is not touched
-/// @param dim      number of floats in a vector, 1 to 65536. It must be that of an existing store; 0 accepts any
+/// @param dim      number of floats in a vector, 1 to 65536. It must be that of an existing store; 0 accepts any, and
+///                 creates no store
 /// @param options  may be NULL: the defaults, and any metric
 /// @param out      receives the handle. Pass it to omen_store_close when you are done
 ///
