@@ -22,7 +22,7 @@ struct Rows<T> {
     dim: usize,
 }
 
-/// The directory of the store; it goes when the demo ends, however it ends.
+/// The directory of the store; it is removed when the demo ends.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {

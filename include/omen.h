@@ -1,43 +1,56 @@
+/** @mainpage libomen
+ *
+ * libomen: a vector store in a directory. You insert vectors of floats; the library keeps them exactly, compresses
+ * them on request, and reads, lists and searches them at any time.
+ *
+ * This is the interface for C; omen.hpp is the one for C++.
+ *
+ * CONVENTIONS. They hold for every function. The comment of a function says only what is special to it.
+ *
+ *  1. Status. A function that can fail returns an int32_t: OMEN_OK (0), or a status whose range says who must act:
+ *     1-19 the caller, 20-29 the machine, 30-39 the file, 40-49 the library. omen_status_name returns its name,
+ *     omen_last_message a detailed message. The comment of a function lists the statuses special to it. Every
+ *     function may also return OMEN_NULL_POINTER, OMEN_INVALID_HANDLE, OMEN_INVALID_ARGUMENT, OMEN_IO,
+ *     OMEN_OUT_OF_MEMORY, OMEN_CORRUPT (bytes are checked when they are read) and OMEN_PANIC (a bug in the library,
+ *     caught before it reaches the caller).
+ *  2. Outputs. A function returns its results through its last pointers, and writes them only on OMEN_OK. A pointer
+ *     must not be NULL unless its comment allows it. Single values and structs may lie at any address, aligned or
+ *     not.
+ *  3. Arrays. An array is a pointer and a count. With a count of 0 the pointer is not used, and may be NULL. Vectors
+ *     are row-major `float[n][dim]`, aligned to 4 bytes. Arrays of ids are aligned to 8 bytes. The arrays of one call
+ *     must not overlap. They belong to the caller: the library keeps no pointer after it returns, and returns no
+ *     memory that you must free.
+ *  4. Ids. Any uint64_t but OMEN_NO_ID. They need not be consecutive or in order.
+ *  5. Structs. The first member, `struct_size`, is the sizeof that the caller was compiled with, a multiple of 8 from
+ *     8 to 1024. The init function sets it for options; you set it for reports (`report.struct_size = sizeof
+ *     report;`). Of options the library reads that many bytes: members missing at the end have their defaults, and
+ *     members that the library does not know must be zero. Of reports it writes that many bytes. Options given as
+ *     NULL are the defaults.
+ *  6. Handles. An omen_store pointer is a number, not an address, and is never dereferenced. A closed or invented
+ *     handle is OMEN_INVALID_HANDLE, and NULL is OMEN_NULL_POINTER; only omen_store_close accepts NULL. A process may
+ *     have 4096 stores open.
+ *  7. Threads. Any thread may call any function on a handle at any time. Writers queue. Readers (functions that take
+ *     a `const omen_store *`) never wait for a writer, a commit or a compress, and see whole calls only. A running
+ *     call on a handle that another thread closes finishes; later calls are OMEN_INVALID_HANDLE. Do not use a handle
+ *     in a child process after fork: the lock stays with the parent, and writes of the child fail (OMEN_LOCKED, then
+ *     OMEN_POISONED).
+ *  8. Processes. One process at a time has a store open for writing; others get OMEN_LOCKED. Any number of processes
+ *     may read it with OMEN_READ_ONLY. Each sees what was committed when it opened the store.
+ *  9. Disk. A writing call is all or nothing, and the readers of this handle see it when it returns. It survives a
+ *     crash of the machine once omen_store_commit has returned; with OMEN_SYNC_EACH at once, with OMEN_SYNC_NONE
+ *     later. After an error outside of 40-49 the store is as it was before the call; but if a write or a sync failed
+ *     (OMEN_IO), the next open may still find the whole call. Every byte on disk has a checksum: damage is reported
+ *     and never returned as data. Files are mapped read-only: if another program truncates one while it is in use,
+ *     the system sends SIGBUS, which a library cannot turn into a status.
+ *  10. Poison. After a failed write to the disk or a caught panic the store refuses writes (OMEN_POISONED); reads go
+ *      on. Close the store and open it again: that recovers everything that was committed.
+ *  11. Side effects. The library prints nothing, installs no signal handler, has no global settings, leaves no thread
+ *      running when a call returns, and touches no file outside the directory of the store. Paths are UTF-8 and
+ *      NUL-terminated.
+ */
+
 /** @file
- * libomen: a vector store in a directory. Vectors go in as floats, are kept exactly, compressed on request, and read,
- * listed and searched at any time.
- *
- * CONVENTIONS. They hold for every function; a comment below says only what is special.
- *
- *  1. Status. A function that can fail returns an int32_t: OMEN_OK (0) or who must act: 1-19 the caller, 20-29 the
- *     machine, 30-39 the file, 40-49 the library. omen_status_name names it; omen_last_message has the story with its
- *     numbers. Each function names the statuses special to it. Any may also return OMEN_NULL_POINTER,
- *     OMEN_INVALID_HANDLE, OMEN_INVALID_ARGUMENT, OMEN_IO, OMEN_OUT_OF_MEMORY, OMEN_CORRUPT (damage is found where the
- *     bytes are read) and OMEN_PANIC (a bug in the library, stopped at its border).
- *  2. Outputs. What a function gives back goes through its last pointers, and is written only on OMEN_OK. A pointer
- *     must not be NULL unless its comment says it may. Single values and structs may lie at any address.
- *  3. Arrays. Pointer and count; a count of 0 never touches the pointer, which may then be NULL. Vectors are row-major
- *     `float[n][dim]`, aligned to 4 bytes; id arrays are aligned to 8. Arrays of one call must not overlap. Arrays
- *     belong to the caller: the library keeps no pointer after it returns, and hands out no memory to free.
- *  4. Ids. Any uint64_t but OMEN_NO_ID. Order and gaps do not matter.
- *  5. Structs. The first member, `struct_size`, is set by the caller to the sizeof it was compiled with: by the init
- *     function for options, by hand for reports (`report.struct_size = sizeof report;`). Of options only that many
- *     bytes are read: members missing at the end have their defaults, unknown ones must be zero. Of reports only that
- *     many are written. It is a multiple of 8 from 8 to 1024. Options given as NULL are the defaults.
- *  6. Handles. An omen_store is a ticket, not an address: it is never dereferenced. A closed, foreign or invented one
- *     is OMEN_INVALID_HANDLE; NULL is OMEN_NULL_POINTER, except in omen_store_close. A process may have 4096 open.
- *  7. Threads. Any thread may call anything on a handle at any time. Writers queue. Readers (functions that take a
- *     `const omen_store *`) never wait for a writer, a commit or a compress, and see whole calls only. Only
- *     omen_store_close needs care: calls already running finish on the store they began with, later ones are
- *     OMEN_INVALID_HANDLE. A handle must not be used in a child after fork: the lock stays the parent's, and what
- *     the child would write is refused (OMEN_LOCKED, then OMEN_POISONED).
- *  8. Processes. One process at a time has a store open for writing (others: OMEN_LOCKED); any number may read it with
- *     OMEN_READ_ONLY, each on the generation that was committed when it opened.
- *  9. Disk. A writing call is all or nothing, and is seen by this handle's readers when it returns. It survives a
- *     crash of the machine once omen_store_commit has returned (with OMEN_SYNC_EACH at once, with OMEN_SYNC_NONE
- *     later). After any error but those of 40-49 the store is as it was before the call; of a call whose write or
- *     sync failed (OMEN_IO) the next open may still find all. Every byte on disk is checksummed: damage is reported,
- *     never returned as data. Files are mapped read-only: if another program truncates one while it is in use, the
- *     system sends SIGBUS, which no library can turn into a status.
- *  10. Poison. After a failed write to disk or a caught panic the store refuses writes (OMEN_POISONED) and goes on
- *      reading. Close and open it again: that recovers all that was committed.
- *  11. Manners. The library prints nothing, installs no signal handler, has no global setting, leaves no thread
- *      behind, and reads and writes no file outside the directory of the store. Paths are UTF-8, NUL-terminated.
+ * libomen for C. The @ref index "conventions" hold for every function.
  */
 
 #ifndef OMEN_H
@@ -47,38 +60,39 @@
 #include <stdint.h>
 
 /**
- * Part of the version of this header; omen_version() tells that of the library that was linked.
+ * Part of the version of this header; omen_version() returns that of the linked library.
  */
 #define OMEN_VERSION_MAJOR 0
 
 /**
- * Part of the version of this header; omen_version() tells that of the library that was linked.
+ * Part of the version of this header; omen_version() returns that of the linked library.
  */
 #define OMEN_VERSION_MINOR 1
 
 /**
- * Part of the version of this header; omen_version() tells that of the library that was linked.
+ * Part of the version of this header; omen_version() returns that of the linked library.
  */
 #define OMEN_VERSION_PATCH 0
 
 /**
- * An open store: what omen_store_open gives and omen_store_close takes.
+ * An open store, from omen_store_open to omen_store_close.
  */
 typedef struct omen_store omen_store;
 typedef struct omen_store_options omen_store_options;
+typedef struct omen_work_options omen_work_options;
 typedef struct omen_compress_options omen_compress_options;
 typedef struct omen_compress_report omen_compress_report;
 typedef struct omen_search_options omen_search_options;
 typedef struct omen_verify_report omen_verify_report;
 
 /**
- * The version of this header; omen_abi_version() tells that of the library that was linked. It grows when a program
- * compiled before could notice; additions at the end of structs and new functions leave it alone.
+ * The ABI version of this header; omen_abi_version() returns that of the linked library. It grows with each change
+ * that can break a compiled program. New functions and new members at the end of structs do not change it.
  */
 #define OMEN_ABI_VERSION 1
 
 /**
- * No id: what search puts in a place without a neighbour. It is the one id that cannot be stored.
+ * Not an id: search returns it where there is no neighbour. No vector can have it.
  */
 #define OMEN_NO_ID UINT64_MAX
 
@@ -88,32 +102,32 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_OK 0
 
 /**
- * A pointer that is needed is NULL; the message names it.
+ * A required pointer is NULL; the message names it.
  */
 #define OMEN_NULL_POINTER 1
 
 /**
- * The handle is not open: closed already, or never returned by omen_store_open.
+ * The handle is not open: it was closed, or omen_store_open never returned it.
  */
 #define OMEN_INVALID_HANDLE 2
 
 /**
- * An argument or an option is out of its range.
+ * An argument or an option is out of range; the message names it and what was expected.
  */
 #define OMEN_INVALID_ARGUMENT 3
 
 /**
- * The store has another dim than the caller asked for.
+ * The store has a different dim from the one the call asks for.
  */
 #define OMEN_DIM_MISMATCH 4
 
 /**
- * The store has another metric than the caller asked for.
+ * The store has a different metric from the one the call asks for.
  */
 #define OMEN_METRIC_MISMATCH 5
 
 /**
- * A vector holds a NaN or an infinity; the message says which.
+ * A vector has a NaN or an infinity; the message says where.
  */
 #define OMEN_NOT_FINITE 6
 
@@ -123,12 +137,12 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_NOT_FOUND 7
 
 /**
- * An id occurs twice in one call, or is stored already.
+ * An id occurs twice in one call, or is already in the store.
  */
 #define OMEN_DUPLICATE_ID 8
 
 /**
- * There are not enough vectors to train on.
+ * The store has too few vectors to train a codebook.
  */
 #define OMEN_TOO_FEW_VECTORS 9
 
@@ -138,22 +152,22 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_IS_READ_ONLY 10
 
 /**
- * The progress function asked to stop.
+ * The progress function stopped the call.
  */
 #define OMEN_CANCELLED 11
 
 /**
- * A number is above what memory or the format can hold.
+ * A number is larger than memory or the file format can hold.
  */
 #define OMEN_TOO_BIG 12
 
 /**
- * A system call failed; the message says which, on what, and why.
+ * A system call failed; the message names the call, the file and the reason.
  */
 #define OMEN_IO 20
 
 /**
- * The disk, or the quota, is full.
+ * The disk or the quota is full.
  */
 #define OMEN_NO_SPACE 21
 
@@ -163,37 +177,37 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_LOCKED 22
 
 /**
- * The machine has no memory for the request.
+ * The system has not enough memory for the call.
  */
 #define OMEN_OUT_OF_MEMORY 23
 
 /**
- * The bytes of a file are not those that were written; the message names the file and the place.
+ * A file has other bytes than were written; the message names the file and the position.
  */
 #define OMEN_CORRUPT 30
 
 /**
- * A file is of a format version this library does not know.
+ * A file has a format version that this library does not know.
  */
 #define OMEN_VERSION 31
 
 /**
- * The path does not hold a store.
+ * There is no store at the path.
  */
 #define OMEN_NOT_A_STORE 32
 
 /**
- * Writes are refused since an earlier failure; close and open the store again. Reads go on.
+ * An earlier failure made the store refuse writes: close it and open it again. Reads go on.
  */
 #define OMEN_POISONED 40
 
 /**
- * A bug in the library was stopped at its border; the store is poisoned. Please report the message.
+ * A bug in the library was caught; the store is poisoned. Please report the message.
  */
 #define OMEN_PANIC 41
 
 /**
- * This version of the library cannot do that.
+ * This version of the library cannot do this.
  */
 #define OMEN_UNSUPPORTED 42
 
@@ -208,27 +222,28 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_INNER_PRODUCT 1
 
 /**
- * 1 - cosine of the angle. Vectors are stored as given, not normalised.
+ * 1 - cosine of the angle. Vectors are stored as inserted, not normalised.
  */
 #define OMEN_COSINE 2
 
 /**
- * Durable when omen_store_commit returns (the default).
+ * Writes are durable when omen_store_commit returns (the default).
  */
 #define OMEN_SYNC_COMMIT 0
 
 /**
- * Durable when each writing call returns.
+ * A write is durable when the writing call returns.
  */
 #define OMEN_SYNC_EACH 1
 
 /**
- * Durable when the library seals a file, compresses or closes; after a crash a prefix of the calls is there.
+ * Writes become durable when the library seals a file, compresses or closes. After a crash the store has all calls up
+ * to some call, and none after it.
  */
 #define OMEN_SYNC_NONE 2
 
 /**
- * Open the store, or create it where there is none (the default).
+ * Open the store; create it if there is none (the default).
  */
 #define OMEN_READ_WRITE_CREATE 0
 
@@ -238,7 +253,7 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_READ_WRITE 1
 
 /**
- * Open the store for reading; takes no lock and writes nothing.
+ * Open the store for reading: without a lock, and without writing to the disk.
  */
 #define OMEN_READ_ONLY 2
 
@@ -248,73 +263,76 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_CREATE_NEW 3
 
 /**
- * The library chooses the codec: in options.
+ * In options: the library chooses the codec.
  */
 #define OMEN_CODEC_AUTO 0
 
 /**
- * Window codes: small codes of vectors as wholes. In reports.
+ * In reports: window codes, small codes of whole vectors.
  */
 #define OMEN_CODEC_WINDOWS 2
 
 /**
- * Scalar codes: each component by itself, nearly exact, or exact where the bytes allow it. In reports.
+ * In reports: scalar codes, one code for each component; nearly exact, or exact if the bytes suffice.
  */
 #define OMEN_CODEC_SCALAR 3
 
 /**
- * Lowest error at which 50,000 vectors of 128 dims a second are encoded by one core of a common machine. The default.
+ * The default: the lowest error at which one core of a common machine encodes 50,000 vectors of 128 dims a second.
  */
 #define OMEN_QUALITY_NORMAL 0
 
 /**
- * Encodes several times as fast, with about a third more error.
+ * Encodes several times as fast as OMEN_QUALITY_NORMAL, with about a third more error.
  */
 #define OMEN_QUALITY_FAST 1
 
 /**
- * Encodes a third as fast and trains twice as long, with a few percent less error.
+ * Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long, with a few percent less error.
  */
 #define OMEN_QUALITY_BEST 2
 
 /**
- * An open store, as omen_store_open returns it and until omen_store_close takes it. A ticket, not an address.
+ * An open store, from omen_store_open to omen_store_close. The pointer is a number, not an address.
  */
 struct omen_store;
 
 /**
- * Tells how far a call is: `done` of `total` steps (of no fixed size). Returns 0 to go on; anything else stops the
- * call, which then returns OMEN_CANCELLED and leaves the store unchanged.
+ * Progress function of a long call. It returns 0 to go on; anything else stops the call, which then returns
+ * OMEN_CANCELLED and leaves the store unchanged.
  *
- * user   the `user` member of the options, untouched
+ * It runs on the thread that made the call, and may call functions that read the same store. While a compress or a
+ * compact calls it, omen_store_compress, omen_store_compact and omen_store_close of that store return
+ * OMEN_INVALID_ARGUMENT. It must return: neither longjmp nor a C++ exception may leave it.
  *
- * It runs on the thread that made the call, may call functions that read the same store, and must return: no longjmp,
- * no C++ exception may leave it. omen_store_compress, _compact and _close of the same store are OMEN_INVALID_ARGUMENT there.
+ * @param user   the `user` member of the options
+ * @param done   steps done so far; it never decreases. The size of a step differs from call to call
+ * @param total  steps of the whole call
  */
 typedef int32_t (*omen_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /**
- * How a call that takes long is run. omen_work_options_init fills in the defaults.
+ * How to run a long call. omen_work_options_init fills in the defaults.
  */
 struct omen_work_options {
     /**
-     * sizeof(omen_work_options) as the caller knows it.
+     * sizeof(omen_work_options) that the caller was compiled with.
      */
     uint64_t struct_size;
     /**
-     * Called now and then if not NULL (default).
+     * Called from time to time; NULL (default): no function.
      */
     omen_progress_fn progress;
     /**
-     * Handed to `progress`.
+     * Passed to `progress`.
      */
     void *user;
     /**
-     * Threads to use; 0 (default) = as many as the store was opened with.
+     * Most threads to use; 0 (default): as many as the store was opened with.
      */
     uint32_t threads;
     /**
-     * 0.
+     * Reserved; 0.
      */
     uint32_t reserved;
 };
@@ -324,12 +342,12 @@ struct omen_work_options {
  */
 struct omen_store_options {
     /**
-     * sizeof(omen_store_options) as the caller knows it.
+     * sizeof(omen_store_options) that the caller was compiled with.
      */
     uint64_t struct_size;
     /**
-     * OMEN_L2 (default), OMEN_INNER_PRODUCT or OMEN_COSINE. Must be the store's own if it exists already
-     * (OMEN_METRIC_MISMATCH); options given as NULL, or too short to hold this member, accept any.
+     * OMEN_L2 (default), OMEN_INNER_PRODUCT or OMEN_COSINE. It must be that of an existing store, else the status is
+     * OMEN_METRIC_MISMATCH. Options given as NULL, or too short for this member, accept any.
      */
     int32_t metric;
     /**
@@ -341,61 +359,62 @@ struct omen_store_options {
      */
     int32_t mode;
     /**
-     * Threads that one call may use; 0 (default) = as many as the machine has.
+     * Most threads that one call uses; 0 (default): as many as the machine has.
      */
     uint32_t threads;
 };
 
 /**
- * What omen_store_compress aims at. omen_compress_options_init fills in the defaults.
+ * How to compress. omen_compress_options_init fills in the defaults.
  */
 struct omen_compress_options {
     /**
-     * sizeof(omen_compress_options) as the caller knows it.
+     * sizeof(omen_compress_options) that the caller was compiled with.
      */
     uint64_t struct_size;
     /**
-     * Bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole directory afterwards;
-     * 1 or more, 16 by default.
+     * Compression ratio: bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole
+     * directory afterwards. At least 1; 16 by default.
      */
     double ratio;
     /**
-     * Vectors to train on; 0 (default) = chosen.
+     * Number of vectors to train on; 0 (default): the library chooses.
      */
     uint64_t sample;
     /**
-     * Same vectors, same options and same seed: same bytes. Default 0.
+     * Seed of all random choices, 0 by default. Same vectors, options and seed give the same bytes.
      */
     uint64_t seed;
     /**
-     * OMEN_CODEC_AUTO (default).
+     * OMEN_CODEC_AUTO, the only choice today.
      */
     int32_t codec;
     /**
-     * Threads to use; 0 (default) = as many as the store was opened with.
+     * Most threads to use; 0 (default): as many as the store was opened with.
      */
     uint32_t threads;
     /**
-     * Called now and then if not NULL (default).
+     * Called from time to time; NULL (default): no function.
      */
     omen_progress_fn progress;
     /**
-     * Handed to `progress`.
+     * Passed to `progress`.
      */
     void *user;
     /**
-     * OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: what encoding may cost.
+     * OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: encoding time against error.
      */
     int32_t quality;
     /**
-     * 0.
+     * Reserved; 0.
      */
     int32_t reserved;
 };
 
 /**
- * What omen_store_compress did. Bytes are those of the files. Errors are of every vector, taken when its code was made,
- * against the vector as it was read then; codes kept from an earlier call count with that call's.
+ * What omen_store_compress did. Bytes are those of the files. The errors cover every vector. An error is measured when
+ * the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call count
+ * with the error measured in that call.
  */
 struct omen_compress_report {
     /**
@@ -415,15 +434,16 @@ struct omen_compress_report {
      */
     uint64_t bytes_after;
     /**
-     * Bytes of one compressed vector.
+     * Bytes of the code of one vector.
      */
     uint64_t code_bytes;
     /**
-     * Bytes of the codebook, both its copies.
+     * Bytes of the two copies of the codebook.
      */
     uint64_t codebook_bytes;
     /**
-     * Sum over all vectors of |x - decoded x| squared, divided by the sum of |x| squared.
+     * Relative mean squared error: the sum of |x - decoded x| squared over all vectors, divided by the sum of |x|
+     * squared.
      */
     double relative_mse;
     /**
@@ -431,19 +451,19 @@ struct omen_compress_report {
      */
     double worst_relative_error;
     /**
-     * vectors x dim x 4 / bytes_after.
+     * vectors x dim x 4 / bytes_after: the ratio that was reached.
      */
     double ratio;
     /**
-     * Wall time of the call.
+     * Wall time of the call, in seconds.
      */
     double seconds;
     /**
-     * The codec that was used: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
+     * The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
      */
     int32_t codec;
     /**
-     * 0.
+     * Reserved; 0.
      */
     int32_t reserved;
 };
@@ -453,38 +473,38 @@ struct omen_compress_report {
  */
 struct omen_search_options {
     /**
-     * sizeof(omen_search_options) as the caller knows it.
+     * sizeof(omen_search_options) that the caller was compiled with.
      */
     uint64_t struct_size;
     /**
-     * Codes measured for each query: those of the best scores, at least k; 0 (default) = chosen. Only where scores see part
-     * of a code (scalar codes, of ratios about 2 to 5), more of them find more.
+     * Number of candidates to rerank for each query, at least `k`; 0 (default): the library chooses. More candidates
+     * find more neighbours only if scores see part of a code (scalar codes, ratios of about 2 to 5).
      */
     uint64_t rerank;
     /**
-     * How much of the store is visited, above 0 and up to 1 (every code); 0 (default) = chosen.
+     * Share of the store to visit, above 0 and up to 1 (every code); 0 (default): the library chooses.
      */
     double effort;
     /**
-     * Only these ids may be found: `uint64_t[allow_n]`, in any order; NULL (default) with `allow_n` 0 = all.
+     * Only these ids may be found: `uint64_t[allow_n]`, in any order. NULL (default) and an `allow_n` of 0: every id.
      */
     const uint64_t *allow_ids;
     /**
-     * Number of `allow_ids`; 0 (default) = all.
+     * Number of `allow_ids`; 0 (default): every id may be found.
      */
     uint64_t allow_n;
     /**
-     * Threads to use; 0 (default) = as many as the store was opened with.
+     * Most threads to use; 0 (default): as many as the store was opened with.
      */
     uint32_t threads;
     /**
-     * 1 = compare with every vector as omen_store_get returns it; 0 (default) = chosen.
+     * 1: compare the query with every vector as omen_store_get returns it. 0 (default): the library chooses.
      */
     int32_t exact;
 };
 
 /**
- * What omen_store_stats tells. The function has the same name, as with stat(2): write `struct omen_store_stats`.
+ * What omen_store_stats returns. The function has the same name, as in stat(2): write `struct omen_store_stats`.
  */
 struct omen_store_stats {
     /**
@@ -492,11 +512,11 @@ struct omen_store_stats {
      */
     uint64_t struct_size;
     /**
-     * Vectors that can be read.
+     * Number of vectors in the store.
      */
     uint64_t vectors;
     /**
-     * Vectors deleted or replaced whose bytes omen_store_compact would give back.
+     * Deleted or replaced vectors whose bytes omen_store_compact would give back.
      */
     uint64_t deleted;
     /**
@@ -508,11 +528,11 @@ struct omen_store_stats {
      */
     uint64_t raw_bytes;
     /**
-     * Files that hold vectors.
+     * Number of files with vectors.
      */
     uint64_t segments;
     /**
-     * Vectors kept as they were given.
+     * Vectors kept exactly, as floats.
      */
     uint64_t raw_vectors;
     /**
@@ -520,11 +540,11 @@ struct omen_store_stats {
      */
     uint64_t compressed_vectors;
     /**
-     * Number of the manifest; grows with every change of the set of files.
+     * Number of the manifest. It grows with every change of the set of files.
      */
     uint64_t generation;
     /**
-     * Floats in a vector.
+     * Number of floats in a vector.
      */
     uint32_t dim;
     /**
@@ -532,7 +552,7 @@ struct omen_store_stats {
      */
     int32_t metric;
     /**
-     * Of the compressed vectors: sum of |x - decoded x| squared, divided by the sum of |x| squared.
+     * Of the compressed vectors: the sum of |x - decoded x| squared, divided by the sum of |x| squared.
      */
     double relative_mse;
     /**
@@ -540,18 +560,18 @@ struct omen_store_stats {
      */
     double worst_relative_error;
     /**
-     * Of the compressed vectors: none is farther than this from what was inserted, |x - decoded x|; rounded up.
+     * Of the compressed vectors: an upper bound on |x - decoded x|, where x is the vector that was inserted.
      */
     double error_bound;
     /**
-     * Mean error of a file's vectors, in terms of the mean error its codebook was trained to; the largest of any file.
-     * 1 without drift, 0 where nothing is compressed.
+     * Largest drift of any file: the mean error of its vectors divided by the mean error that its codebook was trained
+     * to. 1 without drift, 0 if nothing is compressed.
      */
     double drift;
 };
 
 /**
- * What omen_store_verify read.
+ * How much omen_store_verify read.
  */
 struct omen_verify_report {
     /**
@@ -559,19 +579,19 @@ struct omen_verify_report {
      */
     uint64_t struct_size;
     /**
-     * Files read.
+     * Number of files.
      */
     uint64_t files;
     /**
-     * Checksummed blocks compared.
+     * Number of blocks whose checksum was compared.
      */
     uint64_t blocks;
     /**
-     * Bytes read.
+     * Number of bytes.
      */
     uint64_t bytes;
     /**
-     * Vectors that can be read.
+     * Number of vectors in the store.
      */
     uint64_t vectors;
 };
@@ -580,61 +600,70 @@ struct omen_verify_report {
 extern "C" {
 #endif // __cplusplus
 
+/* LIBRARY */
+
 /**
- * LIBRARY
- *
- * Returns the version of the library that is linked, as "0.1.0". Static; never NULL; any thread.
+ * Returns the version of the linked library, such as "0.1.0". The string is static, never NULL. Any thread may call
+ * it.
  */
 const char *omen_version(void);
 
 /**
- * Returns the OMEN_ABI_VERSION the library was built with: a program checks that it equals the header's. Any thread.
+ * Returns the OMEN_ABI_VERSION that the library was built with. It should equal the header's. Any thread may call it.
  */
 uint32_t omen_abi_version(void);
 
 /**
- * Returns the name of a status, as "OMEN_NOT_FOUND"; "OMEN_?" for a number that is none. Static; never NULL; any
- * thread.
+ * Returns the name of a status, such as "OMEN_NOT_FOUND", and "OMEN_?" for an unknown number. The string is static,
+ * never NULL. Any thread may call it.
+ *
+ * @param status  a number that another function returned
  */
 const char *omen_status_name(int32_t status);
 
 /**
- * Returns the story of this thread's last failure, with its numbers, as
- * "dim: found 100, expected 128 as the store was created"; "" if none of its calls has failed. Never NULL.
+ * Returns a detailed message about this thread's last failure, such as "dim: the store has 128, the call asks for
+ * 100", and "" if no call of this thread has failed. Never NULL.
  *
- * The text is the library's, and valid until the thread's next omen call; other threads have their own. A call that
- * succeeds does not clear it.
+ * The string belongs to the library and is valid until this thread's next omen call. A call that succeeds does not
+ * clear the message. Each thread has its own.
  */
 const char *omen_last_message(void);
 
+/* LONG CALLS: progress, cancellation and threads */
+
 /**
- * LONG CALLS
+ * Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
  *
- * Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+ * @param options  the struct to fill in
  */
 void omen_work_options_init(struct omen_work_options *options);
 
+/* STORE: opening and closing */
+
 /**
- * STORE: opening and closing
+ * Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
  *
- * Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+ * @param options  the struct to fill in
  */
 void omen_store_options_init(struct omen_store_options *options);
 
 /**
- * Opens the store in the directory `path`, or creates it, as `options->mode` says.
+ * Opens the store in the directory `path`, or creates it if `options->mode` allows that.
  *
- * path     the directory; created (one level) if it is missing and the mode may create. One that holds anything but a
- *          store is OMEN_NOT_A_STORE, and left untouched
- * dim      floats in a vector, 1 to 65536 for a new store; must be that of an existing one; 0 = whatever it has
- * options  or NULL
- * out      receives the handle, to be given to omen_store_close
+ * @param path     the directory. If it is missing it is created, but not its parents. A directory with other files in
+ *                 it is OMEN_NOT_A_STORE and is not touched
+ * @param dim      number of floats in a vector, 1 to 65536. It must be that of an existing store; 0 accepts any, and
+ *                 creates no store
+ * @param options  may be NULL: the defaults, and any metric
+ * @param out      receives the handle. Pass it to omen_store_close when you are done
  *
- * Errors:  OMEN_DIM_MISMATCH, OMEN_METRIC_MISMATCH, OMEN_LOCKED, OMEN_NO_SPACE, OMEN_VERSION, OMEN_NOT_A_STORE (also:
- *          there is none, and the mode may not create), OMEN_TOO_BIG (too many open stores).
- * Disk:    a new store exists and survives a crash. In an old one what a crash left half-written is dropped: the
- *          committed calls are there, and of later ones as many as were whole, none without those before it. With
- *          OMEN_READ_ONLY nothing is written, and only the committed calls are seen.
+ * Errors: OMEN_DIM_MISMATCH, OMEN_METRIC_MISMATCH, OMEN_LOCKED, OMEN_NO_SPACE, OMEN_VERSION, OMEN_NOT_A_STORE (also if
+ * there is no store and the mode does not create one), OMEN_TOO_BIG (too many stores are open).
+ *
+ * Disk: a new store survives a crash from here on. In an existing store, what a crash left incomplete is dropped: all
+ * committed calls are there, and of the calls after the last commit those up to the first incomplete one.
+ * OMEN_READ_ONLY writes nothing and shows the committed calls only.
  */
 int32_t omen_store_open(const char *path,
                         uint32_t dim,
@@ -642,38 +671,49 @@ int32_t omen_store_open(const char *path,
                         struct omen_store **out);
 
 /**
- * Commits and closes the store. The handle is gone whatever the status is; NULL is OMEN_OK. (Only from a progress function
- * of this store it is OMEN_INVALID_ARGUMENT, and nothing happens.)
+ * Commits and closes the store. The handle is invalid afterwards, whatever the status is.
  *
- * Threads: calls of other threads that are running finish; the bytes they use are given back with the last of them.
- * Errors:  OMEN_NO_SPACE, OMEN_IO: the commit failed; what was committed before is safe.
- * Disk:    all writes survive a crash; the files are cut to their size and may be copied. Another process may open it.
+ * @param store  an open store; NULL is OMEN_OK
+ *
+ * Threads: running calls of other threads finish; the last of them frees the memory. In the progress function of a
+ * compress or compact of this store the status is OMEN_INVALID_ARGUMENT, and the store stays open.
+ *
+ * Errors: OMEN_NO_SPACE, OMEN_IO: the commit failed. What was committed earlier is safe.
+ *
+ * Disk: all writes are durable. You may copy the files, and another process may open the store.
  */
 int32_t omen_store_close(struct omen_store *store);
 
 /**
- * Returns the number of floats in a vector of this store; 0 if the handle is bad.
+ * Returns the number of floats in a vector of this store, and 0 if the handle is not valid.
+ *
+ * @param store  an open store
  */
 uint32_t omen_store_dim(const struct omen_store *store);
 
 /**
- * Tells how many vectors can be read.
+ * Returns the number of vectors in the store.
  *
- * out_count  receives the number
+ * @param store      an open store
+ * @param out_count  receives the number
  */
 int32_t omen_store_count(const struct omen_store *store, uint64_t *out_count);
 
+/* WRITING: each call is all or nothing (convention 9). One call with many vectors is faster than many calls. */
+
 /**
- * WRITING: each call is all or nothing (convention 9). One call takes any number of vectors; more at a time is faster.
+ * Inserts `n` vectors under ids that are not in the store.
  *
- * Inserts `n` vectors that are not in the store.
+ * @param store         an open store
+ * @param ids           `uint64_t[n]`, all different. NULL: consecutive ids after the largest id that was ever in the
+ *                      store
+ * @param vectors       `float[n][dim]`, every component finite. They are kept bit for bit, also with OMEN_COSINE
+ * @param n             number of vectors
+ * @param out_first_id  receives the first id of the call (if `n` is 0: the next id that would be chosen). May be NULL
  *
- * ids           `uint64_t[n]`, each once; NULL: consecutive ids after the largest ever given
- * vectors       `float[n][dim]`, every component finite; kept bit for bit, also with OMEN_COSINE
- * out_first_id  receives the first id of the call (with n = 0: the next one that would be given); may be NULL
+ * Errors: OMEN_NOT_FINITE, OMEN_DUPLICATE_ID, OMEN_TOO_BIG, OMEN_IS_READ_ONLY, OMEN_NO_SPACE, OMEN_POISONED.
  *
- * Errors:  OMEN_NOT_FINITE, OMEN_DUPLICATE_ID, OMEN_TOO_BIG, OMEN_IS_READ_ONLY, OMEN_NO_SPACE, OMEN_POISONED.
- * Disk:    written at some time before the next commit returns; with OMEN_SYNC_EACH it survives a crash from here on.
+ * Disk: durable after the next commit; with OMEN_SYNC_EACH durable on return.
  */
 int32_t omen_store_insert(struct omen_store *store,
                           const uint64_t *ids,
@@ -682,48 +722,63 @@ int32_t omen_store_insert(struct omen_store *store,
                           uint64_t *out_first_id);
 
 /**
- * Inserts `n` vectors; those whose id is in the store replace what it has.
+ * Inserts `n` vectors, and replaces those whose id is already in the store.
  *
- * ids      `uint64_t[n]`, each once
- * vectors  `float[n][dim]`, every component finite
+ * @param store    an open store
+ * @param ids      `uint64_t[n]`, all different
+ * @param vectors  `float[n][dim]`, every component finite
+ * @param n        number of vectors
  *
- * Errors:  OMEN_NOT_FINITE, OMEN_DUPLICATE_ID (twice in this call), OMEN_TOO_BIG, OMEN_IS_READ_ONLY, OMEN_NO_SPACE,
- *          OMEN_POISONED.
- * Disk:    as for omen_store_insert; the bytes of what was replaced are given back by omen_store_compact.
+ * Errors: OMEN_NOT_FINITE, OMEN_DUPLICATE_ID (an id occurs twice in this call), OMEN_TOO_BIG, OMEN_IS_READ_ONLY,
+ * OMEN_NO_SPACE, OMEN_POISONED.
+ *
+ * Disk: as for omen_store_insert. omen_store_compact gives back the bytes of replaced vectors.
  */
 int32_t omen_store_upsert(struct omen_store *store, const uint64_t *ids, const float *vectors, size_t n);
 
 /**
- * Deletes the vectors of `n` ids; ids that are not in the store are passed over.
+ * Deletes the vectors of `n` ids. Ids that are not in the store are ignored.
  *
- * ids          `uint64_t[n]`
- * out_deleted  receives how many vectors were deleted
+ * @param store        an open store
+ * @param ids          `uint64_t[n]`
+ * @param n            number of ids
+ * @param out_deleted  receives the number of deleted vectors
  *
- * Errors:  OMEN_IS_READ_ONLY, OMEN_NO_SPACE, OMEN_POISONED.
- * Disk:    as for omen_store_insert; the bytes are given back by omen_store_compact.
+ * Errors: OMEN_IS_READ_ONLY, OMEN_NO_SPACE, OMEN_POISONED.
+ *
+ * Disk: as for omen_store_insert. omen_store_compact gives back the bytes of deleted vectors.
  */
 int32_t omen_store_delete(struct omen_store *store, const uint64_t *ids, size_t n, uint64_t *out_deleted);
 
 /**
- * Makes all writes so far survive a crash of the machine (with OMEN_SYNC_NONE: only hands them to the system).
+ * Makes all writes so far durable: they survive a crash of the machine. With OMEN_SYNC_NONE it passes them to the
+ * operating system, which writes them to the disk later.
  *
- * Errors:  OMEN_IS_READ_ONLY, OMEN_NO_SPACE, OMEN_IO, OMEN_POISONED. After a failure the store is poisoned, and what
- *          was committed before is safe.
- * Disk:    every write of this handle that returned before this call began is durable (OMEN_SYNC_NONE: at some time).
+ * @param store  an open store
+ *
+ * Errors: OMEN_IS_READ_ONLY, OMEN_NO_SPACE, OMEN_IO, OMEN_POISONED. After a failure the store is poisoned. What was
+ * committed earlier is safe.
+ *
+ * Disk: every write of this handle that returned before this call began is durable (with OMEN_SYNC_NONE: later).
  */
 int32_t omen_store_commit(struct omen_store *store);
 
+/* READING: readers wait for nobody, and see whole calls only. */
+
 /**
- * READING: readers wait for nobody, and see whole calls only.
+ * Reads the vectors of `n` ids. They are bit for bit those that were inserted; after omen_store_compress they are
+ * decoded from their codes, which is an approximation.
  *
- * Reads the vectors of `n` ids: bit for bit as they were given; after omen_store_compress what their codes decode to.
+ * @param store        an open store
+ * @param ids          `uint64_t[n]`, in any order; an id may occur more than once
+ * @param n            number of ids
+ * @param out_vectors  `float[n][dim]`; need not be initialised
+ * @param out_found    `uint8_t[n]`: 1 where the id is in the store, 0 where it is not; the vector is then all zeros.
+ *                     NULL: every id must be in the store, else the status is OMEN_NOT_FOUND and nothing is written
  *
- * ids          `uint64_t[n]`, in any order, also repeated
- * out_vectors  `float[n][dim]`; need not be initialised
- * out_found    `uint8_t[n]`: 1 where the id is in the store, 0 where it is not, and its vector is all zeros.
- *              NULL: every id must be there, else OMEN_NOT_FOUND and nothing is written
+ * Errors: OMEN_NOT_FOUND, OMEN_TOO_BIG.
  *
- * Errors:  OMEN_NOT_FOUND, OMEN_TOO_BIG. Never writes to the disk.
+ * Disk: not written to.
  */
 int32_t omen_store_get(const struct omen_store *store,
                        const uint64_t *ids,
@@ -732,29 +787,37 @@ int32_t omen_store_get(const struct omen_store *store,
                        uint8_t *out_found);
 
 /**
- * Tells for each of `n` ids whether it is in the store.
+ * Checks for each of `n` ids whether it is in the store.
  *
- * ids        `uint64_t[n]`, in any order, also repeated
- * out_found  `uint8_t[n]`: 1 or 0
+ * @param store      an open store
+ * @param ids        `uint64_t[n]`, in any order; an id may occur more than once
+ * @param n          number of ids
+ * @param out_found  `uint8_t[n]`: 1 where the id is in the store, else 0
  *
- * Errors:  OMEN_TOO_BIG. Never writes to the disk.
+ * Errors: OMEN_TOO_BIG.
+ *
+ * Disk: not written to.
  */
 int32_t omen_store_contains(const struct omen_store *store, const uint64_t *ids, size_t n, uint8_t *out_found);
 
 /**
- * Reads the store from end to end, by ascending id, some vectors at a time:
+ * Reads the store in ascending order of id, up to `capacity` vectors in each call:
  *
  *     uint64_t position = 0; size_t n;
  *     while ((status = omen_store_scan(store, &position, 1000, ids, vectors, &n)) == OMEN_OK && n > 0) { ... }
  *
- * inout_position  0 begins; the library sets it to where the next call goes on, and that is the first id to look at
- * capacity        how many vectors the arrays hold; with 0 nothing is read, and *out_n is 0
- * out_ids         `uint64_t[capacity]`
- * out_vectors     `float[capacity][dim]`, as omen_store_get reads them; NULL: only the ids
- * out_n           receives how many were read; 0 = done
+ * Each call sees the store as it is at that moment: writes between two calls are seen if their ids lie ahead.
  *
- * Each call sees the store as it is then: with writes in between, ids from *inout_position on are those of now.
- * Errors:  OMEN_TOO_BIG. Never writes to the disk.
+ * @param store           an open store
+ * @param inout_position  the smallest id to read; 0 starts. The library sets it to where the next call goes on
+ * @param capacity        number of vectors that the arrays hold; with 0 nothing is read, and `*out_n` is 0
+ * @param out_ids         `uint64_t[capacity]`
+ * @param out_vectors     `float[capacity][dim]`, as omen_store_get reads them. NULL: ids only
+ * @param out_n           receives the number of vectors read; 0 at the end
+ *
+ * Errors: OMEN_TOO_BIG.
+ *
+ * Disk: not written to.
  */
 int32_t omen_store_scan(const struct omen_store *store,
                         uint64_t *inout_position,
@@ -763,55 +826,72 @@ int32_t omen_store_scan(const struct omen_store *store,
                         float *out_vectors,
                         size_t *out_n);
 
+/* COMPRESSING */
+
 /**
- * COMPRESSING
+ * Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
  *
- * Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+ * @param options  the struct to fill in
  */
 void omen_compress_options_init(struct omen_compress_options *options);
 
 /**
- * Learns a codebook from the vectors, replaces every vector by its code, and gives back the bytes of the originals.
- * From then on vectors are read as their codes decode; vectors inserted later are kept exactly until the next call.
+ * Trains a codebook on the vectors, replaces every vector by its code, and frees the bytes of the originals. From then
+ * on reading a vector decodes it. Vectors that are inserted later are kept exactly until the next compress.
  *
- * options     or NULL
- * out_report  receives what was measured; set its struct_size before
+ * @param store       an open store
+ * @param options     may be NULL: the defaults
+ * @param out_report  receives what was measured. Set its `struct_size` first
  *
- * Threads: takes its time; readers and writers go on meanwhile.
- * Errors:  OMEN_TOO_FEW_VECTORS, OMEN_CANCELLED, OMEN_NO_SPACE, OMEN_IS_READ_ONLY, OMEN_POISONED; with each of them
- *          the store is as it was.
- * Disk:    committed, and all of it compressed. A crash meanwhile leaves all of the old or all of the new.
+ * Threads: a long call. Readers and writers go on meanwhile.
+ *
+ * Errors: OMEN_TOO_FEW_VECTORS, OMEN_CANCELLED, OMEN_NO_SPACE, OMEN_IS_READ_ONLY, OMEN_POISONED. After each of them
+ * the store is as it was before the call.
+ *
+ * Disk: everything is committed and compressed. After a crash during the call, the store is either as before or
+ * compressed.
  */
 int32_t omen_store_compress(struct omen_store *store,
                             const struct omen_compress_options *options,
                             struct omen_compress_report *out_report);
 
+/* SEARCHING */
+
 /**
- * SEARCHING
+ * Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
  *
- * Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+ * @param options  the struct to fill in
  */
 void omen_search_options_init(struct omen_search_options *options);
 
 /**
  * Finds the `k` nearest vectors of each of `nq` queries, by the metric of the store.
  *
- * queries        `float[nq][dim]`, every component finite
- * options        or NULL
- * out_ids        `uint64_t[nq][k]`, nearest first; equal distances by ascending id; OMEN_NO_ID where there are fewer
- * out_distances  `float[nq][k]`: squared distance, negated inner product, or 1 - cosine, so that smaller is nearer
- *                always; NaN where there are fewer
+ * @param store          an open store
+ * @param queries        `float[nq][dim]`, every component finite
+ * @param nq             number of queries
+ * @param k              number of neighbours for each query
+ * @param options        may be NULL: the defaults
+ * @param out_ids        `uint64_t[nq][k]`, nearest first, equal distances by ascending id. OMEN_NO_ID fills the
+ *                       remaining places if fewer than `k` are found
+ * @param out_distances  `float[nq][k]`: squared Euclidean distance, negated inner product, or 1 - cosine, so that
+ *                       smaller is nearer. NaN fills the remaining places if fewer than `k` are found
  *
- * Compressed vectors are scored as they lie, and the best of them measured: distances are estimates of those to the vectors
- * that were inserted. With `exact` 1 every one is decoded and measured, and distances are those to the vectors as read; it is
- * slow, and there to compare with. Vectors that are not compressed are always measured. The answer is the same whatever
- * `threads` is and however queries are divided into calls; many queries in a call share the passes over memory.
+ * Exactness: vectors that are not compressed are compared exactly. Compressed vectors are scored from their codes, and
+ * the best candidates are reranked; their distances are estimates of the distances to the inserted vectors. With
+ * `exact` 1 every code is decoded and compared, and distances are those to the decoded vectors. That is slow, and
+ * meant as a reference. The result depends neither on `threads` nor on how queries are divided into calls. Many
+ * queries in one call are faster than one at a time, because they share the passes over memory.
  *
- * Large compressed stores have inverted lists, made by compress: a search visits those near its query, as many as compress
- * found to hold nearly all neighbours, or the share of them that `effort` says. With `allow_ids` or `exact` every vector in
- * question is looked at; the last filter is remembered with the codes it allows, in up to 4 MiB, so asking the same
- * `allow_ids` again costs far less than the first time.
- * Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
+ * Inverted lists: omen_store_compress makes them for large stores. A search then visits the lists nearest to its
+ * query: as many as compress found to hold nearly all neighbours, or the share of the store given by `effort`.
+ *
+ * Filters: with `allow_ids` or `exact` every vector in question is compared. The last filter is cached together with
+ * the codes it allows, in at most 4 MiB, so repeating the same `allow_ids` costs far less than the first time.
+ *
+ * Errors: OMEN_NOT_FINITE, OMEN_TOO_BIG.
+ *
+ * Disk: not written to.
  */
 int32_t omen_store_search(const struct omen_store *store,
                           const float *queries,
@@ -821,56 +901,68 @@ int32_t omen_store_search(const struct omen_store *store,
                           uint64_t *out_ids,
                           float *out_distances);
 
+/* UPKEEP */
+
 /**
- * UPKEEP
+ * Returns what the store holds and how many bytes it takes on disk.
  *
- * Tells what the store holds and what it takes on disk.
+ * @param store      an open store
+ * @param out_stats  receives the numbers. Set its `struct_size` first
  *
- * out_stats  receives the numbers; set its struct_size before
- *
- * Errors:  none of its own. Never writes to the disk.
+ * Disk: not written to.
  */
 int32_t omen_store_stats(const struct omen_store *store, struct omen_store_stats *out_stats);
 
 /**
  * Reads every byte of the store from the disk and compares all checksums.
  *
- * options     or NULL
- * out_report  receives how much was read; set its struct_size before
+ * @param store       an open store
+ * @param options     may be NULL: the defaults
+ * @param out_report  receives how much was read. Set its `struct_size` first
  *
- * Threads: takes its time; readers and writers go on meanwhile. It waits for a write that is under way when it begins.
- * Errors:  OMEN_CORRUPT: the message names file and block; OMEN_CANCELLED. Never writes to the disk.
+ * Threads: a long call. Readers and writers go on meanwhile. It starts after a write that is running.
+ *
+ * Errors: OMEN_CORRUPT: the message names the file and the block. OMEN_CANCELLED.
+ *
+ * Disk: not written to.
  */
 int32_t omen_store_verify(const struct omen_store *store,
                           const struct omen_work_options *options,
                           struct omen_verify_report *out_report);
 
 /**
- * Drops the bytes of deleted and replaced vectors and gives them back to the file system.
+ * Removes the bytes of deleted and replaced vectors and gives them back to the file system.
  *
- * options  or NULL
+ * @param store    an open store
+ * @param options  may be NULL: the defaults
  *
- * Threads: takes its time; readers and writers go on meanwhile.
- * Errors:  OMEN_NO_SPACE (it writes the new files before it removes the old), OMEN_CANCELLED, OMEN_IS_READ_ONLY,
- *          OMEN_POISONED; with each of them the store is as it was.
- * Disk:    committed, and without dead bytes. A crash meanwhile leaves all of the old or all of the new.
+ * Threads: a long call. Readers and writers go on meanwhile.
+ *
+ * Errors: OMEN_NO_SPACE (the new files are written before the old ones are removed), OMEN_CANCELLED,
+ * OMEN_IS_READ_ONLY, OMEN_POISONED. After each of them the store is as it was before the call.
+ *
+ * Disk: everything is committed, and no bytes of deleted vectors remain. After a crash during the call, the store is
+ * either as before or compacted.
  */
 int32_t omen_store_compact(struct omen_store *store, const struct omen_work_options *options);
 
 /**
- * Copies the store as it is committed now into the new directory `path`, while readers and the writer go on.
+ * Copies the store, as it is committed now, into a new directory, while readers and the writer go on.
  *
- * path     the directory of the copy; it must not exist
- * options  or NULL
+ * @param store    an open store
+ * @param path     the directory of the copy; it must not exist
+ * @param options  may be NULL: the defaults
  *
- * Errors:  OMEN_UNSUPPORTED always, in this version. A store that is closed may be copied as files.
+ * Errors: OMEN_UNSUPPORTED, always in this version. You may copy the files of a closed store instead.
  */
 int32_t omen_store_backup(const struct omen_store *store, const char *path, const struct omen_work_options *options);
 
 /**
- * Lets a handle opened with OMEN_READ_ONLY see what the writer has committed since.
+ * Makes a handle opened with OMEN_READ_ONLY see what the writer has committed since then.
  *
- * Errors:  OMEN_UNSUPPORTED always, in this version. Closing and opening the handle does the same.
+ * @param store  an open store
+ *
+ * Errors: OMEN_UNSUPPORTED, always in this version. Close the handle and open it again instead.
  */
 int32_t omen_store_refresh(struct omen_store *store);
 

@@ -45,23 +45,33 @@ fn generated_header() -> String {
     });
     let mut bytes = Vec::new();
     builder.generate().unwrap().write(&mut bytes);
-    String::from_utf8(bytes).unwrap()
+    with_section_comments(&String::from_utf8(bytes).unwrap())
 }
 
-/// The `//!` lines of src/ffi/mod.rs, as a comment of C.
+/// Makes a heading at the top of a function's comment, such as `# READING`, a comment of its own.
+fn with_section_comments(header: &str) -> String {
+    let mut parts = header.split("/**\n * # ");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| {
+        let (heading, rest) = part.split_once("\n *\n").unwrap();
+        format!("{text}/* {heading} */\n\n/**\n{rest}")
+    })
+}
+
+/// The `//!` lines of src/ffi/mod.rs as the main page of the reference, and the comment that makes doxygen read the file.
 fn conventions() -> String {
     let source = fs::read_to_string(format!("{ROOT}/src/ffi/mod.rs")).unwrap();
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
-    let mut comment = String::from("/** @file\n");
+    let mut comment = String::from("/** @mainpage libomen\n *\n");
     for line in lines {
         comment += &format!(" *{line}\n");
     }
-    comment + " */"
+    comment + " */\n\n/** @file\n * libomen for C. The @ref index \"conventions\" hold for every function.\n */"
 }
 
 /// The version of Cargo.toml, as macros.
 fn versions() -> String {
-    let comment = "Part of the version of this header; omen_version() tells that of the library that was linked.";
+    let comment = "Part of the version of this header; omen_version() returns that of the linked library.";
     let parts = [
         ("MAJOR", env!("CARGO_PKG_VERSION_MAJOR")),
         ("MINOR", env!("CARGO_PKG_VERSION_MINOR")),
@@ -134,26 +144,37 @@ fn header_statuses_are_those_of_the_errors() {
 #[test]
 fn header_documents_every_item() {
     let header = fs::read_to_string(format!("{ROOT}/include/omen.h")).unwrap();
-    let complaints = doxygen(&[&format!("{ROOT}/include/omen.h"), &format!("{ROOT}/bindings/cpp/omen.hpp")]);
+    let (pages, complaints) = doxygen(&[&format!("{ROOT}/include/omen.h"), &format!("{ROOT}/bindings/cpp/omen.hpp")]);
     assert_eq!(complaints, "");
+    let page = |name: &str| fs::read_to_string(pages.path().join("html").join(name)).unwrap();
+    assert!(page("index.html").contains("Writers queue."), "the conventions are not on the main page");
+    let named = page("omen_8h.html").matches("<td class=\"paramname\">out_distances</td>").count();
+    assert_eq!(named, 1, "parameters are not in a table of their own");
 
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("omen.h");
-    for first_words in ["Commits and closes", "The call did what", "Wall time of the call"] {
-        fs::write(&file, header.replace(first_words, "*/ /*")).unwrap();
-        let complaints = doxygen(&[file.to_str().unwrap()]);
-        assert!(complaints.contains("is not documented"), "without \"{first_words}\": {complaints}");
+    for (words, instead) in [
+        ("Commits and closes", "*/ /*"),
+        ("The call did what", "*/ /*"),
+        ("Wall time of the call", "*/ /*"),
+        ("@param k  ", "k: "),
+    ] {
+        assert!(header.contains(words), "{words} is not in the header");
+        fs::write(&file, header.replace(words, instead)).unwrap();
+        let (_, complaints) = doxygen(&[file.to_str().unwrap()]);
+        assert!(complaints.contains("is not documented"), "without \"{words}\": {complaints}");
     }
 }
 
-/// What doxygen has to say against `files`; the manual it makes of them goes.
-fn doxygen(files: &[&str]) -> String {
+/// The reference that doxygen makes of `files`, and what it complains of.
+fn doxygen(files: &[&str]) -> (tempfile::TempDir, String) {
     let scratch = tempfile::tempdir().unwrap();
     let settings = fs::read_to_string(format!("{ROOT}/Doxyfile")).unwrap();
     let file = scratch.path().join("Doxyfile");
     let own = format!("INPUT = {}\nOUTPUT_DIRECTORY = {}\n", files.join(" "), scratch.path().display());
     fs::write(&file, settings + &own).unwrap();
-    complaints(Command::new("doxygen").current_dir(ROOT).arg(file))
+    let complaints = complaints(Command::new("doxygen").current_dir(ROOT).arg(file));
+    (scratch, complaints)
 }
 
 /// Runs a tool that checks; returns what it printed if it failed.

@@ -39,7 +39,7 @@ fn statuses_do_without_exceptions() {
 }
 
 #[test]
-fn the_example_tells_the_story() {
+fn the_example_prints_what_is_expected() {
     let scratch = tempfile::tempdir().unwrap();
     let source = Path::new(ROOT).join("examples/cpp/quickstart.cpp");
     let program = link(compile("g++", "c++17", &source), built(), true, scratch.path());

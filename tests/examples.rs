@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
-fn go_tells_the_story() {
+fn go_prints_the_lines() {
     if has("go", "OMEN_GO", &["golang-go"]) {
         // Go's own cache does not see when what pkg-config says has changed, nor when the header has.
         let cache = tempfile::tempdir().unwrap();
@@ -19,12 +19,12 @@ fn go_tells_the_story() {
         go.env("GOCACHE", cache.path());
         go.args(["run", "examples/go/quickstart.go"]).env("PKG_CONFIG_PATH", installed().join("lib/pkgconfig"));
         go.env("PKG_CONFIG_SYSROOT_DIR", installed().to_str().unwrap().strip_suffix(PREFIX).unwrap());
-        tells_the_story(go.current_dir(ROOT));
+        prints_the_lines(go.current_dir(ROOT));
     }
 }
 
 #[test]
-fn node_tells_the_story() {
+fn node_prints_the_lines() {
     if has("npm", "OMEN_NODE", &["nodejs", "npm"]) {
         let room = Path::new(TARGET).join("node");
         fs::create_dir_all(&room).unwrap();
@@ -40,12 +40,12 @@ fn node_tells_the_story() {
             let named = format!("libomen {version} has ABI version {abi}, expected ");
             assert!(!output.status.success() && said.contains(&named), "{said}");
         }
-        tells_the_story(&mut node);
+        prints_the_lines(&mut node);
     }
 }
 
-/// Whether a tool is there; where `variable` is 1 it is installed first. What is left out is said aloud: libtest does not
-/// capture what is written to stderr itself.
+/// Whether a tool is there; where `variable` is 1 it is installed first. A test that is
+/// skipped says so on stderr, which libtest does not capture when it is written directly.
 fn has(tool: &str, variable: &str, packages: &[&str]) -> bool {
     let is_there = || {
         let status = Command::new(tool).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -57,14 +57,14 @@ fn has(tool: &str, variable: &str, packages: &[&str]) -> bool {
     }
     let found = is_there();
     if !found {
-        let mut aloud = std::io::stderr();
-        writeln!(aloud, "NOT RUN: the example for {tool}, which is missing; {variable}=1 installs it").unwrap();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "NOT RUN: the example for {tool}, which is missing; {variable}=1 installs it").unwrap();
     }
     found
 }
 
 /// The command with a path for a new store prints examples/expected.txt; the loader finds what was installed.
-fn tells_the_story(command: &mut Command) {
+fn prints_the_lines(command: &mut Command) {
     let scratch = tempfile::tempdir().unwrap();
     let said = succeeds(command.arg(scratch.path().join("store")).env("LD_LIBRARY_PATH", installed().join("lib")));
     assert_eq!(said, fs::read_to_string(format!("{ROOT}/examples/expected.txt")).unwrap());

@@ -20,32 +20,32 @@ const COMMANDS_MAX: usize = 2;
 const SYSTEM: &str = "/usr/local/bin:/usr/bin:/bin";
 
 #[test]
-fn c_tells_the_story() {
-    tells_the_story("C", "c", SYSTEM);
+fn c_prints_the_lines() {
+    prints_the_lines("C", "c", SYSTEM);
 }
 
 #[test]
-fn cpp_tells_the_story() {
-    tells_the_story("C++", "cpp", SYSTEM);
+fn cpp_prints_the_lines() {
+    prints_the_lines("C++", "cpp", SYSTEM);
 }
 
 #[test]
-fn python_tells_the_story() {
+fn python_prints_the_lines() {
     let fresh = tempfile::tempdir().unwrap();
     succeeds(Command::new("python3").args(["-m", "venv"]).arg(fresh.path()));
-    tells_the_story("Python", "python", &format!("{}:{SYSTEM}", fresh.path().join("bin").display()));
+    prints_the_lines("Python", "python", &format!("{}:{SYSTEM}", fresh.path().join("bin").display()));
 }
 
 /// In the environment of tests/mojo.rs: the compiler is large, and is fetched once.
 #[test]
-fn mojo_tells_the_story() {
+fn mojo_prints_the_lines() {
     let bin = environment("mojo", "bindings/mojo/tests/requirements.txt", |_| {});
-    tells_the_story("Mojo", "mojo", &format!("{}:{SYSTEM}", bin.display()));
+    prints_the_lines("Mojo", "mojo", &format!("{}:{SYSTEM}", bin.display()));
 }
 
 /// Where cargo test has the feature `cli`, which builds `omen`.
 #[test]
-fn the_command_line_tells_the_story() {
+fn the_command_line_prints_the_lines() {
     let Some(omen) = option_env!("CARGO_BIN_EXE_omen") else {
         // libtest does not capture what is written to stderr itself.
         writeln!(std::io::stderr(), "NOT RUN: the command line of {GUIDE}, which is not built").unwrap();
@@ -62,7 +62,7 @@ fn the_command_line_tells_the_story() {
 }
 
 /// The program and the commands of a section, in a directory that has of the repository what they name.
-fn tells_the_story(section: &str, language: &str, path: &str) {
+fn prints_the_lines(section: &str, language: &str, path: &str) {
     let room = tempfile::tempdir().unwrap();
     for folder in ["include", "bindings"] {
         symlink(Path::new(ROOT).join(folder), room.path().join(folder)).unwrap();

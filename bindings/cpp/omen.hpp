@@ -1,15 +1,15 @@
 /** @file
- * omen.hpp: libomen in C++17, and nothing but a header over omen.h, which is the manual: what a function does, its
- * errors, its threads and what is on disk afterwards stand there, under the same name without `omen_store_`.
+ * libomen for C++17. This header wraps omen.h, which describes every function: its errors, its threads, and what is on
+ * disk afterwards. The method of omen_store_get is omen::Store::get, and so on.
  *
- *  - A Store owns a handle: it moves, is not copied, and closes in its destructor. close() tells how that went.
- *  - Each function has two forms. The plain one throws omen::Error and returns what it read. The one named try_...
- *    returns an omen::Status instead, writes into the caller's arrays, and allocates only the text of a failure; it is
- *    all there is with -fno-exceptions, where the plain ones abort.
- *  - Arrays are Views, a pointer and a size, made from a std::vector, a std::array, an array, a std::span or a list in
- *    braces without a copy. Vectors lie one after the other: n x dim floats. A size that does not fit is
+ *  - A Store owns a handle. It can be moved but not copied, and its destructor closes it. close() reports failures.
+ *  - Each method has two forms. The plain one throws omen::Error and returns its result. The one named try_... returns
+ *    an omen::Status and writes into the caller's arrays; it allocates only the message of a failure. With
+ *    -fno-exceptions use the second, because the plain ones abort on a failure.
+ *  - Arrays are Views, a pointer and a size. A std::vector, std::array, array, std::span or list in braces converts to
+ *    a View without a copy. Vectors are n x dim floats, one vector after another. A size that does not fit is
  *    OMEN_INVALID_ARGUMENT, and nothing is read or written.
- *  - A Store is as safe among threads as a handle of C, but moving, closing and destroying one is the owner's.
+ *  - Any thread may call the methods of a Store, as with a handle of C. Only one thread may move, close or destroy it.
  */
 #ifndef OMEN_HPP
 #define OMEN_HPP
@@ -33,23 +33,23 @@
 
 namespace omen {
 
-/** What became of a call. */
+/** Result of a call. */
 class [[nodiscard]] Status {
   public:
-    /** All went well. */
+    /** OMEN_OK. */
     Status() = default;
-    /** One of the statuses of omen.h, with the story of what happened. */
+    /** A status of omen.h with a message. */
     Status(std::int32_t code, std::string message) : code_(code), message_(std::move(message)) {}
-    /** The status of a call of C on this thread, with its last message if it failed. */
+    /** The status that a function of C returned on this thread, with the last message if it failed. */
     static Status of(std::int32_t code) { return code == OMEN_OK ? Status() : Status(code, omen_last_message()); }
 
-    /** Whether the call did what it says. */
+    /** Whether the call succeeded. */
     bool ok() const noexcept { return code_ == OMEN_OK; }
-    /** OMEN_OK or another status of omen.h. */
+    /** The status of omen.h. */
     std::int32_t code() const noexcept { return code_; }
-    /** The name of the status, as "OMEN_NOT_FOUND". */
+    /** The name of the status, such as "OMEN_NOT_FOUND". */
     const char *name() const noexcept { return omen_status_name(code_); }
-    /** What happened, with its numbers; "" if nothing did. */
+    /** What failed, with details; "" if the call succeeded. */
     const std::string &message() const noexcept { return message_; }
     /** Throws an Error if the call failed. */
     void raise() const;
@@ -59,10 +59,10 @@ class [[nodiscard]] Status {
     std::string message_;
 };
 
-/** A call failed: what() is "OMEN_NOT_FOUND: " and the message. */
+/** A failed call. what() is the name of the status, ": ", and the message. */
 class Error : public std::runtime_error {
   public:
-    /** Of a status that is not OMEN_OK. */
+    /** Makes an error of a status that is not OMEN_OK. */
     explicit Error(const Status &status)
         : std::runtime_error(std::string(status.name()) + ": " + status.message()), code_(status.code()) {}
     /** The status of omen.h. */
@@ -84,24 +84,24 @@ inline void Status::raise() const {
 #endif
 }
 
-/** A pointer and a size: elements that belong to somebody else. */
+/** A pointer and a size. The elements belong to the caller. */
 template <class T> class View {
   public:
-    /** Nothing. */
+    /** An empty view. */
     constexpr View() noexcept = default;
-    /** `size` elements from `data` on. */
+    /** The `size` elements at `data`. */
     constexpr View(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    /** The elements of whatever has std::data and std::size: a vector, an array, a span. */
+    /** The elements of anything with std::data and std::size, such as a vector, an array or a span. */
     template <class Array, class Element = std::remove_pointer_t<decltype(std::data(std::declval<Array &>()))>,
               class = std::enable_if_t<std::is_convertible_v<Element (*)[], T (*)[]>>>
     constexpr View(Array &&array) noexcept : data_(std::data(array)), size_(std::size(array)) {}
-    /** The elements of a list in braces, which lives until the end of the statement. */
+    /** The elements of a list in braces, which is valid until the end of the statement. */
     template <class Element = T, class = std::enable_if_t<std::is_const_v<Element>>>
     constexpr View(std::initializer_list<std::remove_const_t<T>> list) noexcept : View(std::data(list), list.size()) {}
 
     /** The first element. */
     constexpr T *data() const noexcept { return data_; }
-    /** How many there are. */
+    /** The number of elements. */
     constexpr std::size_t size() const noexcept { return size_; }
 
   private:
@@ -109,22 +109,22 @@ template <class T> class View {
     std::size_t size_ = 0;
 };
 
-/** Ids that are read. */
+/** Ids for reading. */
 using Ids = View<const std::uint64_t>;
-/** Vectors that are read, n x dim floats. */
+/** Vectors for reading: n x dim floats. */
 using Vectors = View<const float>;
 
 namespace detail {
 
-/** What an init function of C fills in. A newer library may know more members than this header: it gets the room. */
+/** The defaults from an init function of C. A newer library may write more members than this header has. */
 template <class Options> Options defaults(void (*init)(Options *)) {
     union {
         Options options;
         unsigned char largest[1024];
-    } room;
-    init(&room.options);
-    room.options.struct_size = sizeof(Options);
-    return room.options;
+    } buffer;
+    init(&buffer.options);
+    buffer.options.struct_size = sizeof(Options);
+    return buffer.options;
 }
 
 } // namespace detail
@@ -134,27 +134,37 @@ struct StoreOptions : omen_store_options {
     StoreOptions() : omen_store_options(detail::defaults(omen_store_options_init)) {}
 };
 
-/** omen_search_options, with its defaults. `allow` sets the ids that may be found; they must outlive the options. */
+/** omen_search_options, with its defaults. */
 struct SearchOptions : omen_search_options {
     SearchOptions() : omen_search_options(detail::defaults(omen_search_options_init)) {}
-    /** Only these may be found. */
+    /** Only these ids may be found. They must outlive the options. */
     void allow(Ids ids) {
         allow_ids = ids.data();
         allow_n = ids.size();
     }
 };
 
+/**
+ * Receives the steps done and their total, on the thread that made the call. false stops the call (OMEN_CANCELLED). An
+ * exception stops it too, and is rethrown to the caller.
+ */
+using OnProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
+
 /** omen_compress_options, with its defaults. */
 struct CompressOptions : omen_compress_options {
     CompressOptions() : omen_compress_options(detail::defaults(omen_compress_options_init)) {}
-    /**
-     * Called now and then with the steps done and their total, on the thread that compresses, in place of `progress`.
-     * false stops the call (OMEN_CANCELLED). What it throws stops it too, and is thrown on to the caller.
-     */
-    std::function<bool(std::uint64_t done, std::uint64_t total)> on_progress;
+    /** Used instead of `progress` if it is set. */
+    OnProgress on_progress;
 };
 
-/** The answer to queries: k places for each, nearest first, OMEN_NO_ID and NaN where there are fewer. */
+/** omen_work_options, with its defaults: for verify and compact. */
+struct WorkOptions : omen_work_options {
+    WorkOptions() : omen_work_options(detail::defaults(omen_work_options_init)) {}
+    /** Used instead of `progress` if it is set. */
+    OnProgress on_progress;
+};
+
+/** Result of a search: k neighbours of each query, nearest first. OMEN_NO_ID and NaN fill up when fewer are found. */
 struct Neighbours {
     /** uint64_t[nq][k] */
     std::vector<std::uint64_t> ids;
@@ -168,9 +178,9 @@ inline Status invalid(const char *what, std::size_t found, const std::string &ex
     return {OMEN_INVALID_ARGUMENT, std::string(what) + ": found " + std::to_string(found) + ", expected " + expected};
 }
 
-/** Carries a std::function through the function pointer of C, and what it throws around the library. */
+/** Calls an OnProgress from the function pointer of C, and keeps what it throws from unwinding through the library. */
 struct Progress {
-    const std::function<bool(std::uint64_t, std::uint64_t)> &function;
+    const OnProgress &function;
     std::exception_ptr thrown;
 
     static std::int32_t call(void *user, std::uint64_t done, std::uint64_t total) {
@@ -188,11 +198,23 @@ struct Progress {
     }
 };
 
+/** Makes `call` with a copy of the options of C in which `on_progress`, if it is set, is the progress function. */
+template <class Options, class Call> Status with_progress(Options options, const OnProgress &on_progress, Call call) {
+    Progress progress{on_progress, nullptr};
+    if (on_progress) {
+        options.progress = Progress::call;
+        options.user = &progress;
+    }
+    Status status = Status::of(call(&options));
+    if (progress.thrown) std::rethrow_exception(progress.thrown);
+    return status;
+}
+
 } // namespace detail
 
 /**
- * Whether the library that the loader found can do what this header says: the same ABI version, the same major version
- * (of 0.x the same x), and not older. OMEN_UNSUPPORTED names both. Opening a store asks it first.
+ * Checks that the loaded library fits this header: the same ABI version, the same major version (for 0.x the same x),
+ * and not older. The message of OMEN_UNSUPPORTED names both versions. Opening a store checks this first.
  */
 inline Status try_library() {
     unsigned major = 0, minor = 0, patch = 0;
@@ -208,38 +230,38 @@ inline Status try_library() {
 }
 
 /**
- * An open store. One that was closed answers OMEN_INVALID_HANDLE to everything, one that was never opened or was moved
- * from OMEN_NULL_POINTER.
+ * An open store. After close every method fails with OMEN_INVALID_HANDLE; before open and after a move with
+ * OMEN_NULL_POINTER.
  */
 class Store {
   public:
-    /** No store yet: for try_open. */
+    /** A store that is not open; for try_open. */
     Store() noexcept = default;
-    /** Opens or creates the store in the directory `path`; `dim` 0 = what it has. */
+    /** Opens or creates the store in the directory `path`. A `dim` of 0 accepts that of the store. */
     explicit Store(const std::string &path, std::uint32_t dim = 0, const omen_store_options &options = StoreOptions()) {
         try_open(path, dim, options).raise();
     }
     Store(const Store &) = delete;
     Store &operator=(const Store &) = delete;
-    /** Takes over what `other` has. */
+    /** Takes the handle of `other`. */
     Store(Store &&other) noexcept { swap(other); }
-    /** Closes what this object had open, and takes over what `other` has. */
+    /** Closes this store, and takes the handle of `other`. */
     Store &operator=(Store &&other) noexcept {
         Store(std::move(other)).swap(*this);
         return *this;
     }
-    /** Commits and closes. Whether that failed nobody learns: close() first where it matters. */
+    /** Commits and closes. It cannot report a failure; call close() first if you want to know. */
     ~Store() {
         if (is_open_) omen_store_close(handle_);
     }
-    /** Exchanges the two. */
+    /** Exchanges the handles. */
     void swap(Store &other) noexcept {
         std::swap(handle_, other.handle_);
         std::swap(dim_, other.dim_);
         std::swap(is_open_, other.is_open_);
     }
 
-    /** Opens; what this object had open is closed first. */
+    /** Opens a store. If this object has one open, that is closed first. */
     Status try_open(const std::string &path, std::uint32_t dim = 0,
                     const omen_store_options &options = StoreOptions()) {
         *this = Store();
@@ -253,21 +275,21 @@ class Store {
     /** close() with a status. */
     Status try_close() {
         const std::int32_t code = omen_store_close(handle_);
-        // From inside of a progress function it is refused, and the store stays open.
+        // Refused in a progress function; the store is still open then.
         if (code != OMEN_INVALID_ARGUMENT) is_open_ = false;
         return Status::of(code);
     }
-    /** Commits and closes; the object may be thrown away or opened again. */
+    /** Commits and closes. The object can be opened again. */
     void close() { try_close().raise(); }
 
-    /** The handle, for the functions of omen.h; it stays this object's. */
+    /** The handle, for the functions of omen.h. This object still owns it. */
     omen_store *handle() const noexcept { return handle_; }
     /** Floats in a vector. */
     std::uint32_t dim() const noexcept { return dim_; }
 
     /** count() with a status. */
     Status try_count(std::uint64_t &count) const { return Status::of(omen_store_count(handle_, &count)); }
-    /** How many vectors can be read. */
+    /** Number of vectors in the store. */
     std::uint64_t count() const {
         std::uint64_t count = 0;
         try_count(count).raise();
@@ -276,11 +298,10 @@ class Store {
 
     // Writing
 
-    /** Inserts vectors under the next ids; `first_id` receives the first of them. */
+    /** Inserts vectors under the next ids. `first_id` receives the first of them. */
     Status try_insert(Vectors vectors, std::uint64_t *first_id = nullptr) {
-        const std::size_t n = dim_ == 0 ? 0 : vectors.size() / dim_;
-        if (Status status = fits("vectors", vectors.size(), n); !status.ok()) return status;
-        return Status::of(omen_store_insert(handle_, nullptr, vectors.data(), n, first_id));
+        if (Status status = is_whole("vectors", vectors.size()); !status.ok()) return status;
+        return Status::of(omen_store_insert(handle_, nullptr, vectors.data(), rows(vectors), first_id));
     }
     /** insert() with a status. */
     Status try_insert(Ids ids, Vectors vectors) {
@@ -292,7 +313,7 @@ class Store {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         return Status::of(omen_store_upsert(handle_, ids.data(), vectors.data(), ids.size()));
     }
-    /** erase() with a status; `deleted` receives how many of the ids were there. */
+    /** erase() with a status. `deleted` receives the number of deleted vectors. */
     Status try_erase(Ids ids, std::uint64_t &deleted) {
         return Status::of(omen_store_delete(handle_, ids.data(), ids.size(), &deleted));
     }
@@ -307,32 +328,32 @@ class Store {
     }
     /** Inserts vectors under ids that are not in the store. */
     void insert(Ids ids, Vectors vectors) { try_insert(ids, vectors).raise(); }
-    /** Inserts vectors, or replaces those whose id is there. */
+    /** Inserts vectors, and replaces those whose id is in the store. */
     void upsert(Ids ids, Vectors vectors) { try_upsert(ids, vectors).raise(); }
-    /** omen_store_delete: returns how many of the ids were there. */
+    /** omen_store_delete: deletes vectors and returns how many. */
     std::uint64_t erase(Ids ids) {
         std::uint64_t deleted = 0;
         try_erase(ids, deleted).raise();
         return deleted;
     }
-    /** All writes so far survive a crash from here on. */
+    /** Makes all writes so far durable. */
     void commit() { try_commit().raise(); }
 
     // Reading
 
-    /** Reads vectors. Without `found` every id must be there; with it found[i] tells, and missing vectors are zeros. */
+    /** Reads vectors. With `found`, found[i] is 0 and the vector zero if the id is missing; without, that is an error. */
     Status try_get(Ids ids, View<float> vectors, View<std::uint8_t> found = {}) const {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         if (found.data() != nullptr && found.size() != ids.size())
             return detail::invalid("found", found.size(), std::to_string(ids.size()));
         return Status::of(omen_store_get(handle_, ids.data(), ids.size(), vectors.data(), found.data()));
     }
-    /** found[i] is 1 if ids[i] is in the store, else 0. */
+    /** Sets found[i] to 1 if ids[i] is in the store, else to 0. */
     Status try_contains(Ids ids, View<std::uint8_t> found) const {
         if (found.size() != ids.size()) return detail::invalid("found", found.size(), std::to_string(ids.size()));
         return Status::of(omen_store_contains(handle_, ids.data(), ids.size(), found.data()));
     }
-    /** Reads up to ids.size() vectors from `position` on, which 0 begins; `n` 0 = done. Without `vectors` only ids. */
+    /** Reads up to ids.size() vectors from the id `position` on. `n` is 0 at the end. Without `vectors`: ids only. */
     Status try_scan(std::uint64_t &position, View<std::uint64_t> ids, View<float> vectors, std::size_t &n) const {
         if (vectors.data() != nullptr) {
             if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
@@ -340,7 +361,7 @@ class Store {
         return Status::of(omen_store_scan(handle_, &position, ids.size(), ids.data(), vectors.data(), &n));
     }
 
-    /** The vectors of the ids, each of which must be there. */
+    /** The vectors of the ids, which must be in the store. */
     std::vector<float> get(Ids ids) const {
         std::vector<float> vectors(ids.size() * dim_);
         try_get(ids, vectors).raise();
@@ -352,7 +373,7 @@ class Store {
         try_contains(ids, found).raise();
         return found;
     }
-    /** try_scan that throws, and returns `n`. */
+    /** try_scan() that throws and returns `n`. */
     std::size_t scan(std::uint64_t &position, View<std::uint64_t> ids, View<float> vectors = {}) const {
         std::size_t n = 0;
         try_scan(position, ids, vectors, n).raise();
@@ -361,18 +382,18 @@ class Store {
 
     // Searching
 
-    /** search() with a status; the arrays hold k places for each query. */
+    /** search() with a status. The arrays have k elements for each query. */
     Status try_search(Vectors queries, std::size_t k, View<std::uint64_t> ids, View<float> distances,
                       const omen_search_options &options = SearchOptions()) const {
-        const std::size_t nq = dim_ == 0 ? 0 : queries.size() / dim_;
-        if (Status status = fits("queries", queries.size(), nq); !status.ok()) return status;
+        if (Status status = is_whole("queries", queries.size()); !status.ok()) return status;
+        const std::size_t nq = rows(queries);
         if (Status status = has_places("ids", ids.size(), nq, k); !status.ok()) return status;
         if (Status status = has_places("distances", distances.size(), nq, k); !status.ok()) return status;
         return Status::of(omen_store_search(handle_, queries.data(), nq, k, &options, ids.data(), distances.data()));
     }
-    /** The k nearest of each query. */
+    /** Finds the k nearest vectors of each query. */
     Neighbours search(Vectors queries, std::size_t k, const omen_search_options &options = SearchOptions()) const {
-        const std::size_t nq = dim_ == 0 ? 0 : queries.size() / dim_;
+        const std::size_t nq = rows(queries);
         if (nq != 0 && k > std::numeric_limits<std::size_t>::max() / sizeof(std::uint64_t) / nq)
             Status(OMEN_TOO_BIG, "k: found " + std::to_string(k) + " for " + std::to_string(nq) + " queries").raise();
         Neighbours found{std::vector<std::uint64_t>(nq * k), std::vector<float>(nq * k)};
@@ -384,16 +405,10 @@ class Store {
 
     /** compress() with a status; `report` is written only on success. */
     Status try_compress(const CompressOptions &options, omen_compress_report &report) {
-        omen_compress_options plain = options;
-        detail::Progress progress{options.on_progress, nullptr};
-        if (options.on_progress) {
-            plain.progress = detail::Progress::call;
-            plain.user = &progress;
-        }
         report.struct_size = sizeof report;
-        Status status = Status::of(omen_store_compress(handle_, &plain, &report));
-        if (progress.thrown) std::rethrow_exception(progress.thrown);
-        return status;
+        return detail::with_progress<omen_compress_options>(options, options.on_progress, [&](const auto *given) {
+            return omen_store_compress(handle_, given, &report);
+        });
     }
     /** stats() with a status. */
     Status try_stats(struct omen_store_stats &stats) const {
@@ -401,36 +416,50 @@ class Store {
         return Status::of(::omen_store_stats(handle_, &stats));
     }
     /** verify() with a status. */
-    Status try_verify(omen_verify_report &report) const {
+    Status try_verify(omen_verify_report &report, const WorkOptions &options = WorkOptions()) const {
         report.struct_size = sizeof report;
-        return Status::of(omen_store_verify(handle_, &report));
+        return detail::with_progress<omen_work_options>(options, options.on_progress, [&](const auto *given) {
+            return omen_store_verify(handle_, given, &report);
+        });
     }
     /** compact() with a status. */
-    Status try_compact() { return Status::of(omen_store_compact(handle_)); }
+    Status try_compact(const WorkOptions &options = WorkOptions()) {
+        return detail::with_progress<omen_work_options>(options, options.on_progress, [&](const auto *given) {
+            return omen_store_compact(handle_, given);
+        });
+    }
 
-    /** Replaces every vector by its code, and tells what that gave and cost. */
+    /** Replaces every vector by its code. Returns the sizes and errors that were measured. */
     omen_compress_report compress(const CompressOptions &options = CompressOptions()) {
         omen_compress_report report{};
         try_compress(options, report).raise();
         return report;
     }
-    /** What the store holds and takes on disk. */
+    /** What the store holds and how many bytes it takes on disk. */
     struct omen_store_stats stats() const {
         struct omen_store_stats stats{};
         try_stats(stats).raise();
         return stats;
     }
     /** Reads every byte and compares all checksums. */
-    omen_verify_report verify() const {
+    omen_verify_report verify(const WorkOptions &options = WorkOptions()) const {
         omen_verify_report report{};
-        try_verify(report).raise();
+        try_verify(report, options).raise();
         return report;
     }
-    /** Gives back the bytes of what was deleted and replaced. */
-    void compact() { try_compact().raise(); }
+    /** Gives back the bytes of deleted and replaced vectors. */
+    void compact(const WorkOptions &options = WorkOptions()) { try_compact(options).raise(); }
 
   private:
-    /** Whether `found` floats are `n` vectors. A store that is not open has no dim: then C answers. */
+    /** Number of vectors in `vectors`. */
+    std::size_t rows(Vectors vectors) const noexcept { return dim_ == 0 ? 0 : vectors.size() / dim_; }
+    /** Whether `found` floats are whole vectors. If the store is not open, the function of C says so. */
+    Status is_whole(const char *what, std::size_t found) const {
+        if (!is_open_ || found % dim_ == 0) return {};
+        return {OMEN_INVALID_ARGUMENT, std::string(what) + ": found " + std::to_string(found) +
+                                           " floats, expected a multiple of " + std::to_string(dim_) + " (dim)"};
+    }
+    /** Whether `found` floats are `n` vectors. If the store is not open, the function of C says so. */
     Status fits(const char *what, std::size_t found, std::size_t n) const {
         if (!is_open_ || found == n * dim_) return {};
         return detail::invalid(what, found, std::to_string(n) + " x " + std::to_string(dim_) + " floats");

@@ -1,8 +1,8 @@
 """Builds the wheel: the Rust library in release, stripped, beside declarations that cffi makes of include/omen.h.
 
-cffi's ABI mode, so no C compiler and no CPython version is in it: one wheel serves every Python. OMEN_LIBRARY=FILE takes
-a libomen.so that is built already instead of running cargo. (maturin has cffi bindings too, but looks for the header in
-target/ or makes one by cbindgen, and always compiles: it takes neither the committed header nor a built library.)
+cffi's ABI mode needs neither a C compiler nor one CPython version, so one wheel serves every Python. OMEN_LIBRARY=FILE uses
+a libomen.so that was built earlier instead of running cargo. (maturin supports cffi too, but accepts neither the committed
+header nor a built library.)
 """
 import os
 import re
@@ -16,8 +16,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parents[2]
-# What is made on the way lies where cargo's does, not between the sources.
-ROOM = ROOT / "target" / "python"
+# Intermediate files go to cargo's directory, not between the sources.
+BUILD = ROOT / "target" / "python"
 
 
 def version():
@@ -25,7 +25,7 @@ def version():
 
 
 def declarations():
-    """The header as cffi reads it: no conditionals, no includes, of the macros those that are numbers."""
+    """The header as cffi reads it: without conditionals and includes, and only with macros that are numbers."""
     header = (ROOT / "include" / "omen.h").read_text().replace("UINT64_MAX", hex(2**64 - 1))
     header = re.sub(r"/\*.*?\*/|#ifdef __cplusplus.*?#endif[^\n]*", "", header, flags=re.S)
     is_read = re.compile(r"[^#]|#define \w+ (0x[0-9a-f]+|[0-9]+)$")
@@ -67,10 +67,10 @@ class WithLibrary(Distribution):
         return True
 
 
-ROOM.mkdir(parents=True, exist_ok=True)
+BUILD.mkdir(parents=True, exist_ok=True)
 setup(
     version=version(),
     cmdclass={"build_py": Build, "bdist_wheel": Wheel},
     distclass=WithLibrary,
-    options={"build": {"build_base": str(ROOM)}, "egg_info": {"egg_base": str(ROOM)}},
+    options={"build": {"build_base": str(BUILD)}, "egg_info": {"egg_base": str(BUILD)}},
 )

@@ -9,7 +9,7 @@ enum { DIM = 8, N = 10000, K = 3 };
 
 static float vectors[N][DIM];
 
-/* Each call tells what became of it, and the last message has the numbers. */
+/* Each call returns a status. The last message has the details. */
 static void must(int32_t status, const char *what)
 {
     if (status != OMEN_OK) {
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 
     must(omen_store_open(path, 0, NULL, &store), "open again"); /* 0: the dim it has */
     verified.struct_size = sizeof verified;
-    must(omen_store_verify(store, &verified), "verify");
+    must(omen_store_verify(store, NULL, &verified), "verify");
     printf("reopened and verified: %d vectors\n", (int)verified.vectors);
     print_nearest(store, vector);             /* over the codes */
 

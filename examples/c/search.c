@@ -19,7 +19,7 @@ static void must(int32_t status, const char *what)
     }
 }
 
-/* A point around one of 100 centres, which lie in a space of fewer dims, as those of real data do. */
+/* A point near one of 100 centres, in a space of fewer dims than DIM: real data is like that too. */
 static void fill(float *vector, int centre)
 {
     float u = (float)(rand() % 1000), v = (float)(rand() % 1000);
@@ -52,10 +52,10 @@ int main(int argc, char **argv)
     must(omen_store_open(argc > 1 ? argv[1] : "search.omen", DIM, NULL, &store), "open");
     must(omen_store_insert(store, NULL, vectors[0], N, NULL), "insert");
 
-    /* Raw vectors: every distance is measured. These are the answers that the others are compared with. */
+    /* Vectors as floats: every distance is computed exactly. The other searches are compared with this one. */
     must(omen_store_search(store, queries[0], QUERIES, K, NULL, exact_ids[0], distances[0]), "search raw");
 
-    /* A sixteenth of the bytes: the codes are scored as they lie. */
+    /* A sixteenth of the bytes: the search scores the codes without decoding them. */
     report.struct_size = sizeof report;
     must(omen_store_compress(store, NULL, &report), "compress");
     must(omen_store_search(store, queries[0], QUERIES, K, NULL, ids[0], distances[0]), "search codes");

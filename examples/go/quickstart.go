@@ -19,7 +19,7 @@ import (
 
 const dim, n, k = 8, 10000, 3
 
-// Each call tells what became of it, and the last message has the numbers.
+// Each call returns a status. The last message has the details.
 func must(status C.int32_t, what string) {
 	if status != C.OMEN_OK {
 		log.Fatalf("%s: %s: %s", what, C.GoString(C.omen_status_name(status)), C.GoString(C.omen_last_message()))
@@ -83,7 +83,7 @@ func main() {
 	var verified C.omen_verify_report
 	must(C.omen_store_open(path, 0, nil, &store), "open again") // 0: the dim it has
 	verified.struct_size = C.uint64_t(unsafe.Sizeof(verified))
-	must(C.omen_store_verify(store, &verified), "verify")
+	must(C.omen_store_verify(store, nil, &verified), "verify")
 	fmt.Printf("reopened and verified: %d vectors\n", verified.vectors)
 	printNearest(store, vector) // over the codes
 

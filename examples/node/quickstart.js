@@ -39,11 +39,12 @@ const omen_store_search = lib.func('int32_t omen_store_search(omen_store *store,
 const omen_compress_options_init = lib.func('void omen_compress_options_init(_Out_ omen_compress_options *options)');
 const omen_store_compress = lib.func('int32_t omen_store_compress(omen_store *store, omen_compress_options *options, ' +
   '_Inout_ omen_compress_report *out_report)');
-const omen_store_verify = lib.func('int32_t omen_store_verify(omen_store *store, _Inout_ omen_verify_report *out_report)');
+const omen_store_verify = lib.func(
+  'int32_t omen_store_verify(omen_store *store, void *options, _Inout_ omen_verify_report *out_report)');
 const omen_store_delete = lib.func(
   'int32_t omen_store_delete(omen_store *store, uint64_t *ids, size_t n, _Out_ uint64_t *out_deleted)');
 
-// Each call tells what became of it, and the last message has the numbers.
+// Each call returns a status. The last message has the details.
 function must(status, what) {
   if (status !== OK) throw new Error(`${what}: ${omen_status_name(status)}: ${omen_last_message()}`);
 }
@@ -96,7 +97,7 @@ must(omen_store_close(store), 'close'); // commits what was not
 
 store = open(path, 0); // 0: the dim it has
 const verified = emptyReport(VerifyReport);
-must(omen_store_verify(store, verified), 'verify');
+must(omen_store_verify(store, null, verified), 'verify');
 console.log(`reopened and verified: ${verified.vectors} vectors`);
 printNearest(store, vector); // over the codes
 

@@ -1,6 +1,6 @@
-//! Pointers from C become slices, places and paths here. Each function checks all that can be checked (NULL, count,
-//! size, alignment); what cannot be, the header's conventions 2 and 3 ask of the caller.
-#![expect(unsafe_code, reason = "pointers from C become slices here, and nowhere else")]
+//! Conversion of pointers from C to slices, outputs and paths. Each function checks what can be checked: NULL, count,
+//! size, alignment. The header's conventions 2 and 3 ask the rest of the caller.
+#![expect(unsafe_code, reason = "pointers from C become slices here and nowhere else")]
 
 use crate::error::{Error, Result};
 use std::ffi::{CStr, c_char};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::slice;
 
-/// `[rows][width]` values at `pointer`, to read. No rows: an empty slice, and the pointer is not looked at.
+/// The `[rows][width]` values at `pointer`, for reading. If there are none, the pointer is not used.
 ///
 /// # Safety
 /// A pointer that is not NULL points to `rows * width` values that nobody writes while the slice lives.
@@ -22,12 +22,12 @@ pub(super) unsafe fn input<'a, T: Plain>(
     if count == 0 {
         return Ok(&[]);
     }
-    // SAFETY: `checked_count` found the pointer not NULL, aligned, and the size within isize; the caller vouches for
-    // the memory behind it, and every bit pattern is a value of a `Plain` type.
+    // SAFETY: `checked_count` checked that the pointer is not NULL and aligned, and that the size fits an isize. The
+    // caller guarantees the memory behind it, and every bit pattern is a value of a `Plain` type.
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
-/// `[rows][width]` values at `pointer`, to write. No rows: an empty slice, and the pointer is not looked at.
+/// The `[rows][width]` values at `pointer`, for writing. If there are none, the pointer is not used.
 ///
 /// # Safety
 /// A pointer that is not NULL points to `rows * width` values that nobody else touches while the slice lives.
@@ -41,11 +41,11 @@ pub(super) unsafe fn output<'a, T: Plain>(
     if count == 0 {
         return Ok(&mut []);
     }
-    // SAFETY: as in `input`. The memory comes from outside of Rust, so what it holds before is some value of the type.
+    // SAFETY: as in `input`. The memory comes from outside of Rust, so its bytes are initialised as far as Rust knows.
     Ok(unsafe { slice::from_raw_parts_mut(pointer, count) })
 }
 
-/// As [`output`]; a NULL pointer means that the caller does not want the values.
+/// Like [`output`]; NULL means that the caller does not want the values.
 ///
 /// # Safety
 /// As for [`output`].
@@ -58,11 +58,11 @@ pub(super) unsafe fn output_or_null<'a, T: Plain>(
     if pointer.is_null() {
         return Ok(None);
     }
-    // SAFETY: the same promise is asked of the caller.
+    // SAFETY: the contract of this function is that of `output`.
     unsafe { output(name, pointer, rows, width) }.map(Some)
 }
 
-/// Types without holes.
+/// Types without padding.
 ///
 /// # Safety
 /// Every bit pattern is a value.
@@ -74,7 +74,7 @@ unsafe impl Plain for u64 {}
 // SAFETY: numbers.
 unsafe impl Plain for u8 {}
 
-/// No process has an array of more than 128 TiB; a count that says so is a mistake (a negative number, often).
+/// No process has an array of more than 128 TiB. A larger count is a mistake, often a negative number.
 const ARRAY_BYTES_MAX: usize = isize::MAX as usize >> (if usize::BITS == 64 { 16 } else { 0 });
 
 #[inline]
@@ -101,28 +101,28 @@ fn refused<T>(name: &'static str, pointer: *const T, rows: usize, width: usize) 
     }
 }
 
-/// The place of one output, checked before the call and written after it.
-pub(super) struct Place<T>(NonNull<T>);
+/// A pointer to one output value: checked before the call, written after it.
+pub(super) struct OutParam<T>(NonNull<T>);
 
-impl<T> Place<T> {
+impl<T> OutParam<T> {
     /// # Safety
-    /// A pointer that is not NULL points to memory for one value, at any alignment, valid until [`Place::set`].
-    pub(super) unsafe fn new(name: &'static str, pointer: *mut T) -> Result<Place<T>> {
-        NonNull::new(pointer).map(Place).ok_or(Error::NullPointer(name))
+    /// A pointer that is not NULL points to memory for one value, at any alignment, valid until [`OutParam::set`].
+    pub(super) unsafe fn new(name: &'static str, pointer: *mut T) -> Result<OutParam<T>> {
+        NonNull::new(pointer).map(OutParam).ok_or(Error::NullPointer(name))
     }
 
-    /// Writes the output.
+    /// Writes the value.
     pub(super) fn set(self, value: T) {
-        // SAFETY: not NULL by its type; valid for a write by the promise of `new`.
+        // SAFETY: not NULL by its type, and valid for a write by the contract of `new`.
         unsafe { self.0.as_ptr().write_unaligned(value) }
     }
 
-    /// Reads a value that the caller gave, for outputs that are inputs too.
+    /// Reads the caller's value, if the output is also an input.
     pub(super) fn get(&self) -> T
     where
         T: Plain,
     {
-        // SAFETY: as in `set`; the caller has initialised it, as the comment of such a parameter asks.
+        // SAFETY: as in `set`. The comment of such a parameter asks the caller to initialise it.
         unsafe { self.0.as_ptr().read_unaligned() }
     }
 }
@@ -135,7 +135,7 @@ pub(super) unsafe fn path<'a>(name: &'static str, pointer: *const c_char) -> Res
     if pointer.is_null() {
         return Err(Error::NullPointer(name));
     }
-    // SAFETY: not NULL; the caller vouches for the NUL.
+    // SAFETY: not NULL, and the caller guarantees the NUL.
     let text = unsafe { CStr::from_ptr(pointer) }
         .to_str()
         .map_err(|error| Error::InvalidArgument(format!("{name}: not UTF-8 at byte {}", error.valid_up_to())))?;

@@ -1,10 +1,10 @@
 //! Compressing: options, progress and report of the one call.
 #![expect(unsafe_code, reason = "exported names, pointers from C and the progress function")]
 
+use super::choice::{choices, choose};
 use super::constants::{OMEN_CODEC_AUTO, OMEN_QUALITY_BEST, OMEN_QUALITY_FAST, OMEN_QUALITY_NORMAL};
 use super::fence::on_store;
 use super::sized::{self, Report};
-use super::store::out_of_range;
 use super::types::{omen_compress_options, omen_compress_report, omen_store};
 use super::work::on_progress;
 use crate::codec::Quality;
@@ -12,9 +12,11 @@ use crate::error::Result;
 use crate::store::{CompressOptions, CompressReport};
 use crate::work::Work;
 
-/// COMPRESSING
+/// # COMPRESSING
 ///
-/// Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+/// Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
+///
+/// @param options  the struct to fill in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_compress_options_init(options: *mut omen_compress_options) {
     if !options.is_null() {
@@ -23,16 +25,20 @@ pub unsafe extern "C" fn omen_compress_options_init(options: *mut omen_compress_
     }
 }
 
-/// Learns a codebook from the vectors, replaces every vector by its code, and gives back the bytes of the originals.
-/// From then on vectors are read as their codes decode; vectors inserted later are kept exactly until the next call.
+/// Trains a codebook on the vectors, replaces every vector by its code, and frees the bytes of the originals. From then
+/// on reading a vector decodes it. Vectors that are inserted later are kept exactly until the next compress.
 ///
-/// options     or NULL
-/// out_report  receives what was measured; set its struct_size before
+/// @param store       an open store
+/// @param options     may be NULL: the defaults
+/// @param out_report  receives what was measured. Set its `struct_size` first
 ///
-/// Threads: takes its time; readers and writers go on meanwhile.
-/// Errors:  OMEN_TOO_FEW_VECTORS, OMEN_CANCELLED, OMEN_NO_SPACE, OMEN_IS_READ_ONLY, OMEN_POISONED; with each of them
-///          the store is as it was.
-/// Disk:    committed, and all of it compressed. A crash meanwhile leaves all of the old or all of the new.
+/// Threads: a long call. Readers and writers go on meanwhile.
+///
+/// Errors: OMEN_TOO_FEW_VECTORS, OMEN_CANCELLED, OMEN_NO_SPACE, OMEN_IS_READ_ONLY, OMEN_POISONED. After each of them
+/// the store is as it was before the call.
+///
+/// Disk: everything is committed and compressed. After a crash during the call, the store is either as before or
+/// compressed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_compress(
     store: *mut omen_store,
@@ -44,7 +50,7 @@ pub unsafe extern "C" fn omen_store_compress(
         let (given, out_report) = unsafe {
             (sized::options(options, omen_compress_options::DEFAULT)?, Report::new("out_report", out_report)?)
         };
-        let quality = check(&given)?;
+        let quality = quality(&given)?;
         let omen_compress_options { ratio, sample, seed, threads, progress, user, .. } = given;
         let options = CompressOptions { ratio, sample, seed, quality, ..CompressOptions::default() };
         let mut on_progress = on_progress(progress, user);
@@ -53,17 +59,15 @@ pub unsafe extern "C" fn omen_store_compress(
     })
 }
 
-/// The quality asked for, if the numbers that stand for names are in range.
-fn check(given: &omen_compress_options) -> Result<Quality> {
-    if given.codec != OMEN_CODEC_AUTO {
-        return Err(out_of_range("codec", given.codec, OMEN_CODEC_AUTO));
-    }
-    match given.quality {
-        OMEN_QUALITY_NORMAL => Ok(Quality::Normal),
-        OMEN_QUALITY_FAST => Ok(Quality::Fast),
-        OMEN_QUALITY_BEST => Ok(Quality::Best),
-        other => Err(out_of_range("quality", other, OMEN_QUALITY_BEST)),
-    }
+/// The quality that the options name. The codec is the library's choice.
+fn quality(options: &omen_compress_options) -> Result<Quality> {
+    choose("codec", options.codec, &choices! { OMEN_CODEC_AUTO => () })?;
+    let known = choices! {
+        OMEN_QUALITY_NORMAL => Quality::Normal,
+        OMEN_QUALITY_FAST => Quality::Fast,
+        OMEN_QUALITY_BEST => Quality::Best,
+    };
+    choose("quality", options.quality, &known)
 }
 
 impl From<CompressReport> for omen_compress_report {

@@ -1,4 +1,4 @@
-//! The fence around every export: a panic stops here and becomes a status, a failure leaves its message for the thread.
+//! The fence around every exported function: a panic becomes a status, and a failure leaves a message for its thread.
 
 use super::constants::{OMEN_OK, OMEN_PANIC};
 use super::handle;
@@ -12,19 +12,19 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// The text of this thread's last failure.
-    static LAST: RefCell<Option<CString>> = const { RefCell::new(None) };
-    /// What the panic hook heard, until the fence picks it up.
-    static HEARD: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// How many fences this thread is inside of; more than one when a progress function calls back in.
+    /// The message of this thread's last failure.
+    static LAST_MESSAGE: RefCell<Option<CString>> = const { RefCell::new(None) };
+    /// The message that the panic hook recorded, until the fence takes it.
+    static PANIC_MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Number of fences this thread is inside of; more than one if a progress function calls the library.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs `call`; a panic or an error becomes a status, and its story this thread's last message.
+/// Runs `call`. A panic or an error becomes a status, and its text this thread's last message.
 #[inline]
 pub(super) fn fence(call: impl FnOnce() -> Result<()>) -> i32 {
     let depth = DEPTH.replace(DEPTH.get() + 1);
-    let outcome = caught(call);
+    let outcome = catch_panic(call);
     DEPTH.set(depth);
     match outcome {
         Ok(()) => OMEN_OK,
@@ -37,17 +37,17 @@ pub(super) fn fence(call: impl FnOnce() -> Result<()>) -> i32 {
 
 /// Runs `call` on the store behind `handle`, inside the fence; a panic poisons the store.
 pub(super) fn on_store(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<()>) -> i32 {
-    poisoning(handle, fence(|| handle::with(handle, call)))
+    poison_after_panic(handle, fence(|| handle::with(handle, call)))
 }
 
-/// As [`on_store`], for calls that are over soon: on the way of a get nothing is written that other threads read.
+/// Like [`on_store`], for short calls: a get writes no memory that other threads read.
 #[inline]
-pub(super) fn look_at_store(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<()>) -> i32 {
-    poisoning(handle, fence(|| handle::look(handle, call)))
+pub(super) fn on_pinned_store(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<()>) -> i32 {
+    poison_after_panic(handle, fence(|| handle::with_pinned(handle, call)))
 }
 
 #[inline]
-fn poisoning(handle: *const omen_store, status: i32) -> i32 {
+fn poison_after_panic(handle: *const omen_store, status: i32) -> i32 {
     if status == OMEN_PANIC {
         poison(handle);
     }
@@ -56,9 +56,9 @@ fn poisoning(handle: *const omen_store, status: i32) -> i32 {
 
 #[cold]
 fn poison(handle: *const omen_store) {
-    let why = LAST.with_borrow(|last| last.as_ref().map(|text| text.to_string_lossy().into_owned()));
-    // The status is on its way already; a handle that was closed meanwhile needs no poison.
-    let _ = caught(|| {
+    let why = LAST_MESSAGE.with_borrow(|last| last.as_ref().map(|text| text.to_string_lossy().into_owned()));
+    // The caller gets its status anyway, and a handle that was closed meanwhile needs no poison.
+    let _ = catch_panic(|| {
         handle::with(handle, |store| {
             store.poison(why.as_deref().unwrap_or("a panic"));
             Ok(())
@@ -66,28 +66,28 @@ fn poison(handle: *const omen_store) {
     });
 }
 
-/// A panic of `call` becomes [`Error::Panic`]. What the call left half-done is behind the store's poison.
+/// Turns a panic of `call` into [`Error::Panic`]. The poisoned store hides what the call left incomplete.
 #[inline]
-fn caught<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(Error::Panic(story(payload.as_ref()))))
+fn catch_panic<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(Error::Panic(panic_message(payload.as_ref()))))
 }
 
-/// What the hook heard, with its place in the source; else what the panic carried.
-fn story(payload: &(dyn Any + Send)) -> String {
-    let heard = HEARD.try_with(RefCell::take).ok().flatten();
-    let carried = || payload.downcast_ref::<String>().cloned();
+/// The message that the hook recorded, with its line of the source; else that of the payload.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let recorded = PANIC_MESSAGE.try_with(RefCell::take).ok().flatten();
+    let owned = || payload.downcast_ref::<String>().cloned();
     let literal = || payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    heard.or_else(carried).or_else(literal).unwrap_or_else(|| "a panic without a message".to_owned())
+    recorded.or_else(owned).or_else(literal).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// The library prints nothing: a panic inside a fence, or on a worker thread of ours (their names begin with "omen"),
-/// is kept for the message instead of going to stderr. Panics of others in the process (a Rust program that links
-/// this crate) still reach the hook that was there before.
-pub(super) fn hush_panics() {
-    static HUSHED: Once = Once::new();
-    HUSHED.call_once(|| {
+/// Installs a panic hook, because the library prints nothing: it records the message of a panic inside a fence or on one
+/// of the library's worker threads, whose names begin with "omen". Other panics, of a Rust program that links this crate,
+/// still reach the hook that was there before.
+pub(super) fn install_panic_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
         let earlier = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| if is_ours() { hear(panic) } else { earlier(panic) }));
+        std::panic::set_hook(Box::new(move |panic| if is_ours() { record(panic) } else { earlier(panic) }));
     });
 }
 
@@ -95,22 +95,22 @@ fn is_ours() -> bool {
     DEPTH.get() > 0 || std::thread::current().name().is_some_and(|name| name.starts_with("omen"))
 }
 
-fn hear(panic: &PanicHookInfo<'_>) {
+fn record(panic: &PanicHookInfo<'_>) {
     let what = panic.payload_as_str().unwrap_or("a panic without a message");
-    let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
-    // A panic in the destructors of a dying thread has nowhere to put its story; the status stays.
-    let _ = HEARD.try_with(|heard| heard.replace(Some(format!("{what}{place}"))));
+    let line = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
+    // In the destructors of a thread that ends there is no place for the message; the status remains.
+    let _ = PANIC_MESSAGE.try_with(|message| message.replace(Some(format!("{what}{line}"))));
 }
 
 fn remember(message: String) {
     let bytes = message.into_bytes().into_iter().map(|byte| if byte == 0 { b'?' } else { byte }).collect::<Vec<_>>();
     let text = CString::new(bytes).unwrap_or_default();
-    // As in `hear`.
-    let _ = LAST.try_with(|last| last.replace(Some(text)));
+    // As in `record`.
+    let _ = LAST_MESSAGE.try_with(|last| last.replace(Some(text)));
 }
 
 /// This thread's last message, "" before its first failure; valid until the thread's next failure.
 pub(super) fn last_message() -> *const c_char {
     let text = |last: &RefCell<Option<CString>>| last.borrow().as_ref().map_or(c"".as_ptr(), |text| text.as_ptr());
-    LAST.try_with(text).unwrap_or(c"".as_ptr())
+    LAST_MESSAGE.try_with(text).unwrap_or(c"".as_ptr())
 }

@@ -1,8 +1,8 @@
-//! Open stores by handle. A handle's value names a slot of a table and the one opening it stands for; it is compared,
-//! never dereferenced, so NULL, stale, closed and invented handles are told apart from open ones without a crash.
+//! Table of open stores. The value of a handle is a slot of the table and the number of an opening in that slot. It is
+//! compared, never dereferenced, so NULL, closed and invented handles are errors and not crashes.
 //!
-//! A call in flight keeps its store through the slot, by a share or, for a short look, by a pin: lookups never wait, and a
-//! close from another thread takes the store out of the table while the call finishes on it.
+//! A running call keeps its store alive: with an `Arc`, or, if the call is short, with a pin of the slot. Lookups never
+//! wait. A close on another thread removes the store from the table while the running call finishes on it.
 
 use super::types::omen_store;
 use crate::error::{Error, Result};
@@ -11,11 +11,11 @@ use crate::store::Store;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bits of a handle that name the slot; one bit below them is always set, so no aligned address is a handle.
+/// Bits of a handle that hold the slot. The bit below them is always set, so no aligned address is a handle.
 const SLOT_BITS: u32 = 12;
-/// Stores that may be open at once in a process: four times the usual limit of open files.
-const SLOTS: usize = 1 << SLOT_BITS;
-/// "omen" in the upper half: no small number and, on 64-bit machines, no address of the process is a handle.
+/// Stores that a process may have open at once: four times the usual limit of open files.
+const SLOT_COUNT: usize = 1 << SLOT_BITS;
+/// "omen" in the upper half: no small number is a handle and, on 64-bit machines, no address of the process is one.
 const MARK: usize = 0x6f6d_656e_0000_0000_u64 as usize;
 
 struct Open {
@@ -23,44 +23,57 @@ struct Open {
     store: Store,
 }
 
-/// Which slots are free, and how many handles were ever given out.
-struct Spare {
-    given: usize,
-    touched: usize,
-    freed: Vec<usize>,
+/// Which slots were used, how often, and which of them are free again.
+struct Slots {
+    /// Number of openings so far, for each slot that was ever used.
+    openings: Vec<usize>,
+    free: Vec<usize>,
 }
 
-static TABLE: [Shared<Open>; SLOTS] = [const { Shared::empty() }; SLOTS];
-static SPARE: Mutex<Spare> = Mutex::new(Spare { given: 0, touched: 0, freed: Vec::new() });
+static TABLE: [Shared<Open>; SLOT_COUNT] = [const { Shared::empty() }; SLOT_COUNT];
+static SLOTS: Mutex<Slots> = Mutex::new(Slots { openings: Vec::new(), free: Vec::new() });
 
-fn spare() -> MutexGuard<'static, Spare> {
-    // A panic while it was held can only have lost a free slot.
-    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock_slots() -> MutexGuard<'static, Slots> {
+    // A panic while the lock was held can only have lost a free slot.
+    SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Spare {
-    fn take_slot(&mut self) -> Result<usize> {
-        if let Some(slot) = self.freed.pop() {
-            return Ok(slot);
-        }
-        if self.touched == SLOTS {
-            return Err(Error::TooBig(format!("{SLOTS} stores are open, and a process may have no more")));
-        }
-        self.touched += 1;
-        Ok(self.touched - 1)
+impl Slots {
+    /// A free slot, and the handle of the next opening in it.
+    fn reserve(&mut self) -> Result<(usize, usize)> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.openings.len() == SLOT_COUNT => {
+                return Err(Error::TooBig(format!("{SLOT_COUNT} stores are open, and a process may have no more")));
+            }
+            None => {
+                self.openings.push(0);
+                self.openings.len() - 1
+            }
+        };
+        let handle = handle_of(slot, self.openings[slot]);
+        self.openings[slot] = self.openings[slot].wrapping_add(1);
+        Ok((slot, handle))
+    }
+
+    /// Whether `handle` was returned by an opening.
+    fn has_returned(&self, handle: usize) -> bool {
+        let (slot, opening) = (slot_of(handle), (handle ^ MARK) >> (SLOT_BITS + 1));
+        handle == handle_of(slot, opening) && self.openings.get(slot).is_some_and(|openings| opening < *openings)
     }
 }
 
-fn slot_of(handle: usize) -> usize {
-    ((handle ^ MARK) >> 1) & (SLOTS - 1)
+fn handle_of(slot: usize, opening: usize) -> usize {
+    ((opening << (SLOT_BITS + 1)) | (slot << 1) | 1) ^ MARK
 }
 
-/// Puts `store` into the table; the handle is never given out again (on 32-bit machines: for 524,288 openings).
+fn slot_of(handle: usize) -> usize {
+    ((handle ^ MARK) >> 1) & (SLOT_COUNT - 1)
+}
+
+/// Puts `store` into the table. Its handle is not returned again (on 32-bit machines: for 524,288 openings of a slot).
 pub(super) fn publish(store: Store) -> Result<*mut omen_store> {
-    let mut spare = spare();
-    let slot = spare.take_slot()?;
-    let handle = ((spare.given << (SLOT_BITS + 1)) | (slot << 1) | 1) ^ MARK;
-    spare.given = spare.given.wrapping_add(1);
+    let (slot, handle) = lock_slots().reserve()?;
     TABLE[slot].store(Some(Arc::new(Open { handle, store })));
     Ok(ptr::without_provenance_mut(handle))
 }
@@ -71,9 +84,9 @@ pub(super) fn with<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Re
     run(handle.addr(), shared.as_deref(), call)
 }
 
-/// As [`with`], for a short look: nothing that any store replaces meanwhile is freed before `call` returns.
+/// As [`with`], for short calls: what any store replaces meanwhile is not freed before `call` returns.
 #[inline]
-pub(super) fn look<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
+pub(super) fn with_pinned<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
     let pinned = TABLE[slot_of(handle.addr())].load();
     run(handle.addr(), pinned.as_deref(), call)
 }
@@ -81,35 +94,36 @@ pub(super) fn look<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Re
 #[inline]
 fn run<T>(value: usize, found: Option<&Open>, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
     match found {
-        // The store does not know its handle; a call that queued behind a close finds out there.
-        Some(open) if open.handle == value => call(&open.store).map_err(|error| match error {
-            Error::InvalidHandle(_) => not_open(value),
-            other => other,
-        }),
-        _ => Err(not_open(value)),
+        Some(open) if open.handle == value => call(&open.store),
+        _ => Err(not_open(value, &lock_slots())),
     }
 }
 
-/// Takes the store behind `handle` out of the table, then closes it; calls in flight finish on it.
+/// Removes the store behind `handle` from the table, then closes it. Running calls finish on it.
 pub(super) fn close(handle: *mut omen_store) -> Result<()> {
     with(handle, Store::check_closable)?;
-    take(handle.addr())?.store.close()
+    remove(handle.addr())?.store.close()
 }
 
-fn take(value: usize) -> Result<Arc<Open>> {
+fn remove(value: usize) -> Result<Arc<Open>> {
     let slot = slot_of(value);
-    let mut spare = spare();
+    let mut slots = lock_slots();
     match TABLE[slot].load_full() {
         Some(open) if open.handle == value => {
             TABLE[slot].store(None);
             TABLE[slot].free();
-            spare.freed.push(slot);
+            slots.free.push(slot);
             Ok(open)
         }
-        _ => Err(not_open(value)),
+        _ => Err(not_open(value, &slots)),
     }
 }
 
-fn not_open(value: usize) -> Error {
-    if value == 0 { Error::NullPointer("store") } else { Error::InvalidHandle(value) }
+#[cold]
+fn not_open(value: usize, slots: &Slots) -> Error {
+    match value {
+        0 => Error::NullPointer("store"),
+        _ if slots.has_returned(value) => Error::Closed,
+        _ => Error::InvalidHandle(value),
+    }
 }

@@ -1,13 +1,14 @@
-//! What belongs to no store: version, names of statuses, the last message.
+//! Functions without a store: versions, names of statuses, the last message.
 #![expect(unsafe_code, reason = "exported names")]
 
 use super::constants::*;
 use super::fence;
 use std::ffi::{CStr, c_char};
 
-/// LIBRARY
+/// # LIBRARY
 ///
-/// Returns the version of the library that is linked, as "0.1.0". Static; never NULL; any thread.
+/// Returns the version of the linked library, such as "0.1.0". The string is static, never NULL. Any thread may call
+/// it.
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_version() -> *const c_char {
     const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -17,30 +18,32 @@ pub extern "C" fn omen_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Returns the OMEN_ABI_VERSION the library was built with: a program checks that it equals the header's. Any thread.
+/// Returns the OMEN_ABI_VERSION that the library was built with. It should equal the header's. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_abi_version() -> u32 {
     OMEN_ABI_VERSION
 }
 
-/// Returns the name of a status, as "OMEN_NOT_FOUND"; "OMEN_?" for a number that is none. Static; never NULL; any
-/// thread.
+/// Returns the name of a status, such as "OMEN_NOT_FOUND", and "OMEN_?" for an unknown number. The string is static,
+/// never NULL. Any thread may call it.
+///
+/// @param status  a number that another function returned
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_status_name(status: i32) -> *const c_char {
     name_of_status(status).as_ptr()
 }
 
-/// What [`omen_status_name`] returns, for callers in Rust.
+/// The string that [`omen_status_name`] returns, for callers in Rust.
 pub fn name_of_status(status: i32) -> &'static CStr {
     let named = STATUSES.iter().find(|(number, _)| *number == status);
     named.map_or(c"OMEN_?", |(_, name)| *name)
 }
 
-/// Returns the story of this thread's last failure, with its numbers, as
-/// "dim: found 100, expected 128 as the store was created"; "" if none of its calls has failed. Never NULL.
+/// Returns a detailed message about this thread's last failure, such as "dim: the store has 128, the call asks for
+/// 100", and "" if no call of this thread has failed. Never NULL.
 ///
-/// The text is the library's, and valid until the thread's next omen call; other threads have their own. A call that
-/// succeeds does not clear it.
+/// The string belongs to the library and is valid until this thread's next omen call. A call that succeeds does not
+/// clear the message. Each thread has its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_last_message() -> *const c_char {
     fence::last_message()

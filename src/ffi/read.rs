@@ -1,20 +1,25 @@
 //! Reading by id and in order: get, contains, scan.
 #![expect(unsafe_code, reason = "exported names and pointers from C")]
 
-use super::arguments::{Place, input, output, output_or_null};
-use super::fence::{look_at_store, on_store};
+use super::arguments::{OutParam, input, output, output_or_null};
+use super::fence::{on_pinned_store, on_store};
 use super::types::omen_store;
 
-/// READING: readers wait for nobody, and see whole calls only.
+/// # READING: readers wait for nobody, and see whole calls only.
 ///
-/// Reads the vectors of `n` ids: bit for bit as they were given; after omen_store_compress what their codes decode to.
+/// Reads the vectors of `n` ids. They are bit for bit those that were inserted; after omen_store_compress they are
+/// decoded from their codes, which is an approximation.
 ///
-/// ids          `uint64_t[n]`, in any order, also repeated
-/// out_vectors  `float[n][dim]`; need not be initialised
-/// out_found    `uint8_t[n]`: 1 where the id is in the store, 0 where it is not, and its vector is all zeros.
-///              NULL: every id must be there, else OMEN_NOT_FOUND and nothing is written
+/// @param store        an open store
+/// @param ids          `uint64_t[n]`, in any order; an id may occur more than once
+/// @param n            number of ids
+/// @param out_vectors  `float[n][dim]`; need not be initialised
+/// @param out_found    `uint8_t[n]`: 1 where the id is in the store, 0 where it is not; the vector is then all zeros.
+///                     NULL: every id must be in the store, else the status is OMEN_NOT_FOUND and nothing is written
 ///
-/// Errors:  OMEN_NOT_FOUND, OMEN_TOO_BIG. Never writes to the disk.
+/// Errors: OMEN_NOT_FOUND, OMEN_TOO_BIG.
+///
+/// Disk: not written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_get(
     store: *const omen_store,
@@ -23,7 +28,7 @@ pub unsafe extern "C" fn omen_store_get(
     out_vectors: *mut f32,
     out_found: *mut u8,
 ) -> i32 {
-    look_at_store(store, |store| {
+    on_pinned_store(store, |store| {
         #[cfg(feature = "failpoints")]
         failpoint();
         // SAFETY: convention 3: the caller's arrays have these shapes.
@@ -34,12 +39,16 @@ pub unsafe extern "C" fn omen_store_get(
     })
 }
 
-/// Tells for each of `n` ids whether it is in the store.
+/// Checks for each of `n` ids whether it is in the store.
 ///
-/// ids        `uint64_t[n]`, in any order, also repeated
-/// out_found  `uint8_t[n]`: 1 or 0
+/// @param store      an open store
+/// @param ids        `uint64_t[n]`, in any order; an id may occur more than once
+/// @param n          number of ids
+/// @param out_found  `uint8_t[n]`: 1 where the id is in the store, else 0
 ///
-/// Errors:  OMEN_TOO_BIG. Never writes to the disk.
+/// Errors: OMEN_TOO_BIG.
+///
+/// Disk: not written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_contains(
     store: *const omen_store,
@@ -47,26 +56,30 @@ pub unsafe extern "C" fn omen_store_contains(
     n: usize,
     out_found: *mut u8,
 ) -> i32 {
-    look_at_store(store, |store| {
+    on_pinned_store(store, |store| {
         // SAFETY: convention 3: the caller's arrays have these shapes.
         let (ids, found) = unsafe { (input("ids", ids, n, 1)?, output("out_found", out_found, n, 1)?) };
         store.contains(ids, found)
     })
 }
 
-/// Reads the store from end to end, by ascending id, some vectors at a time:
+/// Reads the store in ascending order of id, up to `capacity` vectors in each call:
 ///
 ///     uint64_t position = 0; size_t n;
 ///     while ((status = omen_store_scan(store, &position, 1000, ids, vectors, &n)) == OMEN_OK && n > 0) { ... }
 ///
-/// inout_position  0 begins; the library sets it to where the next call goes on, and that is the first id to look at
-/// capacity        how many vectors the arrays hold; with 0 nothing is read, and *out_n is 0
-/// out_ids         `uint64_t[capacity]`
-/// out_vectors     `float[capacity][dim]`, as omen_store_get reads them; NULL: only the ids
-/// out_n           receives how many were read; 0 = done
+/// Each call sees the store as it is at that moment: writes between two calls are seen if their ids lie ahead.
 ///
-/// Each call sees the store as it is then: with writes in between, ids from *inout_position on are those of now.
-/// Errors:  OMEN_TOO_BIG. Never writes to the disk.
+/// @param store           an open store
+/// @param inout_position  the smallest id to read; 0 starts. The library sets it to where the next call goes on
+/// @param capacity        number of vectors that the arrays hold; with 0 nothing is read, and `*out_n` is 0
+/// @param out_ids         `uint64_t[capacity]`
+/// @param out_vectors     `float[capacity][dim]`, as omen_store_get reads them. NULL: ids only
+/// @param out_n           receives the number of vectors read; 0 at the end
+///
+/// Errors: OMEN_TOO_BIG.
+///
+/// Disk: not written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_scan(
     store: *const omen_store,
@@ -77,15 +90,16 @@ pub unsafe extern "C" fn omen_store_scan(
     out_n: *mut usize,
 ) -> i32 {
     on_store(store, |store| {
-        // SAFETY: conventions 2 and 3: places for one value, arrays of these shapes.
-        let (place, out_n) = unsafe { (Place::new("inout_position", inout_position)?, Place::new("out_n", out_n)?) };
+        // SAFETY: conventions 2 and 3: memory for one value each, arrays of these shapes.
+        let (inout_position, out_n) =
+            unsafe { (OutParam::new("inout_position", inout_position)?, OutParam::new("out_n", out_n)?) };
         // SAFETY: as above.
         let vectors = unsafe { output_or_null("out_vectors", out_vectors, capacity, store.dim() as usize)? };
         // SAFETY: as above.
         let ids = unsafe { output("out_ids", out_ids, capacity, 1)? };
-        let mut position = place.get();
+        let mut position = inout_position.get();
         out_n.set(store.list(&mut position, ids, vectors)?);
-        place.set(position);
+        inout_position.set(position);
         Ok(())
     })
 }

@@ -4,14 +4,15 @@
 use super::arguments::{input, output};
 use super::fence::on_store;
 use super::sized;
-use super::store::out_of_range;
 use super::types::{omen_search_options, omen_store};
 use crate::error::{Error, Result};
 use crate::store::SearchOptions;
 
-/// SEARCHING
+/// # SEARCHING
 ///
-/// Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+/// Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
+///
+/// @param options  the struct to fill in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_search_options_init(options: *mut omen_search_options) {
     if !options.is_null() {
@@ -22,22 +23,31 @@ pub unsafe extern "C" fn omen_search_options_init(options: *mut omen_search_opti
 
 /// Finds the `k` nearest vectors of each of `nq` queries, by the metric of the store.
 ///
-/// queries        `float[nq][dim]`, every component finite
-/// options        or NULL
-/// out_ids        `uint64_t[nq][k]`, nearest first; equal distances by ascending id; OMEN_NO_ID where there are fewer
-/// out_distances  `float[nq][k]`: squared distance, negated inner product, or 1 - cosine, so that smaller is nearer
-///                always; NaN where there are fewer
+/// @param store          an open store
+/// @param queries        `float[nq][dim]`, every component finite
+/// @param nq             number of queries
+/// @param k              number of neighbours for each query
+/// @param options        may be NULL: the defaults
+/// @param out_ids        `uint64_t[nq][k]`, nearest first, equal distances by ascending id. OMEN_NO_ID fills the
+///                       remaining places if fewer than `k` are found
+/// @param out_distances  `float[nq][k]`: squared Euclidean distance, negated inner product, or 1 - cosine, so that
+///                       smaller is nearer. NaN fills the remaining places if fewer than `k` are found
 ///
-/// Compressed vectors are scored as they lie, and the best of them measured: distances are estimates of those to the vectors
-/// that were inserted. With `exact` 1 every one is decoded and measured, and distances are those to the vectors as read; it is
-/// slow, and there to compare with. Vectors that are not compressed are always measured. The answer is the same whatever
-/// `threads` is and however queries are divided into calls; many queries in a call share the passes over memory.
+/// Exactness: vectors that are not compressed are compared exactly. Compressed vectors are scored from their codes, and
+/// the best candidates are reranked; their distances are estimates of the distances to the inserted vectors. With
+/// `exact` 1 every code is decoded and compared, and distances are those to the decoded vectors. That is slow, and
+/// meant as a reference. The result depends neither on `threads` nor on how queries are divided into calls. Many
+/// queries in one call are faster than one at a time, because they share the passes over memory.
 ///
-/// Large compressed stores have inverted lists, made by compress: a search visits those near its query, as many as compress
-/// found to hold nearly all neighbours, or the share of them that `effort` says. With `allow_ids` or `exact` every vector in
-/// question is looked at; the last filter is remembered with the codes it allows, in up to 4 MiB, so asking the same
-/// `allow_ids` again costs far less than the first time.
-/// Errors:  OMEN_NOT_FINITE, OMEN_TOO_BIG. Never writes to the disk.
+/// Inverted lists: omen_store_compress makes them for large stores. A search then visits the lists nearest to its
+/// query: as many as compress found to hold nearly all neighbours, or the share of the store given by `effort`.
+///
+/// Filters: with `allow_ids` or `exact` every vector in question is compared. The last filter is cached together with
+/// the codes it allows, in at most 4 MiB, so repeating the same `allow_ids` costs far less than the first time.
+///
+/// Errors: OMEN_NOT_FINITE, OMEN_TOO_BIG.
+///
+/// Disk: not written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_search(
     store: *const omen_store,
@@ -60,19 +70,19 @@ pub unsafe extern "C" fn omen_store_search(
 }
 
 /// # Safety
-/// As for [`sized::options`]; `allow_ids` of it is an array of `allow_n`, which nobody writes while the options live.
+/// As for [`sized::options`]. `allow_ids` is an array of `allow_n` ids, which nobody writes while the options live.
 unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<SearchOptions<'a>> {
-    // SAFETY: the promise of this function.
+    // SAFETY: the contract of this function.
     let given = unsafe { sized::options(options, omen_search_options::DEFAULT)? };
     if !(0.0..=1.0).contains(&given.effort) {
         return Err(Error::InvalidArgument(format!("options: effort is {}; expected 0 to 1", given.effort)));
     }
     if !matches!(given.exact, 0 | 1) {
-        return Err(out_of_range("exact", given.exact, 1));
+        return Err(Error::InvalidArgument(format!("options: exact is {}; expected 0 or 1", given.exact)));
     }
-    // What does not fit a usize is more than memory can hold, and `input` says so.
+    // A count that does not fit a usize is more than memory can hold, and `input` refuses it.
     let allow_n = usize::try_from(given.allow_n).unwrap_or(usize::MAX);
-    // SAFETY: the promise of this function.
+    // SAFETY: the contract of this function.
     let allowed = unsafe { input("allow_ids", given.allow_ids, allow_n, 1)? };
     Ok(SearchOptions {
         allow_ids: (allow_n > 0).then_some(allowed),

@@ -1,6 +1,6 @@
-//! Structs that open with `struct_size`: an older or a newer caller's options are read, and its reports written, as far
-//! as both sides know them.
-#![expect(unsafe_code, reason = "structs of C are copied byte by byte, as many bytes as the caller says")]
+//! Structs that begin with `struct_size`. Options and reports of a caller with an older or newer header are read and
+//! written as far as both sides know their members.
+#![expect(unsafe_code, reason = "structs of C are copied byte by byte, struct_size bytes of them")]
 
 use super::types::{
     omen_compress_options, omen_compress_report, omen_search_options, omen_store_options, omen_store_stats,
@@ -9,16 +9,16 @@ use super::types::{
 use crate::error::{Error, Result};
 use std::ptr;
 
-/// No struct of any version is larger; what says it is holds garbage, and is not read.
+/// No struct of any version is larger. A struct that claims to be is not initialised, and is not read.
 const STRUCT_SIZE_MAX: u64 = 1024;
 
 /// A struct of the header.
 ///
 /// # Safety
-/// `repr(C)`, `struct_size: u64` first, no holes, and every bit pattern of every member is a value of it.
+/// `repr(C)`, `struct_size: u64` first, no padding, and every bit pattern of every member is a value.
 pub(super) unsafe trait Sized64: Copy {}
-// SAFETY: 64-bit members and pairs of 32-bit ones. Any bits are a pointer or an `Option` of a function pointer: to call
-// or read through it is the caller's to vouch for.
+// SAFETY: 64-bit members and pairs of 32-bit ones. Any bits are a pointer or an `Option` of a function pointer; the
+// caller guarantees that it may be read or called.
 unsafe impl Sized64 for omen_store_options {}
 // SAFETY: as above.
 unsafe impl Sized64 for omen_compress_options {}
@@ -30,12 +30,11 @@ unsafe impl Sized64 for omen_search_options {}
 unsafe impl Sized64 for omen_store_stats {}
 // SAFETY: as above.
 unsafe impl Sized64 for omen_verify_report {}
-
 // SAFETY: as above.
 unsafe impl Sized64 for omen_work_options {}
 
-/// The options at `pointer`: members the caller does not have are those of `defaults`, and so are all if it is NULL.
-/// `struct_size` is the caller's.
+/// The options at `pointer`. Members that the caller does not have are those of `defaults`, all of them if `pointer` is
+/// NULL. `struct_size` is the caller's.
 ///
 /// # Safety
 /// A pointer that is not NULL points to a `u64` and, if that is a size [`struct_size`] accepts, to that many bytes.
@@ -43,14 +42,14 @@ pub(super) unsafe fn options<T: Sized64>(pointer: *const T, defaults: T) -> Resu
     if pointer.is_null() {
         return Ok(defaults);
     }
-    // SAFETY: not NULL, and the caller vouches for the first eight bytes.
+    // SAFETY: not NULL, and the caller guarantees the first eight bytes.
     let size = unsafe { struct_size("options", pointer)? };
     let known = size.min(size_of::<T>());
     let (bytes, mut value) = (pointer.cast::<u8>(), defaults);
-    // SAFETY: both are `size` bytes long or more up to `known`; `value` is our own; any bytes are a `Sized64`.
+    // SAFETY: both have `known` bytes or more, `value` is a local variable, and any bytes are a value of a `Sized64`.
     unsafe { ptr::copy_nonoverlapping(bytes, (&raw mut value).cast::<u8>(), known) };
     for extra in known..size {
-        // SAFETY: below `size`, which the caller vouches for.
+        // SAFETY: below `size`, which the caller guarantees.
         if unsafe { bytes.add(extra).read() } != 0 {
             let text = format!("options: byte {extra} is set, but this version knows only {known} bytes");
             return Err(Error::InvalidArgument(text));
@@ -59,7 +58,7 @@ pub(super) unsafe fn options<T: Sized64>(pointer: *const T, defaults: T) -> Resu
     Ok(value)
 }
 
-/// The place of a report, checked before the call and written after it.
+/// A pointer to a report: checked before the call, written after it.
 pub(super) struct Report<T> {
     pointer: *mut T,
     size: usize,
@@ -72,17 +71,17 @@ impl<T: Sized64> Report<T> {
         if pointer.is_null() {
             return Err(Error::NullPointer(name));
         }
-        // SAFETY: not NULL, and the caller vouches for the first eight bytes.
+        // SAFETY: not NULL, and the caller guarantees the first eight bytes.
         let size = unsafe { struct_size(name, pointer)? };
         Ok(Report { pointer, size })
     }
 
-    /// Writes as many bytes as the caller has, but for `struct_size`, which stays the caller's; members that this
-    /// version does not know become zero.
+    /// Writes as many bytes as the caller has, except `struct_size`, which stays the caller's. Members that this version
+    /// does not know become zero.
     pub(super) fn set(self, value: T) {
         let (from, to) = ((&raw const value).cast::<u8>(), self.pointer.cast::<u8>());
         let (start, known) = (size_of::<u64>(), self.size.min(size_of::<T>()));
-        // SAFETY: `size` is at least 8, and the promise of `new` covers `size` bytes; `value` is ours and `known` long.
+        // SAFETY: `size` is at least 8, and the contract of `new` covers `size` bytes; `value` has `known` bytes or more.
         unsafe {
             ptr::copy_nonoverlapping(from.add(start), to.add(start), known - start);
             ptr::write_bytes(to.add(known), 0, self.size - known);
@@ -90,12 +89,12 @@ impl<T: Sized64> Report<T> {
     }
 }
 
-/// The caller's `struct_size`, if it can be one.
+/// The caller's `struct_size`, if it is a possible one.
 ///
 /// # Safety
 /// The pointer points to eight readable bytes, at any alignment.
 unsafe fn struct_size<T>(name: &'static str, pointer: *const T) -> Result<usize> {
-    // SAFETY: the promise of this function.
+    // SAFETY: the contract of this function.
     let size = unsafe { pointer.cast::<u64>().read_unaligned() };
     if !(8..=STRUCT_SIZE_MAX).contains(&size) || !size.is_multiple_of(8) {
         let known = size_of::<T>();

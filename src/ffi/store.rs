@@ -1,20 +1,23 @@
-//! Opening and closing a store, and what it is.
+//! Opening and closing a store; its dim and its count.
 #![expect(unsafe_code, reason = "exported names and pointers from C")]
 
-use super::arguments::{Place, path};
+use super::arguments::{OutParam, path};
+use super::choice::{choices, choose};
 use super::constants::*;
-use super::fence::{fence, hush_panics, look_at_store};
+use super::fence::{fence, install_panic_hook, on_pinned_store};
 use super::types::{omen_store, omen_store_options};
 use super::{handle, sized};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metric::Metric;
 use crate::store::{Mode, Options, Store, SyncMode};
 use std::ffi::c_char;
 use std::mem::offset_of;
 
-/// STORE: opening and closing
+/// # STORE: opening and closing
 ///
-/// Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+/// Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
+///
+/// @param options  the struct to fill in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_options_init(options: *mut omen_store_options) {
     if !options.is_null() {
@@ -23,19 +26,21 @@ pub unsafe extern "C" fn omen_store_options_init(options: *mut omen_store_option
     }
 }
 
-/// Opens the store in the directory `path`, or creates it, as `options->mode` says.
+/// Opens the store in the directory `path`, or creates it if `options->mode` allows that.
 ///
-/// path     the directory; created (one level) if it is missing and the mode may create. One that holds anything but a
-///          store is OMEN_NOT_A_STORE, and left untouched
-/// dim      floats in a vector, 1 to 65536 for a new store; must be that of an existing one; 0 = whatever it has
-/// options  or NULL
-/// out      receives the handle, to be given to omen_store_close
+/// @param path     the directory. If it is missing it is created, but not its parents. A directory with other files in
+///                 it is OMEN_NOT_A_STORE and is not touched
+/// @param dim      number of floats in a vector, 1 to 65536. It must be that of an existing store; 0 accepts any, and
+///                 creates no store
+/// @param options  may be NULL: the defaults, and any metric
+/// @param out      receives the handle. Pass it to omen_store_close when you are done
 ///
-/// Errors:  OMEN_DIM_MISMATCH, OMEN_METRIC_MISMATCH, OMEN_LOCKED, OMEN_NO_SPACE, OMEN_VERSION, OMEN_NOT_A_STORE (also:
-///          there is none, and the mode may not create), OMEN_TOO_BIG (too many open stores).
-/// Disk:    a new store exists and survives a crash. In an old one what a crash left half-written is dropped: the
-///          committed calls are there, and of later ones as many as were whole, none without those before it. With
-///          OMEN_READ_ONLY nothing is written, and only the committed calls are seen.
+/// Errors: OMEN_DIM_MISMATCH, OMEN_METRIC_MISMATCH, OMEN_LOCKED, OMEN_NO_SPACE, OMEN_VERSION, OMEN_NOT_A_STORE (also if
+/// there is no store and the mode does not create one), OMEN_TOO_BIG (too many stores are open).
+///
+/// Disk: a new store survives a crash from here on. In an existing store, what a crash left incomplete is dropped: all
+/// committed calls are there, and of the calls after the last commit those up to the first incomplete one.
+/// OMEN_READ_ONLY writes nothing and shows the committed calls only.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_open(
     path: *const c_char,
@@ -43,46 +48,53 @@ pub unsafe extern "C" fn omen_store_open(
     options: *const omen_store_options,
     out: *mut *mut omen_store,
 ) -> i32 {
-    hush_panics();
+    install_panic_hook();
     fence(|| {
         // SAFETY: conventions 2, 5 and 11 of the header say what these pointers are.
         let (path, options, out) =
-            unsafe { (self::path("path", path)?, store_options(options)?, Place::new("out", out)?) };
+            unsafe { (self::path("path", path)?, store_options(options)?, OutParam::new("out", out)?) };
         out.set(handle::publish(Store::open(path, dim, &options)?)?);
         Ok(())
     })
 }
 
-/// Commits and closes the store. The handle is gone whatever the status is; NULL is OMEN_OK. (Only from a progress function
-/// of this store it is OMEN_INVALID_ARGUMENT, and nothing happens.)
+/// Commits and closes the store. The handle is invalid afterwards, whatever the status is.
 ///
-/// Threads: calls of other threads that are running finish; the bytes they use are given back with the last of them.
-/// Errors:  OMEN_NO_SPACE, OMEN_IO: the commit failed; what was committed before is safe.
-/// Disk:    all writes survive a crash; the files are cut to their size and may be copied. Another process may open it.
+/// @param store  an open store; NULL is OMEN_OK
+///
+/// Threads: running calls of other threads finish; the last of them frees the memory. In the progress function of a
+/// compress or compact of this store the status is OMEN_INVALID_ARGUMENT, and the store stays open.
+///
+/// Errors: OMEN_NO_SPACE, OMEN_IO: the commit failed. What was committed earlier is safe.
+///
+/// Disk: all writes are durable. You may copy the files, and another process may open the store.
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_store_close(store: *mut omen_store) -> i32 {
     fence(|| if store.is_null() { Ok(()) } else { handle::close(store) })
 }
 
-/// Returns the number of floats in a vector of this store; 0 if the handle is bad.
+/// Returns the number of floats in a vector of this store, and 0 if the handle is not valid.
+///
+/// @param store  an open store
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_store_dim(store: *const omen_store) -> u32 {
     let mut dim = 0;
-    look_at_store(store, |store| {
+    on_pinned_store(store, |store| {
         dim = store.dim();
         Ok(())
     });
     dim
 }
 
-/// Tells how many vectors can be read.
+/// Returns the number of vectors in the store.
 ///
-/// out_count  receives the number
+/// @param store      an open store
+/// @param out_count  receives the number
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_count(store: *const omen_store, out_count: *mut u64) -> i32 {
-    look_at_store(store, |store| {
+    on_pinned_store(store, |store| {
         // SAFETY: convention 2.
-        let out_count = unsafe { Place::new("out_count", out_count)? };
+        let out_count = unsafe { OutParam::new("out_count", out_count)? };
         out_count.set(store.count());
         Ok(())
     })
@@ -91,7 +103,7 @@ pub unsafe extern "C" fn omen_store_count(store: *const omen_store, out_count: *
 /// # Safety
 /// As for [`sized::options`].
 unsafe fn store_options(options: *const omen_store_options) -> Result<Options> {
-    // SAFETY: the promise of this function.
+    // SAFETY: the contract of this function.
     let given = unsafe { sized::options(options, omen_store_options::DEFAULT)? };
     let has_metric = !options.is_null() && given.struct_size > offset_of!(omen_store_options, metric) as u64;
     Ok(Options {
@@ -103,29 +115,29 @@ unsafe fn store_options(options: *const omen_store_options) -> Result<Options> {
 }
 
 fn metric(number: i32) -> Result<Metric> {
-    Metric::from_i32(number).ok_or_else(|| out_of_range("metric", number, OMEN_COSINE))
+    let known = choices! {
+        OMEN_L2 => Metric::L2,
+        OMEN_INNER_PRODUCT => Metric::InnerProduct,
+        OMEN_COSINE => Metric::Cosine,
+    };
+    choose("metric", number, &known)
 }
 
 fn sync(number: i32) -> Result<SyncMode> {
-    match number {
-        OMEN_SYNC_COMMIT => Ok(SyncMode::Commit),
-        OMEN_SYNC_EACH => Ok(SyncMode::Each),
-        OMEN_SYNC_NONE => Ok(SyncMode::None),
-        _ => Err(out_of_range("sync", number, OMEN_SYNC_NONE)),
-    }
+    let known = choices! {
+        OMEN_SYNC_COMMIT => SyncMode::Commit,
+        OMEN_SYNC_EACH => SyncMode::Each,
+        OMEN_SYNC_NONE => SyncMode::None,
+    };
+    choose("sync", number, &known)
 }
 
 fn mode(number: i32) -> Result<Mode> {
-    match number {
-        OMEN_READ_WRITE_CREATE => Ok(Mode::ReadWriteCreate),
-        OMEN_READ_WRITE => Ok(Mode::ReadWrite),
-        OMEN_READ_ONLY => Ok(Mode::ReadOnly),
-        OMEN_CREATE_NEW => Ok(Mode::CreateNew),
-        _ => Err(out_of_range("mode", number, OMEN_CREATE_NEW)),
-    }
-}
-
-/// For numbers that stand for names, the last of which is `last`.
-pub(super) fn out_of_range(name: &str, number: i32, last: i32) -> Error {
-    Error::InvalidArgument(format!("options: {name} is {number}; expected 0 to {last}"))
+    let known = choices! {
+        OMEN_READ_WRITE_CREATE => Mode::ReadWriteCreate,
+        OMEN_READ_WRITE => Mode::ReadWrite,
+        OMEN_READ_ONLY => Mode::ReadOnly,
+        OMEN_CREATE_NEW => Mode::CreateNew,
+    };
+    choose("mode", number, &known)
 }

@@ -1,26 +1,26 @@
-//! The structs that cross the boundary: `struct_size` first, then 64-bit members and pairs of 32-bit ones, no holes.
+//! The structs of the C ABI: `struct_size` first, then 64-bit members and pairs of 32-bit ones, no padding.
 
 use super::constants::{OMEN_CODEC_AUTO, OMEN_L2, OMEN_QUALITY_NORMAL, OMEN_READ_WRITE_CREATE, OMEN_SYNC_COMMIT};
 use crate::compress::RATIO_DEFAULT;
 use std::ffi::c_void;
 
-/// An open store, as omen_store_open returns it and until omen_store_close takes it. A ticket, not an address.
+/// An open store, from omen_store_open to omen_store_close. The pointer is a number, not an address.
 pub struct omen_store(());
 
 /// How a store is opened. omen_store_options_init fills in the defaults.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_store_options {
-    /// sizeof(omen_store_options) as the caller knows it.
+    /// sizeof(omen_store_options) that the caller was compiled with.
     pub struct_size: u64,
-    /// OMEN_L2 (default), OMEN_INNER_PRODUCT or OMEN_COSINE. Must be the store's own if it exists already
-    /// (OMEN_METRIC_MISMATCH); options given as NULL, or too short to hold this member, accept any.
+    /// OMEN_L2 (default), OMEN_INNER_PRODUCT or OMEN_COSINE. It must be that of an existing store, else the status is
+    /// OMEN_METRIC_MISMATCH. Options given as NULL, or too short for this member, accept any.
     pub metric: i32,
     /// OMEN_SYNC_COMMIT (default), OMEN_SYNC_EACH or OMEN_SYNC_NONE.
     pub sync: i32,
     /// OMEN_READ_WRITE_CREATE (default), OMEN_READ_WRITE, OMEN_READ_ONLY or OMEN_CREATE_NEW.
     pub mode: i32,
-    /// Threads that one call may use; 0 (default) = as many as the machine has.
+    /// Most threads that one call uses; 0 (default): as many as the machine has.
     pub threads: u32,
 }
 
@@ -35,28 +35,31 @@ impl omen_store_options {
     };
 }
 
-/// Tells how far a call is: `done` of `total` steps (of no fixed size). Returns 0 to go on; anything else stops the
-/// call, which then returns OMEN_CANCELLED and leaves the store unchanged.
+/// Progress function of a long call. It returns 0 to go on; anything else stops the call, which then returns
+/// OMEN_CANCELLED and leaves the store unchanged.
 ///
-/// user   the `user` member of the options, untouched
+/// It runs on the thread that made the call, and may call functions that read the same store. While a compress or a
+/// compact calls it, omen_store_compress, omen_store_compact and omen_store_close of that store return
+/// OMEN_INVALID_ARGUMENT. It must return: neither longjmp nor a C++ exception may leave it.
 ///
-/// It runs on the thread that made the call, may call functions that read the same store, and must return: no longjmp,
-/// no C++ exception may leave it. omen_store_compress, _compact and _close of the same store are OMEN_INVALID_ARGUMENT there.
+/// @param user   the `user` member of the options
+/// @param done   steps done so far; it never decreases. The size of a step differs from call to call
+/// @param total  steps of the whole call
 pub type omen_progress_fn = Option<unsafe extern "C" fn(user: *mut c_void, done: u64, total: u64) -> i32>;
 
-/// How a call that takes long is run. omen_work_options_init fills in the defaults.
+/// How to run a long call. omen_work_options_init fills in the defaults.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_work_options {
-    /// sizeof(omen_work_options) as the caller knows it.
+    /// sizeof(omen_work_options) that the caller was compiled with.
     pub struct_size: u64,
-    /// Called now and then if not NULL (default).
+    /// Called from time to time; NULL (default): no function.
     pub progress: omen_progress_fn,
-    /// Handed to `progress`.
+    /// Passed to `progress`.
     pub user: *mut c_void,
-    /// Threads to use; 0 (default) = as many as the store was opened with.
+    /// Most threads to use; 0 (default): as many as the store was opened with.
     pub threads: u32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: u32,
 }
 
@@ -71,30 +74,30 @@ impl omen_work_options {
     };
 }
 
-/// What omen_store_compress aims at. omen_compress_options_init fills in the defaults.
+/// How to compress. omen_compress_options_init fills in the defaults.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_compress_options {
-    /// sizeof(omen_compress_options) as the caller knows it.
+    /// sizeof(omen_compress_options) that the caller was compiled with.
     pub struct_size: u64,
-    /// Bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole directory afterwards;
-    /// 1 or more, 16 by default.
+    /// Compression ratio: bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole
+    /// directory afterwards. At least 1; 16 by default.
     pub ratio: f64,
-    /// Vectors to train on; 0 (default) = chosen.
+    /// Number of vectors to train on; 0 (default): the library chooses.
     pub sample: u64,
-    /// Same vectors, same options and same seed: same bytes. Default 0.
+    /// Seed of all random choices, 0 by default. Same vectors, options and seed give the same bytes.
     pub seed: u64,
-    /// OMEN_CODEC_AUTO (default).
+    /// OMEN_CODEC_AUTO, the only choice today.
     pub codec: i32,
-    /// Threads to use; 0 (default) = as many as the store was opened with.
+    /// Most threads to use; 0 (default): as many as the store was opened with.
     pub threads: u32,
-    /// Called now and then if not NULL (default).
+    /// Called from time to time; NULL (default): no function.
     pub progress: omen_progress_fn,
-    /// Handed to `progress`.
+    /// Passed to `progress`.
     pub user: *mut c_void,
-    /// OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: what encoding may cost.
+    /// OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: encoding time against error.
     pub quality: i32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: i32,
 }
 
@@ -114,8 +117,9 @@ impl omen_compress_options {
     };
 }
 
-/// What omen_store_compress did. Bytes are those of the files. Errors are of every vector, taken when its code was made,
-/// against the vector as it was read then; codes kept from an earlier call count with that call's.
+/// What omen_store_compress did. Bytes are those of the files. The errors cover every vector. An error is measured when
+/// the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call count
+/// with the error measured in that call.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_compress_report {
@@ -127,21 +131,22 @@ pub struct omen_compress_report {
     pub bytes_before: u64,
     /// Bytes of all files of the directory afterwards.
     pub bytes_after: u64,
-    /// Bytes of one compressed vector.
+    /// Bytes of the code of one vector.
     pub code_bytes: u64,
-    /// Bytes of the codebook, both its copies.
+    /// Bytes of the two copies of the codebook.
     pub codebook_bytes: u64,
-    /// Sum over all vectors of |x - decoded x| squared, divided by the sum of |x| squared.
+    /// Relative mean squared error: the sum of |x - decoded x| squared over all vectors, divided by the sum of |x|
+    /// squared.
     pub relative_mse: f64,
     /// The largest |x - decoded x| / |x| of any vector.
     pub worst_relative_error: f64,
-    /// vectors x dim x 4 / bytes_after.
+    /// vectors x dim x 4 / bytes_after: the ratio that was reached.
     pub ratio: f64,
-    /// Wall time of the call.
+    /// Wall time of the call, in seconds.
     pub seconds: f64,
-    /// The codec that was used: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
+    /// The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
     pub codec: i32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: i32,
 }
 
@@ -149,20 +154,20 @@ pub struct omen_compress_report {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_search_options {
-    /// sizeof(omen_search_options) as the caller knows it.
+    /// sizeof(omen_search_options) that the caller was compiled with.
     pub struct_size: u64,
-    /// Codes measured for each query: those of the best scores, at least k; 0 (default) = chosen. Only where scores see part
-    /// of a code (scalar codes, of ratios about 2 to 5), more of them find more.
+    /// Number of candidates to rerank for each query, at least `k`; 0 (default): the library chooses. More candidates
+    /// find more neighbours only if scores see part of a code (scalar codes, ratios of about 2 to 5).
     pub rerank: u64,
-    /// How much of the store is visited, above 0 and up to 1 (every code); 0 (default) = chosen.
+    /// Share of the store to visit, above 0 and up to 1 (every code); 0 (default): the library chooses.
     pub effort: f64,
-    /// Only these ids may be found: `uint64_t[allow_n]`, in any order; NULL (default) with `allow_n` 0 = all.
+    /// Only these ids may be found: `uint64_t[allow_n]`, in any order. NULL (default) and an `allow_n` of 0: every id.
     pub allow_ids: *const u64,
-    /// Number of `allow_ids`; 0 (default) = all.
+    /// Number of `allow_ids`; 0 (default): every id may be found.
     pub allow_n: u64,
-    /// Threads to use; 0 (default) = as many as the store was opened with.
+    /// Most threads to use; 0 (default): as many as the store was opened with.
     pub threads: u32,
-    /// 1 = compare with every vector as omen_store_get returns it; 0 (default) = chosen.
+    /// 1: compare the query with every vector as omen_store_get returns it. 0 (default): the library chooses.
     pub exact: i32,
 }
 
@@ -179,62 +184,62 @@ impl omen_search_options {
     };
 }
 
-/// What omen_store_stats tells. The function has the same name, as with stat(2): write `struct omen_store_stats`.
+/// What omen_store_stats returns. The function has the same name, as in stat(2): write `struct omen_store_stats`.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_store_stats {
     /// sizeof(struct omen_store_stats), set by the caller before the call.
     pub struct_size: u64,
-    /// Vectors that can be read.
+    /// Number of vectors in the store.
     pub vectors: u64,
-    /// Vectors deleted or replaced whose bytes omen_store_compact would give back.
+    /// Deleted or replaced vectors whose bytes omen_store_compact would give back.
     pub deleted: u64,
     /// Bytes of all files of the directory.
     pub bytes_on_disk: u64,
     /// vectors x dim x 4: the vectors as floats.
     pub raw_bytes: u64,
-    /// Files that hold vectors.
+    /// Number of files with vectors.
     pub segments: u64,
-    /// Vectors kept as they were given.
+    /// Vectors kept exactly, as floats.
     pub raw_vectors: u64,
     /// Vectors kept as codes.
     pub compressed_vectors: u64,
-    /// Number of the manifest; grows with every change of the set of files.
+    /// Number of the manifest. It grows with every change of the set of files.
     pub generation: u64,
-    /// Floats in a vector.
+    /// Number of floats in a vector.
     pub dim: u32,
     /// OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE.
     pub metric: i32,
-    /// Of the compressed vectors: sum of |x - decoded x| squared, divided by the sum of |x| squared.
+    /// Of the compressed vectors: the sum of |x - decoded x| squared, divided by the sum of |x| squared.
     pub relative_mse: f64,
     /// Of the compressed vectors: the largest |x - decoded x| / |x|.
     pub worst_relative_error: f64,
-    /// Of the compressed vectors: none is farther than this from what was inserted, |x - decoded x|; rounded up.
+    /// Of the compressed vectors: an upper bound on |x - decoded x|, where x is the vector that was inserted.
     pub error_bound: f64,
-    /// Mean error of a file's vectors, in terms of the mean error its codebook was trained to; the largest of any file.
-    /// 1 without drift, 0 where nothing is compressed.
+    /// Largest drift of any file: the mean error of its vectors divided by the mean error that its codebook was trained
+    /// to. 1 without drift, 0 if nothing is compressed.
     pub drift: f64,
 }
 
-/// What omen_store_verify read.
+/// How much omen_store_verify read.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_verify_report {
     /// sizeof(omen_verify_report), set by the caller before the call.
     pub struct_size: u64,
-    /// Files read.
+    /// Number of files.
     pub files: u64,
-    /// Checksummed blocks compared.
+    /// Number of blocks whose checksum was compared.
     pub blocks: u64,
-    /// Bytes read.
+    /// Number of bytes.
     pub bytes: u64,
-    /// Vectors that can be read.
+    /// Number of vectors in the store.
     pub vectors: u64,
 }
 
-// omen_*_init write whole structs, without knowing how much room the caller has: it is what the caller was compiled with.
-// So the structs they write never grow. Members to come are set by functions of other names, to which the header then
-// maps these, and whoever was compiled before goes on calling these.
+// omen_*_init write whole structs and cannot know how many bytes the caller has, which may be compiled with an older
+// header. So these structs must not grow once they are released. New members will be set by init functions of other
+// names, to which a newer header maps these names; programs compiled earlier go on calling these.
 const _: () = assert!(size_of::<omen_store_options>() == 24);
 const _: () = assert!(size_of::<omen_work_options>() == 32);
 const _: () = assert!(size_of::<omen_compress_options>() == 64);

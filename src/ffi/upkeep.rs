@@ -11,13 +11,14 @@ use crate::store::{Stats, VerifyReport};
 use crate::work::Work;
 use std::ffi::c_char;
 
-/// UPKEEP
+/// # UPKEEP
 ///
-/// Tells what the store holds and what it takes on disk.
+/// Returns what the store holds and how many bytes it takes on disk.
 ///
-/// out_stats  receives the numbers; set its struct_size before
+/// @param store      an open store
+/// @param out_stats  receives the numbers. Set its `struct_size` first
 ///
-/// Errors:  none of its own. Never writes to the disk.
+/// Disk: not written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_stats(store: *const omen_store, out_stats: *mut omen_store_stats) -> i32 {
     on_store(store, |store| {
@@ -30,11 +31,15 @@ pub unsafe extern "C" fn omen_store_stats(store: *const omen_store, out_stats: *
 
 /// Reads every byte of the store from the disk and compares all checksums.
 ///
-/// options     or NULL
-/// out_report  receives how much was read; set its struct_size before
+/// @param store       an open store
+/// @param options     may be NULL: the defaults
+/// @param out_report  receives how much was read. Set its `struct_size` first
 ///
-/// Threads: takes its time; readers and writers go on meanwhile. It waits for a write that is under way when it begins.
-/// Errors:  OMEN_CORRUPT: the message names file and block; OMEN_CANCELLED. Never writes to the disk.
+/// Threads: a long call. Readers and writers go on meanwhile. It starts after a write that is running.
+///
+/// Errors: OMEN_CORRUPT: the message names the file and the block. OMEN_CANCELLED.
+///
+/// Disk: not written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_verify(
     store: *const omen_store,
@@ -51,14 +56,18 @@ pub unsafe extern "C" fn omen_store_verify(
     })
 }
 
-/// Drops the bytes of deleted and replaced vectors and gives them back to the file system.
+/// Removes the bytes of deleted and replaced vectors and gives them back to the file system.
 ///
-/// options  or NULL
+/// @param store    an open store
+/// @param options  may be NULL: the defaults
 ///
-/// Threads: takes its time; readers and writers go on meanwhile.
-/// Errors:  OMEN_NO_SPACE (it writes the new files before it removes the old), OMEN_CANCELLED, OMEN_IS_READ_ONLY,
-///          OMEN_POISONED; with each of them the store is as it was.
-/// Disk:    committed, and without dead bytes. A crash meanwhile leaves all of the old or all of the new.
+/// Threads: a long call. Readers and writers go on meanwhile.
+///
+/// Errors: OMEN_NO_SPACE (the new files are written before the old ones are removed), OMEN_CANCELLED,
+/// OMEN_IS_READ_ONLY, OMEN_POISONED. After each of them the store is as it was before the call.
+///
+/// Disk: everything is committed, and no bytes of deleted vectors remain. After a crash during the call, the store is
+/// either as before or compacted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_compact(store: *mut omen_store, options: *const omen_work_options) -> i32 {
     on_store(store, |store| {
@@ -69,12 +78,13 @@ pub unsafe extern "C" fn omen_store_compact(store: *mut omen_store, options: *co
     })
 }
 
-/// Copies the store as it is committed now into the new directory `path`, while readers and the writer go on.
+/// Copies the store, as it is committed now, into a new directory, while readers and the writer go on.
 ///
-/// path     the directory of the copy; it must not exist
-/// options  or NULL
+/// @param store    an open store
+/// @param path     the directory of the copy; it must not exist
+/// @param options  may be NULL: the defaults
 ///
-/// Errors:  OMEN_UNSUPPORTED always, in this version. A store that is closed may be copied as files.
+/// Errors: OMEN_UNSUPPORTED, always in this version. You may copy the files of a closed store instead.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_backup(
     store: *const omen_store,
@@ -88,9 +98,11 @@ pub unsafe extern "C" fn omen_store_backup(
     })
 }
 
-/// Lets a handle opened with OMEN_READ_ONLY see what the writer has committed since.
+/// Makes a handle opened with OMEN_READ_ONLY see what the writer has committed since then.
 ///
-/// Errors:  OMEN_UNSUPPORTED always, in this version. Closing and opening the handle does the same.
+/// @param store  an open store
+///
+/// Errors: OMEN_UNSUPPORTED, always in this version. Close the handle and open it again instead.
 #[unsafe(no_mangle)]
 pub extern "C" fn omen_store_refresh(store: *mut omen_store) -> i32 {
     on_store(store, |_| Err(Error::Unsupported("omen_store_refresh")))

@@ -1,12 +1,14 @@
-//! Options of calls that take long: threads, progress, cancellation.
+//! Options of long calls: threads, progress, cancellation.
 #![expect(unsafe_code, reason = "an exported name, and the progress function is called")]
 
 use super::types::{omen_progress_fn, omen_work_options};
 use std::ffi::c_void;
 
-/// LONG CALLS
+/// # LONG CALLS: progress, cancellation and threads
 ///
-/// Sets every member of `options` to its default, `struct_size` included. NULL is ignored. Any thread.
+/// Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
+///
+/// @param options  the struct to fill in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_work_options_init(options: *mut omen_work_options) {
     if !options.is_null() {
@@ -15,11 +17,11 @@ pub unsafe extern "C" fn omen_work_options_init(options: *mut omen_work_options)
     }
 }
 
-/// Calls the caller's progress function, if there is one; `true` if it asks to stop.
+/// A closure that calls the caller's progress function, if there is one; `true` cancels.
 pub(super) fn on_progress(progress: omen_progress_fn, user: *mut c_void) -> impl FnMut(u64, u64) -> bool {
     move |done, total| {
-        // SAFETY: a function the caller gave for this very call, with the `user` it asked for; its comment in the header
-        // says on which thread it runs and that nothing is thrown through it.
+        // SAFETY: the caller passed this function and `user` for this call. Its comment in the header says on which
+        // thread it runs, and that it must not unwind.
         progress.is_some_and(|progress| unsafe { progress(user, done, total) } != 0)
     }
 }

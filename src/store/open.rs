@@ -35,7 +35,7 @@ const READER_TRIES: usize = 16;
 /// An error if a store cannot have `dim`; 0, the stored dim, is none for a new store.
 pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
     if is_new && dim == 0 {
-        let text = format!("there is no store, and a new one needs a dim: found dim 0, expected 1 to {DIM_MAX}");
+        let text = format!("there is no store to open, and no dim is given: a dim of 1 to {DIM_MAX} would create one");
         return Err(Error::InvalidArgument(text));
     }
     if dim > DIM_MAX {

@@ -33,6 +33,7 @@ static void library(void)
     omen_store_options_init(NULL);
     omen_compress_options_init(NULL);
     omen_search_options_init(NULL);
+    omen_work_options_init(NULL);
 }
 
 /* Every function on one handle that is not open. */
@@ -57,9 +58,9 @@ static void each_refuses(omen_store *store, int32_t status, const char *says)
     EXPECT(omen_store_compress(store, NULL, &compressed), status, says);
     EXPECT(omen_store_search(store, row, 1, 1, NULL, &id, row), status, says);
     EXPECT(omen_store_stats(store, &stats), status, says);
-    EXPECT(omen_store_verify(store, &verified), status, says);
-    EXPECT(omen_store_compact(store), status, says);
-    EXPECT(omen_store_backup(store, "nowhere"), status, says);
+    EXPECT(omen_store_verify(store, NULL, &verified), status, says);
+    EXPECT(omen_store_compact(store, NULL), status, says);
+    EXPECT(omen_store_backup(store, "nowhere", NULL), status, says);
     EXPECT(omen_store_refresh(store), status, says);
     ASSERT(id == 1 && number == 7 && n == 7 && row[0] == 7 && found == 7);
     ASSERT(compressed.vectors == 7 && stats.vectors == 7 && verified.files == 7);
@@ -90,13 +91,13 @@ static void handles(const char *directory)
         EXPECT(omen_store_count(wild(noise), &n), OMEN_INVALID_HANDLE, "0x");
     }
     OK(omen_store_close(store));
-    each_refuses(store, OMEN_INVALID_HANDLE, "closed");
-    EXPECT(omen_store_close(store), OMEN_INVALID_HANDLE, "closed");
+    each_refuses(store, OMEN_INVALID_HANDLE, "the store is closed");
+    EXPECT(omen_store_close(store), OMEN_INVALID_HANDLE, "the store is closed");
     for (i = 0; i < 20; i++) { /* the slot is used again, the handle is not */
         OK(omen_store_open(in(directory, "handles"), 0, NULL, &again));
         ASSERT(again != store);
-        EXPECT(omen_store_count(store, &n), OMEN_INVALID_HANDLE, "0x");
-        EXPECT(omen_store_close(store), OMEN_INVALID_HANDLE, "0x");
+        EXPECT(omen_store_count(store, &n), OMEN_INVALID_HANDLE, "the store is closed");
+        EXPECT(omen_store_close(store), OMEN_INVALID_HANDLE, "the store is closed");
         OK(omen_store_close(again));
     }
 }
@@ -180,8 +181,8 @@ static void arrays(omen_store *store)
     EXPECT(omen_store_search(store, row, 1, 1, NULL, &id, NULL), OMEN_NULL_POINTER, "out_distances");
     EXPECT(omen_store_compress(store, NULL, NULL), OMEN_NULL_POINTER, "out_report");
     EXPECT(omen_store_stats(store, NULL), OMEN_NULL_POINTER, "out_stats");
-    EXPECT(omen_store_verify(store, NULL), OMEN_NULL_POINTER, "out_report");
-    EXPECT(omen_store_backup(store, NULL), OMEN_NULL_POINTER, "path");
+    EXPECT(omen_store_verify(store, NULL, NULL), OMEN_NULL_POINTER, "out_report");
+    EXPECT(omen_store_backup(store, NULL, NULL), OMEN_NULL_POINTER, "path");
 
     /* counts that no memory holds, with the number */
     for (i = 0; i < COUNT(huge); i++) {

@@ -110,7 +110,7 @@ static void dims_and_metrics(const char *directory)
     const char *path = in(directory, "cosine");
     size_t i;
 
-    refused(path, 0, NULL, OMEN_INVALID_ARGUMENT, "0");
+    refused(path, 0, NULL, OMEN_INVALID_ARGUMENT, "a dim of 1 to 65536 would create one");
     refused(path, 65537, NULL, OMEN_INVALID_ARGUMENT, "65537");
     refused(path, UINT32_MAX, NULL, OMEN_INVALID_ARGUMENT, "4294967295");
     for (i = 0; i < COUNT(wrong); i++) {
@@ -123,6 +123,14 @@ static void dims_and_metrics(const char *directory)
         omen_store_options_init(&options), options.mode = wrong[i];
         refused(path, DIM, &options, OMEN_INVALID_ARGUMENT, says);
     }
+    omen_store_options_init(&options), options.metric = 7;
+    refused(path, DIM, &options, OMEN_INVALID_ARGUMENT,
+            "options: metric is 7; expected OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE");
+    omen_store_options_init(&options), options.sync = 7;
+    refused(path, DIM, &options, OMEN_INVALID_ARGUMENT,
+            "options: sync is 7; expected OMEN_SYNC_COMMIT, OMEN_SYNC_EACH or OMEN_SYNC_NONE");
+    omen_store_options_init(&options), options.mode = 7;
+    refused(path, DIM, &options, OMEN_INVALID_ARGUMENT, "options: mode is 7; expected OMEN_READ_WRITE_CREATE, ");
     ASSERT(access(path, F_OK) != 0); /* none of them made a directory */
 
     omen_store_options_init(&options);
@@ -133,9 +141,9 @@ static void dims_and_metrics(const char *directory)
     OK(omen_store_insert(store, NULL, ROW, 1, NULL));
     OK(omen_store_close(store));
 
-    refused(path, DIM + 1, NULL, OMEN_DIM_MISMATCH, "found 5, expected 4");
+    refused(path, DIM + 1, NULL, OMEN_DIM_MISMATCH, "dim: the store has 4, the call asks for 5");
     options.metric = OMEN_L2;
-    refused(path, DIM, &options, OMEN_METRIC_MISMATCH, "found 0, expected 2");
+    refused(path, DIM, &options, OMEN_METRIC_MISMATCH, "metric: the store has cosine, the call asks for l2");
     OK(omen_store_open(path, 0, NULL, &store)); /* no opinion: what the store has */
     ASSERT(omen_store_dim(store) == DIM);
     OK(omen_store_close(store));
@@ -171,10 +179,10 @@ static void modes(const char *directory)
     EXPECT(omen_store_upsert(reader, &id, row, 1), OMEN_IS_READ_ONLY, "read-only");
     EXPECT(omen_store_delete(reader, &id, 1, &n), OMEN_IS_READ_ONLY, "read-only");
     EXPECT(omen_store_commit(reader), OMEN_IS_READ_ONLY, "read-only");
-    EXPECT(omen_store_compact(reader), OMEN_IS_READ_ONLY, "read-only");
+    EXPECT(omen_store_compact(reader, NULL), OMEN_IS_READ_ONLY, "read-only");
     EXPECT(omen_store_compress(reader, NULL, &report), OMEN_IS_READ_ONLY, "read-only");
     EXPECT(omen_store_refresh(reader), OMEN_UNSUPPORTED, "refresh");
-    EXPECT(omen_store_backup(store, in(directory, "copy")), OMEN_UNSUPPORTED, "backup");
+    EXPECT(omen_store_backup(store, in(directory, "copy"), NULL), OMEN_UNSUPPORTED, "backup");
     ASSERT(access(in(directory, "copy"), F_OK) != 0);
     OK(omen_store_close(store));
     OK(omen_store_get(reader, &id, 1, row, NULL)); /* goes on without the writer */

@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     EXPECT(omen_store_upsert(store, &id, rows[1], 1), OMEN_POISONED, "failpoint");
     EXPECT(omen_store_delete(store, &id, 1, &n), OMEN_POISONED, "failpoint");
     EXPECT(omen_store_commit(store), OMEN_POISONED, "failpoint");
-    EXPECT(omen_store_compact(store), OMEN_POISONED, "failpoint");
+    EXPECT(omen_store_compact(store, NULL), OMEN_POISONED, "failpoint");
 
     OK(omen_store_get(store, &id, 1, row, NULL));
     ASSERT(memcmp(row, rows[0], sizeof row) == 0);
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     OK(omen_store_close(other));
 
     omen_store_close(store); /* gone, whatever it says */
-    EXPECT(omen_store_count(store, &n), OMEN_INVALID_HANDLE, "0x");
+    EXPECT(omen_store_count(store, &n), OMEN_INVALID_HANDLE, "the store is closed");
     OK(omen_store_open(in(argv[1], "store"), DIM, NULL, &store));
     OK(omen_store_get(store, &id, 1, row, NULL));
     ASSERT(memcmp(row, rows[0], sizeof row) == 0);

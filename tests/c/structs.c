@@ -65,7 +65,7 @@ static void report_sizes(const omen_store *store)
         stats.known.struct_size = wrong[i];
         EXPECT(omen_store_stats(store, &stats.known), OMEN_INVALID_ARGUMENT, "struct_size");
         report.struct_size = wrong[i];
-        EXPECT(omen_store_verify(store, &report), OMEN_INVALID_ARGUMENT, "struct_size");
+        EXPECT(omen_store_verify(store, NULL, &report), OMEN_INVALID_ARGUMENT, "struct_size");
     }
     memset(&stats, 0xab, sizeof stats);
     stats.known.struct_size = 16; /* an older caller: nothing behind its bytes is written */
@@ -80,7 +80,7 @@ static void report_sizes(const omen_store *store)
     ASSERT(stats.known.raw_bytes == (uint64_t)N * DIM * 4 && stats.known.bytes_on_disk > 0);
     ASSERT(stats.beyond[0] == 0 && stats.beyond[1] == 0 && stats.beyond[2] == 0xababababababababu);
     report.struct_size = sizeof report;
-    OK(omen_store_verify(store, &report));
+    OK(omen_store_verify(store, NULL, &report));
     ASSERT(report.files > 0 && report.blocks > 0 && report.bytes > 0 && report.vectors == N);
 }
 
@@ -102,7 +102,7 @@ static int32_t watched(void *user, uint64_t done, uint64_t total)
     ASSERT(n == N && done <= total && done >= watch->last);
     /* They would wait for the compress that waits for them. */
     EXPECT(omen_store_compress(watch->store, NULL, &report), OMEN_INVALID_ARGUMENT, "progress function");
-    EXPECT(omen_store_compact(watch->store), OMEN_INVALID_ARGUMENT, "progress function");
+    EXPECT(omen_store_compact(watch->store, NULL), OMEN_INVALID_ARGUMENT, "progress function");
     EXPECT(omen_store_close(watch->store), OMEN_INVALID_ARGUMENT, "progress function");
     watch->last = done;
     return ++watch->calls == watch->stop_at;
@@ -131,8 +131,12 @@ static void compress(omen_store *store)
     }
     options.ratio = 2;
     options.codec = 99;
-    EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT, "99");
-    options.codec = OMEN_CODEC_AUTO;
+    EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT,
+           "options: codec is 99; expected OMEN_CODEC_AUTO");
+    options.codec = OMEN_CODEC_AUTO, options.quality = -1;
+    EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT,
+           "options: quality is -1; expected OMEN_QUALITY_NORMAL, OMEN_QUALITY_FAST or OMEN_QUALITY_BEST");
+    options.quality = OMEN_QUALITY_NORMAL;
     report.struct_size = 0;
     EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT, "struct_size");
     report.struct_size = sizeof report;
@@ -149,6 +153,58 @@ static void compress(omen_store *store)
     watch.calls = 0, watch.stop_at = UINT64_MAX, watch.last = 0;
     OK(omen_store_compress(store, &options, &report));
     ASSERT(report.struct_size == sizeof report && report.vectors == N && watch.calls > 0 && report.reserved == 0);
+}
+
+static int32_t counts(void *user, uint64_t done, uint64_t total)
+{
+    ASSERT(done <= total);
+    ++*(uint64_t *)user;
+    return 0;
+}
+
+static int32_t stops(void *user, uint64_t done, uint64_t total)
+{
+    counts(user, done, total);
+    return 1;
+}
+
+static void work(omen_store *store)
+{
+    omen_work_options options;
+    omen_verify_report report = {0};
+    struct omen_store_stats stats;
+    struct watch watch = {NULL, 0, 1, 0};
+    uint64_t calls = 0, deleted, id = N - 1;
+
+    omen_work_options_init(&options);
+    ASSERT(options.struct_size == sizeof options && options.progress == NULL && options.user == NULL);
+    ASSERT(options.threads == 0 && options.reserved == 0);
+    report.struct_size = sizeof report, stats.struct_size = sizeof stats;
+    options.struct_size = 12;
+    EXPECT(omen_store_verify(store, &options, &report), OMEN_INVALID_ARGUMENT, "struct_size is 12");
+    EXPECT(omen_store_compact(store, &options), OMEN_INVALID_ARGUMENT, "struct_size is 12");
+    EXPECT(omen_store_backup(store, "nowhere", &options), OMEN_INVALID_ARGUMENT, "struct_size is 12");
+    options.struct_size = sizeof options, options.threads = 1;
+
+    options.progress = stops, options.user = &calls;
+    EXPECT(omen_store_verify(store, &options, &report), OMEN_CANCELLED, "cancelled");
+    ASSERT(calls == 1 && report.files == 0);
+    OK(omen_store_delete(store, &id, 1, &deleted));
+    EXPECT(omen_store_compact(store, &options), OMEN_CANCELLED, "cancelled");
+    OK(omen_store_stats(store, &stats));
+    ASSERT(calls == 2 && stats.vectors == N - 1 && stats.deleted == 1);
+
+    options.progress = counts;
+    OK(omen_store_verify(store, &options, &report));
+    ASSERT(calls > 2 && report.vectors == N - 1);
+    OK(omen_store_upsert(store, &id, rows[N - 1], 1));
+    watch.store = store;
+    options.progress = watched, options.user = &watch;
+    EXPECT(omen_store_compact(store, &options), OMEN_CANCELLED, "cancelled");
+    watch.stop_at = UINT64_MAX, watch.calls = 0, watch.last = 0;
+    OK(omen_store_compact(store, &options));
+    OK(omen_store_stats(store, &stats));
+    ASSERT(watch.calls > 0 && stats.vectors == N && stats.deleted == 0);
 }
 
 static void search(const omen_store *store)
@@ -169,7 +225,7 @@ static void search(const omen_store *store)
     }
     options.effort = 1;
     options.exact = 2;
-    EXPECT(omen_store_search(store, rows[0], 2, 4, &options, ids[0], distances[0]), BAD, "exact is 2");
+    EXPECT(omen_store_search(store, rows[0], 2, 4, &options, ids[0], distances[0]), BAD, "options: exact is 2; expected 0 or 1");
     options.exact = 1;
     options.allow_n = 3;
     EXPECT(omen_store_search(store, rows[0], 2, 4, &options, ids[0], distances[0]), OMEN_NULL_POINTER, "allow_ids");
@@ -198,6 +254,7 @@ int main(int argc, char **argv)
     OK(omen_store_insert(store, NULL, rows[0], N, NULL));
     report_sizes(store);
     search(store);
+    work(store);
     compress(store);
     OK(omen_store_close(store));
     puts("structs: refused");

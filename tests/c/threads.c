@@ -19,7 +19,7 @@ static void finds_it_gone(const struct worker *worker)
     uint64_t n;
     char own[64];
     ASSERT(omen_store_dim(worker->store) == 0);
-    EXPECT(omen_store_count(worker->store, &n), OMEN_INVALID_HANDLE, "0x");
+    EXPECT(omen_store_count(worker->store, &n), OMEN_INVALID_HANDLE, "the store is closed");
     snprintf(own, sizeof own, "%#llx", (unsigned long long)(0xdead0000 + worker->number));
     EXPECT(omen_store_count((omen_store *)(uintptr_t)(0xdead0000 + worker->number), &n), OMEN_INVALID_HANDLE, own);
 }
@@ -35,7 +35,7 @@ static void *reads(void *argument)
         id = (id + 1) % N;
         worker->done++;
     }
-    EXPECT(status, OMEN_INVALID_HANDLE, "0x");
+    EXPECT(status, OMEN_INVALID_HANDLE, "the store is closed");
     finds_it_gone(worker);
     return NULL;
 }
@@ -76,7 +76,7 @@ static void close_under_them(const char *path, int round)
     for (i = 0; i < (uint64_t)round * 200; i++)
         OK(omen_store_count(store, &n));
     OK(omen_store_close(store));
-    EXPECT(omen_store_close(store), OMEN_INVALID_HANDLE, "0x");
+    EXPECT(omen_store_close(store), OMEN_INVALID_HANDLE, "the store is closed");
     for (t = 0; t < THREADS; t++)
         ASSERT(pthread_join(workers[t].thread, NULL) == 0);
 

@@ -13,6 +13,7 @@ static void sizes_that_do_not_fit(Store &store) {
     std::vector<std::uint8_t> found(1);
     std::uint64_t position = 0;
     std::size_t n = 0;
+    CHECK(store.try_insert({1, 2, 3}).message() == "vectors: found 3 floats, expected a multiple of 4 (dim)");
     CHECK(thrown_by([&] { store.insert({1, 2, 3}); }) == OMEN_INVALID_ARGUMENT);
     CHECK(thrown_by([&] { store.insert({8, 9}, {1, 2, 3, 4}); }) == OMEN_INVALID_ARGUMENT);
     CHECK(thrown_by([&] { store.upsert({8}, vectors); }) == OMEN_INVALID_ARGUMENT);
@@ -21,6 +22,8 @@ static void sizes_that_do_not_fit(Store &store) {
     CHECK(store.try_contains({0, 1}, found).code() == OMEN_INVALID_ARGUMENT);
     CHECK(store.try_scan(position, ids, {vectors.data(), 1}, n).code() == OMEN_INVALID_ARGUMENT);
     CHECK(thrown_by([&] { store.search({1, 2, 3}, 1); }) == OMEN_INVALID_ARGUMENT);
+    CHECK(store.try_search({1, 2, 3}, 1, ids, distances).message() ==
+          "queries: found 3 floats, expected a multiple of 4 (dim)");
     CHECK(store.try_search(vectors, 2, ids, distances).message() == "ids: found 2, expected 2 x 2");
     CHECK(store.try_search(vectors, 1, ids, {distances.data(), 1}).message() == "distances: found 1, expected 2 x 1");
     CHECK(thrown_by([&] { store.search(vectors, SIZE_MAX / 8); }) == OMEN_TOO_BIG);
@@ -40,6 +43,12 @@ static void values_the_library_refuses(Store &store, const std::string &path) {
     reading.mode = OMEN_READ_ONLY;
     CHECK(thrown_by([&] { Store other(path, DIM + 1, reading); }) == OMEN_DIM_MISMATCH);
     CHECK(thrown_by([&] { Store other(path + "/none", DIM, reading); }) == OMEN_NOT_A_STORE);
+    reading.metric = OMEN_COSINE;
+    Store other;
+    CHECK(other.try_open(path, DIM, reading).message() == "metric: the store has l2, the call asks for cosine");
+    reading.metric = 7;
+    CHECK(other.try_open(path, DIM, reading).message() ==
+          "options: metric is 7; expected OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE");
 }
 
 /** Every function on a store that is closed, or never was open, says `code`. */
@@ -73,6 +82,7 @@ int main(int, char **argv) {
 
     store.close();
     every_function_says(store, OMEN_INVALID_HANDLE);
+    CHECK(store.try_commit().message() == "the store is closed");
     CHECK(thrown_by([&] { store.close(); }) == OMEN_INVALID_HANDLE);
     Store never;
     every_function_says(never, OMEN_NULL_POINTER);

@@ -35,6 +35,10 @@ int main(int, char **argv) {
     std::uint64_t calls = 0;
     options.on_progress = [&](std::uint64_t, std::uint64_t) { return ++calls == 0; };
     CHECK(store.try_stats(stats).ok() && stats.vectors == 2);
+    omen::WorkOptions work;
+    work.threads = 1;
+    work.on_progress = [](std::uint64_t, std::uint64_t) { return false; };
+    CHECK(store.try_verify(verified, work).code() == OMEN_CANCELLED && store.try_compact(work).code() == OMEN_CANCELLED);
     CHECK(store.try_verify(verified).ok() && verified.vectors == 2);
     CHECK(!store.try_compress(options, compressed).ok());
     CHECK(store.try_close().ok() && store.try_count(count).code() == OMEN_INVALID_HANDLE);

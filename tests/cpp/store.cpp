@@ -86,6 +86,39 @@ static void scan_and_search(const std::string &path) {
     CHECK(thrown_by([&] { store.commit(); }) == OMEN_IS_READ_ONLY);
 }
 
+/** Runs `call` with options whose progress function stops, throws, then lets it finish. */
+template <class Call> static void work_tells_stops_and_throws(const Store &store, Call call) {
+    const std::uint64_t vectors = store.count();
+    omen::WorkOptions options;
+    options.on_progress = [](std::uint64_t, std::uint64_t) { return false; };
+    CHECK(thrown_by([&] { call(options); }) == OMEN_CANCELLED);
+    options.on_progress = [](std::uint64_t done, std::uint64_t) -> bool { throw done; };
+    bool was_thrown = false;
+    try {
+        call(options);
+    } catch (std::uint64_t) {
+        was_thrown = true;
+    }
+    CHECK(was_thrown && store.count() == vectors && store.stats().deleted > 0);
+    std::uint64_t last = 0, total = 0;
+    options.on_progress = [&](std::uint64_t done, std::uint64_t of) {
+        CHECK(last <= done && done <= of);
+        last = done, total = of;
+        return store.count() == vectors;
+    };
+    call(options);
+    CHECK(0 < last && last <= total);
+}
+
+static void verify_and_compact(const std::string &path) {
+    Store store(path, DIM);
+    store.insert(some(20000));
+    store.erase({0, 1, 2});
+    work_tells_stops_and_throws(store, [&](const omen::WorkOptions &options) { store.verify(options); });
+    work_tells_stops_and_throws(store, [&](const omen::WorkOptions &options) { store.compact(options); });
+    CHECK(store.stats().deleted == 0 && store.count() == 19997);
+}
+
 static void compress_tells_stops_and_throws(const std::string &path) {
     Store store(path, DIM);
     store.insert(some(20000));
@@ -154,5 +187,6 @@ int main(int, char **argv) {
     scan_and_search(room + "/search");
     compress_tells_stops_and_throws(room + "/compress");
     close_from_progress_leaves_it_open(room + "/progress");
+    verify_and_compact(room + "/work");
     handles_move(room + "/moves");
 }

@@ -4,89 +4,89 @@ from std.memory import OpaquePointer, Pointer
 from std.sys import size_of
 
 comptime OMEN_VERSION_MAJOR: Int32 = 0
-"""Part of the version of this header; omen_version() tells that of the library that was linked."""
+"""Part of the version of this header; omen_version() returns that of the linked library."""
 
 comptime OMEN_VERSION_MINOR: Int32 = 1
-"""Part of the version of this header; omen_version() tells that of the library that was linked."""
+"""Part of the version of this header; omen_version() returns that of the linked library."""
 
 comptime OMEN_VERSION_PATCH: Int32 = 0
-"""Part of the version of this header; omen_version() tells that of the library that was linked."""
+"""Part of the version of this header; omen_version() returns that of the linked library."""
 
 comptime OMEN_ABI_VERSION: UInt32 = 1
-"""The version of this header; omen_abi_version() tells that of the library that was linked. It grows when a program
-compiled before could notice; additions at the end of structs and new functions leave it alone."""
+"""The ABI version of this header; omen_abi_version() returns that of the linked library. It grows with each change
+that can break a compiled program. New functions and new members at the end of structs do not change it."""
 
 comptime OMEN_NO_ID: UInt64 = UInt64.MAX
-"""No id: what search puts in a place without a neighbour. It is the one id that cannot be stored."""
+"""Not an id: search returns it where there is no neighbour. No vector can have it."""
 
 comptime OMEN_OK: Int32 = 0
 """The call did what its comment says."""
 
 comptime OMEN_NULL_POINTER: Int32 = 1
-"""A pointer that is needed is NULL; the message names it."""
+"""A required pointer is NULL; the message names it."""
 
 comptime OMEN_INVALID_HANDLE: Int32 = 2
-"""The handle is not open: closed already, or never returned by omen_store_open."""
+"""The handle is not open: it was closed, or omen_store_open never returned it."""
 
 comptime OMEN_INVALID_ARGUMENT: Int32 = 3
-"""An argument or an option is out of its range."""
+"""An argument or an option is out of range; the message names it and what was expected."""
 
 comptime OMEN_DIM_MISMATCH: Int32 = 4
-"""The store has another dim than the caller asked for."""
+"""The store has a different dim from the one the call asks for."""
 
 comptime OMEN_METRIC_MISMATCH: Int32 = 5
-"""The store has another metric than the caller asked for."""
+"""The store has a different metric from the one the call asks for."""
 
 comptime OMEN_NOT_FINITE: Int32 = 6
-"""A vector holds a NaN or an infinity; the message says which."""
+"""A vector has a NaN or an infinity; the message says where."""
 
 comptime OMEN_NOT_FOUND: Int32 = 7
 """An id is not in the store."""
 
 comptime OMEN_DUPLICATE_ID: Int32 = 8
-"""An id occurs twice in one call, or is stored already."""
+"""An id occurs twice in one call, or is already in the store."""
 
 comptime OMEN_TOO_FEW_VECTORS: Int32 = 9
-"""There are not enough vectors to train on."""
+"""The store has too few vectors to train a codebook."""
 
 comptime OMEN_IS_READ_ONLY: Int32 = 10
 """The store was opened with OMEN_READ_ONLY."""
 
 comptime OMEN_CANCELLED: Int32 = 11
-"""The progress function asked to stop."""
+"""The progress function stopped the call."""
 
 comptime OMEN_TOO_BIG: Int32 = 12
-"""A number is above what memory or the format can hold."""
+"""A number is larger than memory or the file format can hold."""
 
 comptime OMEN_IO: Int32 = 20
-"""A system call failed; the message says which, on what, and why."""
+"""A system call failed; the message names the call, the file and the reason."""
 
 comptime OMEN_NO_SPACE: Int32 = 21
-"""The disk, or the quota, is full."""
+"""The disk or the quota is full."""
 
 comptime OMEN_LOCKED: Int32 = 22
 """Another handle or process has the store open for writing."""
 
 comptime OMEN_OUT_OF_MEMORY: Int32 = 23
-"""The machine has no memory for the request."""
+"""The system has not enough memory for the call."""
 
 comptime OMEN_CORRUPT: Int32 = 30
-"""The bytes of a file are not those that were written; the message names the file and the place."""
+"""A file has other bytes than were written; the message names the file and the position."""
 
 comptime OMEN_VERSION: Int32 = 31
-"""A file is of a format version this library does not know."""
+"""A file has a format version that this library does not know."""
 
 comptime OMEN_NOT_A_STORE: Int32 = 32
-"""The path does not hold a store."""
+"""There is no store at the path."""
 
 comptime OMEN_POISONED: Int32 = 40
-"""Writes are refused since an earlier failure; close and open the store again. Reads go on."""
+"""An earlier failure made the store refuse writes: close it and open it again. Reads go on."""
 
 comptime OMEN_PANIC: Int32 = 41
-"""A bug in the library was stopped at its border; the store is poisoned. Please report the message."""
+"""A bug in the library was caught; the store is poisoned. Please report the message."""
 
 comptime OMEN_UNSUPPORTED: Int32 = 42
-"""This version of the library cannot do that."""
+"""This version of the library cannot do this."""
 
 comptime OMEN_L2: Int32 = 0
 """Squared Euclidean distance."""
@@ -95,46 +95,68 @@ comptime OMEN_INNER_PRODUCT: Int32 = 1
 """Negated inner product."""
 
 comptime OMEN_COSINE: Int32 = 2
-"""1 - cosine of the angle. Vectors are stored as given, not normalised."""
+"""1 - cosine of the angle. Vectors are stored as inserted, not normalised."""
 
 comptime OMEN_SYNC_COMMIT: Int32 = 0
-"""Durable when omen_store_commit returns (the default)."""
+"""Writes are durable when omen_store_commit returns (the default)."""
 
 comptime OMEN_SYNC_EACH: Int32 = 1
-"""Durable when each writing call returns."""
+"""A write is durable when the writing call returns."""
 
 comptime OMEN_SYNC_NONE: Int32 = 2
-"""Durable when the library seals a file, compresses or closes; after a crash a prefix of the calls is there."""
+"""Writes become durable when the library seals a file, compresses or closes. After a crash the store has all calls up
+to some call, and none after it."""
 
 comptime OMEN_READ_WRITE_CREATE: Int32 = 0
-"""Open the store, or create it where there is none (the default)."""
+"""Open the store; create it if there is none (the default)."""
 
 comptime OMEN_READ_WRITE: Int32 = 1
 """Open the store for writing; it must exist."""
 
 comptime OMEN_READ_ONLY: Int32 = 2
-"""Open the store for reading; takes no lock and writes nothing."""
+"""Open the store for reading: without a lock, and without writing to the disk."""
 
 comptime OMEN_CREATE_NEW: Int32 = 3
 """Create the store; it must not exist."""
 
 comptime OMEN_CODEC_AUTO: Int32 = 0
-"""The library chooses the codec: in options."""
+"""In options: the library chooses the codec."""
 
 comptime OMEN_CODEC_WINDOWS: Int32 = 2
-"""Window codes: small codes of vectors as wholes. In reports."""
+"""In reports: window codes, small codes of whole vectors."""
 
 comptime OMEN_CODEC_SCALAR: Int32 = 3
-"""Scalar codes: each component by itself, nearly exact, or exact where the bytes allow it. In reports."""
+"""In reports: scalar codes, one code for each component; nearly exact, or exact if the bytes suffice."""
 
 comptime OMEN_QUALITY_NORMAL: Int32 = 0
-"""Lowest error at which 50,000 vectors of 128 dims a second are encoded by one core of a common machine. The default."""
+"""The default: the lowest error at which one core of a common machine encodes 50,000 vectors of 128 dims a second."""
 
 comptime OMEN_QUALITY_FAST: Int32 = 1
-"""Encodes several times as fast, with about a third more error."""
+"""Encodes several times as fast as OMEN_QUALITY_NORMAL, with about a third more error."""
 
 comptime OMEN_QUALITY_BEST: Int32 = 2
-"""Encodes a third as fast and trains twice as long, with a few percent less error."""
+"""Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long, with a few percent less error."""
+
+
+@fieldwise_init
+struct WorkOptions(Copyable, Movable):
+    """How to run a long call. omen_work_options_init fills in the defaults."""
+
+    var struct_size: UInt64
+    """sizeof(omen_work_options) that the caller was compiled with."""
+    var progress: Optional[OpaquePointer[MutUntrackedOrigin]]
+    """Called from time to time; NULL (default): no function."""
+    var user: Optional[OpaquePointer[MutUntrackedOrigin]]
+    """Passed to `progress`."""
+    var threads: UInt32
+    """Most threads to use; 0 (default): as many as the store was opened with."""
+    var reserved: UInt32
+    """Reserved; 0."""
+
+    def __init__(out self):
+        """All zeros but for `struct_size`."""
+        self = Self(UInt64(size_of[Self]()), None, None, 0, 0)
+
 
 
 @fieldwise_init
@@ -142,16 +164,16 @@ struct StoreOptions(Copyable, Movable):
     """How a store is opened. omen_store_options_init fills in the defaults."""
 
     var struct_size: UInt64
-    """sizeof(omen_store_options) as the caller knows it."""
+    """sizeof(omen_store_options) that the caller was compiled with."""
     var metric: Int32
-    """OMEN_L2 (default), OMEN_INNER_PRODUCT or OMEN_COSINE. Must be the store's own if it exists already
-    (OMEN_METRIC_MISMATCH); options given as NULL, or too short to hold this member, accept any."""
+    """OMEN_L2 (default), OMEN_INNER_PRODUCT or OMEN_COSINE. It must be that of an existing store, else the status is
+    OMEN_METRIC_MISMATCH. Options given as NULL, or too short for this member, accept any."""
     var sync: Int32
     """OMEN_SYNC_COMMIT (default), OMEN_SYNC_EACH or OMEN_SYNC_NONE."""
     var mode: Int32
     """OMEN_READ_WRITE_CREATE (default), OMEN_READ_WRITE, OMEN_READ_ONLY or OMEN_CREATE_NEW."""
     var threads: UInt32
-    """Threads that one call may use; 0 (default) = as many as the machine has."""
+    """Most threads that one call uses; 0 (default): as many as the machine has."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
@@ -161,29 +183,29 @@ struct StoreOptions(Copyable, Movable):
 
 @fieldwise_init
 struct CompressOptions(Copyable, Movable):
-    """What omen_store_compress aims at. omen_compress_options_init fills in the defaults."""
+    """How to compress. omen_compress_options_init fills in the defaults."""
 
     var struct_size: UInt64
-    """sizeof(omen_compress_options) as the caller knows it."""
+    """sizeof(omen_compress_options) that the caller was compiled with."""
     var ratio: Float64
-    """Bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole directory afterwards;
-    1 or more, 16 by default."""
+    """Compression ratio: bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole
+    directory afterwards. At least 1; 16 by default."""
     var sample: UInt64
-    """Vectors to train on; 0 (default) = chosen."""
+    """Number of vectors to train on; 0 (default): the library chooses."""
     var seed: UInt64
-    """Same vectors, same options and same seed: same bytes. Default 0."""
+    """Seed of all random choices, 0 by default. Same vectors, options and seed give the same bytes."""
     var codec: Int32
-    """OMEN_CODEC_AUTO (default)."""
+    """OMEN_CODEC_AUTO, the only choice today."""
     var threads: UInt32
-    """Threads to use; 0 (default) = as many as the store was opened with."""
+    """Most threads to use; 0 (default): as many as the store was opened with."""
     var progress: Optional[OpaquePointer[MutUntrackedOrigin]]
-    """Called now and then if not NULL (default)."""
+    """Called from time to time; NULL (default): no function."""
     var user: Optional[OpaquePointer[MutUntrackedOrigin]]
-    """Handed to `progress`."""
+    """Passed to `progress`."""
     var quality: Int32
-    """OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: what encoding may cost."""
+    """OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: encoding time against error."""
     var reserved: Int32
-    """0."""
+    """Reserved; 0."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
@@ -193,8 +215,9 @@ struct CompressOptions(Copyable, Movable):
 
 @fieldwise_init
 struct CompressReport(Copyable, Movable):
-    """What omen_store_compress did. Bytes are those of the files. Errors are of every vector, taken when its code was made,
-    against the vector as it was read then; codes kept from an earlier call count with that call's."""
+    """What omen_store_compress did. Bytes are those of the files. The errors cover every vector. An error is measured when
+    the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call count
+    with the error measured in that call."""
 
     var struct_size: UInt64
     """sizeof(omen_compress_report), set by the caller before the call."""
@@ -205,21 +228,22 @@ struct CompressReport(Copyable, Movable):
     var bytes_after: UInt64
     """Bytes of all files of the directory afterwards."""
     var code_bytes: UInt64
-    """Bytes of one compressed vector."""
+    """Bytes of the code of one vector."""
     var codebook_bytes: UInt64
-    """Bytes of the codebook, both its copies."""
+    """Bytes of the two copies of the codebook."""
     var relative_mse: Float64
-    """Sum over all vectors of |x - decoded x| squared, divided by the sum of |x| squared."""
+    """Relative mean squared error: the sum of |x - decoded x| squared over all vectors, divided by the sum of |x|
+    squared."""
     var worst_relative_error: Float64
     """The largest |x - decoded x| / |x| of any vector."""
     var ratio: Float64
-    """vectors x dim x 4 / bytes_after."""
+    """vectors x dim x 4 / bytes_after: the ratio that was reached."""
     var seconds: Float64
-    """Wall time of the call."""
+    """Wall time of the call, in seconds."""
     var codec: Int32
-    """The codec that was used: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR."""
+    """The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR."""
     var reserved: Int32
-    """0."""
+    """Reserved; 0."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
@@ -232,20 +256,20 @@ struct SearchOptions(Copyable, Movable):
     """How to search. omen_search_options_init fills in the defaults."""
 
     var struct_size: UInt64
-    """sizeof(omen_search_options) as the caller knows it."""
+    """sizeof(omen_search_options) that the caller was compiled with."""
     var rerank: UInt64
-    """Codes measured for each query: those of the best scores, at least k; 0 (default) = chosen. Only where scores see part
-    of a code (scalar codes, of ratios about 2 to 5), more of them find more."""
+    """Number of candidates to rerank for each query, at least `k`; 0 (default): the library chooses. More candidates
+    find more neighbours only if scores see part of a code (scalar codes, ratios of about 2 to 5)."""
     var effort: Float64
-    """How much of the store is visited, above 0 and up to 1 (every code); 0 (default) = chosen."""
+    """Share of the store to visit, above 0 and up to 1 (every code); 0 (default): the library chooses."""
     var allow_ids: Optional[Pointer[UInt64, MutUntrackedOrigin]]
-    """Only these ids may be found: `uint64_t[allow_n]`, in any order; NULL (default) with `allow_n` 0 = all."""
+    """Only these ids may be found: `uint64_t[allow_n]`, in any order. NULL (default) and an `allow_n` of 0: every id."""
     var allow_n: UInt64
-    """Number of `allow_ids`; 0 (default) = all."""
+    """Number of `allow_ids`; 0 (default): every id may be found."""
     var threads: UInt32
-    """Threads to use; 0 (default) = as many as the store was opened with."""
+    """Most threads to use; 0 (default): as many as the store was opened with."""
     var exact: Int32
-    """1 = compare with every vector as omen_store_get returns it; 0 (default) = chosen."""
+    """1: compare the query with every vector as omen_store_get returns it. 0 (default): the library chooses."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
@@ -255,39 +279,39 @@ struct SearchOptions(Copyable, Movable):
 
 @fieldwise_init
 struct StoreStats(Copyable, Movable):
-    """What omen_store_stats tells. The function has the same name, as with stat(2): write `struct omen_store_stats`."""
+    """What omen_store_stats returns. The function has the same name, as in stat(2): write `struct omen_store_stats`."""
 
     var struct_size: UInt64
     """sizeof(struct omen_store_stats), set by the caller before the call."""
     var vectors: UInt64
-    """Vectors that can be read."""
+    """Number of vectors in the store."""
     var deleted: UInt64
-    """Vectors deleted or replaced whose bytes omen_store_compact would give back."""
+    """Deleted or replaced vectors whose bytes omen_store_compact would give back."""
     var bytes_on_disk: UInt64
     """Bytes of all files of the directory."""
     var raw_bytes: UInt64
     """vectors x dim x 4: the vectors as floats."""
     var segments: UInt64
-    """Files that hold vectors."""
+    """Number of files with vectors."""
     var raw_vectors: UInt64
-    """Vectors kept as they were given."""
+    """Vectors kept exactly, as floats."""
     var compressed_vectors: UInt64
     """Vectors kept as codes."""
     var generation: UInt64
-    """Number of the manifest; grows with every change of the set of files."""
+    """Number of the manifest. It grows with every change of the set of files."""
     var dim: UInt32
-    """Floats in a vector."""
+    """Number of floats in a vector."""
     var metric: Int32
     """OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE."""
     var relative_mse: Float64
-    """Of the compressed vectors: sum of |x - decoded x| squared, divided by the sum of |x| squared."""
+    """Of the compressed vectors: the sum of |x - decoded x| squared, divided by the sum of |x| squared."""
     var worst_relative_error: Float64
     """Of the compressed vectors: the largest |x - decoded x| / |x|."""
     var error_bound: Float64
-    """Of the compressed vectors: none is farther than this from what was inserted, |x - decoded x|; rounded up."""
+    """Of the compressed vectors: an upper bound on |x - decoded x|, where x is the vector that was inserted."""
     var drift: Float64
-    """Mean error of a file's vectors, in terms of the mean error its codebook was trained to; the largest of any file.
-    1 without drift, 0 where nothing is compressed."""
+    """Largest drift of any file: the mean error of its vectors divided by the mean error that its codebook was trained
+    to. 1 without drift, 0 if nothing is compressed."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
@@ -297,18 +321,18 @@ struct StoreStats(Copyable, Movable):
 
 @fieldwise_init
 struct VerifyReport(Copyable, Movable):
-    """What omen_store_verify read."""
+    """How much omen_store_verify read."""
 
     var struct_size: UInt64
     """sizeof(omen_verify_report), set by the caller before the call."""
     var files: UInt64
-    """Files read."""
+    """Number of files."""
     var blocks: UInt64
-    """Checksummed blocks compared."""
+    """Number of blocks whose checksum was compared."""
     var bytes: UInt64
-    """Bytes read."""
+    """Number of bytes."""
     var vectors: UInt64
-    """Vectors that can be read."""
+    """Number of vectors in the store."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
@@ -320,6 +344,7 @@ comptime FUNCTIONS: List[StaticString] = [
     "omen_abi_version",
     "omen_status_name",
     "omen_last_message",
+    "omen_work_options_init",
     "omen_store_options_init",
     "omen_store_open",
     "omen_store_close",

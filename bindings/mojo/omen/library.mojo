@@ -1,4 +1,4 @@
-"""The two ways to the functions of libomen: linked into the program, or loaded from a file while it runs."""
+"""How to reach the functions of libomen: linked into the program, or loaded from a file at run time."""
 from std.ffi import CStringSpan, OwnedDLHandle, c_char, external_call
 from std.memory import Pointer
 
@@ -29,7 +29,7 @@ struct Linked(Library):
 
 
 struct Loaded(Library):
-    """A libomen.so loaded by its path or name; nothing to link. Each call looks its symbol up: some 100 ns."""
+    """A libomen.so loaded by its path or name, without linking. Each call looks its symbol up."""
 
     var _handle: OwnedDLHandle
 

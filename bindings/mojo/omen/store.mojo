@@ -9,8 +9,8 @@ comptime Handle = Optional[OpaquePointer[MutUntrackedOrigin]]
 comptime Nullable[T: AnyType] = Optional[Pointer[T, MutUntrackedOrigin]]
 
 comptime Progress = def(OpaquePointer[MutUntrackedOrigin], UInt64, UInt64) thin abi("C") -> Int32
-"""(user, done, total): 0 to go on, anything else to stop. A top-level `def ... abi("C")` that does not raise; a closure
-would compile and crash, so what it needs goes through `user`."""
+"""Called with (user, done, total). Returns 0 to go on; anything else stops the call. It must be a top-level
+`def ... abi("C")` that does not raise, and gets its data through `user`: a closure compiles, but crashes."""
 
 
 def version() -> String:
@@ -36,10 +36,10 @@ def open(path: String, dim: UInt32 = 0, var options: Optional[StoreOptions] = No
 
 
 struct Store[L: Library](Movable, SizedRaising):
-    """An open store; closed when it goes. Closed by hand, it raises OMEN_INVALID_HANDLE from then on.
+    """An open store. Its destructor closes it; after `close` every method raises OMEN_INVALID_HANDLE.
 
-    Vectors are `dim` floats each, one after another, in anything a Span is made of: List, InlineArray, SIMD in memory.
-    They are passed where they lie; a buffer of the wrong length is OMEN_INVALID_ARGUMENT, and nothing is called.
+    Vectors are `dim` floats each, one after another, in anything that converts to a Span: List, Array, SIMD in memory.
+    They are passed without a copy. A buffer of the wrong length raises OMEN_INVALID_ARGUMENT before the library is called.
     """
 
     var _library: Self.L
@@ -57,8 +57,8 @@ struct Store[L: Library](Movable, SizedRaising):
         Args:
             library: `Linked()` or `Loaded("libomen.so")`.
             path: The directory.
-            dim: Floats in a vector; 0 = whatever an existing store has.
-            options: As `store_options` makes them; None = the defaults, and any metric.
+            dim: Floats in a vector; 0 accepts that of an existing store.
+            options: From `store_options`; None: the defaults, and any metric.
         """
         check_version(library)
         self._library = library^
@@ -79,7 +79,7 @@ struct Store[L: Library](Movable, SizedRaising):
         _ = _close(self._library, self._handle)
 
     def close(self) raises:
-        """Commits and closes; raises what went wrong, which the end of a store's life cannot."""
+        """Commits and closes. Raises an error if that fails, which the destructor cannot do."""
         check(self._library, _close(self._library, self._handle))
 
     def __len__(self) raises -> Int:
@@ -91,12 +91,12 @@ struct Store[L: Library](Movable, SizedRaising):
     # Writing: each call is all or nothing.
 
     def insert(self, vectors: Span[Float32, _]) raises -> UInt64:
-        """Inserts vectors under consecutive ids after the largest ever given; returns the first."""
-        return self._insert(Nullable[UInt64](), vectors, self._rows(len(vectors)))
+        """Inserts vectors under consecutive ids after the largest that was ever there; returns the first."""
+        return self._insert(Nullable[UInt64](), vectors, self._rows("vectors", len(vectors)))
 
     def insert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
         """Inserts vectors under ids that are not in the store."""
-        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_vectors(len(vectors), len(ids))
         _ = self._insert(_nullable(ids), vectors, len(ids))
 
     def _insert(self, ids: Nullable[UInt64], vectors: Span[Float32, _], n: Int) raises -> UInt64:
@@ -108,7 +108,7 @@ struct Store[L: Library](Movable, SizedRaising):
 
     def upsert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
         """Inserts vectors; those whose id is in the store replace what it has."""
-        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_vectors(len(vectors), len(ids))
         check(self._library, self._library.call["omen_store_upsert", Int32](
             self._handle, ids.unsafe_ptr(), vectors.unsafe_ptr(), len(ids)
         ))
@@ -125,7 +125,7 @@ struct Store[L: Library](Movable, SizedRaising):
         """Makes all writes so far survive a crash of the machine."""
         check(self._library, self._library.call["omen_store_commit", Int32](self._handle))
 
-    # Reading: readers wait for nobody.
+    # Reading: readers do not wait.
 
     def get(self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _]) raises:
         """Fills `vectors` with those of the ids; one that is not in the store is OMEN_NOT_FOUND, and nothing is written."""
@@ -134,13 +134,13 @@ struct Store[L: Library](Movable, SizedRaising):
     def get(
         self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _], found: Span[mut=True, UInt8, _]
     ) raises:
-        """Fills `vectors` with those of the ids, and `found` with 1, or with 0 where the vector is all zeros for want of it."""
+        """Fills `vectors` with those of the ids, and `found` with 1; or both with 0 if the id is not in the store."""
         self._expect_length("found", len(found), len(ids))
         self._get(ids, vectors, _nullable(found))
 
     @always_inline
     def _get(self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _], found: Nullable[UInt8]) raises:
-        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_vectors(len(vectors), len(ids))
         check(self._library, self._library.call["omen_store_get", Int32](
             self._handle, ids.unsafe_ptr(), len(ids), vectors.unsafe_ptr(), found
         ))
@@ -156,7 +156,7 @@ struct Store[L: Library](Movable, SizedRaising):
         self, mut position: UInt64, ids: Span[mut=True, UInt64, _], vectors: Span[mut=True, Float32, _]
     ) raises -> Int:
         """Reads on from `position` (0 begins) by ascending id, as many as `ids` holds; returns how many, 0 at the end."""
-        self._expect_length("vectors", len(vectors), len(ids) * self.dim)
+        self._expect_vectors(len(vectors), len(ids))
         return self._scan(position, ids, _nullable(vectors))
 
     def scan(self, mut position: UInt64, ids: Span[mut=True, UInt64, _]) raises -> Int:
@@ -187,7 +187,7 @@ struct Store[L: Library](Movable, SizedRaising):
         options: SearchOptions,
     ) raises:
         """The same with options."""
-        var n = self._rows(len(queries))
+        var n = self._rows("queries", len(queries))
         self._expect_length("ids", len(ids), n * k)
         self._expect_length("distances", len(distances), n * k)
         check(self._library, self._library.call["omen_store_search", Int32](
@@ -215,7 +215,7 @@ struct Store[L: Library](Movable, SizedRaising):
         return options^
 
     def compress(self, options: CompressOptions) raises -> CompressReport:
-        """Makes the whole directory `options.ratio` times smaller than the vectors as floats; tells what it measured."""
+        """Makes the whole directory `options.ratio` times smaller than the vectors as floats; returns what it measured."""
         var report = CompressReport()
         check(self._library, self._library.call["omen_store_compress", Int32](
             self._handle, Pointer(to=options), Pointer(to=report)
@@ -225,54 +225,104 @@ struct Store[L: Library](Movable, SizedRaising):
     def compress[User: AnyType](
         self, var options: CompressOptions, progress: Progress, mut user: User
     ) raises -> CompressReport:
-        """The same, telling `progress` how far it is; stopped by it, it raises OMEN_CANCELLED and changes nothing."""
-        var function = progress
-        options.progress = Pointer(to=function).unsafe_bitcast[Handle]()[]
-        options.user = Pointer(to=user).unsafe_bitcast[NoneType]().unsafe_origin_cast[MutUntrackedOrigin]()
+        """The same with a progress function; stopped by it, it raises OMEN_CANCELLED and changes nothing."""
+        options.progress = _function(progress)
+        options.user = _address(user)
         return self.compress(options)
 
     def stats(self) raises -> StoreStats:
-        """Tells what the store holds and what it takes on disk."""
+        """Returns what the store holds and how many bytes it takes on disk."""
         var stats = StoreStats()
         check(self._library, self._library.call["omen_store_stats", Int32](self._handle, Pointer(to=stats)))
         return stats^
 
+    def work_options(self) -> WorkOptions:
+        """Options for verify, compact and backup, all at their defaults."""
+        var options = WorkOptions()
+        self._library.call["omen_work_options_init", NoneType](Pointer(to=options))
+        return options^
+
     def verify(self) raises -> VerifyReport:
         """Reads every byte from the disk and compares all checksums."""
+        return self.verify(self.work_options())
+
+    def verify(self, options: WorkOptions) raises -> VerifyReport:
+        """The same with options."""
         var report = VerifyReport()
-        check(self._library, self._library.call["omen_store_verify", Int32](self._handle, Pointer(to=report)))
+        check(self._library, self._library.call["omen_store_verify", Int32](
+            self._handle, Pointer(to=options), Pointer(to=report)
+        ))
         return report^
+
+    def verify[User: AnyType](
+        self, var options: WorkOptions, progress: Progress, mut user: User
+    ) raises -> VerifyReport:
+        """The same with a progress function; stopped by it, it raises OMEN_CANCELLED."""
+        options.progress = _function(progress)
+        options.user = _address(user)
+        return self.verify(options)
 
     def compact(self) raises:
         """Gives the bytes of deleted and replaced vectors back to the file system."""
-        check(self._library, self._library.call["omen_store_compact", Int32](self._handle))
+        self.compact(self.work_options())
+
+    def compact(self, options: WorkOptions) raises:
+        """The same with options."""
+        check(self._library, self._library.call["omen_store_compact", Int32](self._handle, Pointer(to=options)))
+
+    def compact[User: AnyType](self, var options: WorkOptions, progress: Progress, mut user: User) raises:
+        """The same with a progress function; stopped by it, it raises OMEN_CANCELLED and changes nothing."""
+        options.progress = _function(progress)
+        options.user = _address(user)
+        self.compact(options)
 
     def backup(self, path: String) raises:
         """Copies the store into a new directory: OMEN_UNSUPPORTED in this version."""
+        self.backup(path, self.work_options())
+
+    def backup(self, path: String, options: WorkOptions) raises:
+        """The same with options."""
         var name = path
         check(self._library, self._library.call["omen_store_backup", Int32](
-            self._handle, name.as_c_string_span().ptr()
+            self._handle, name.as_c_string_span().ptr(), Pointer(to=options)
         ))
 
     def refresh(self) raises:
-        """Lets a read-only store see what was committed since: OMEN_UNSUPPORTED in this version."""
+        """Shows a read-only store what was committed since it was opened: OMEN_UNSUPPORTED in this version."""
         check(self._library, self._library.call["omen_store_refresh", Int32](self._handle))
 
     # Lengths
 
-    def _rows(self, floats: Int) raises -> Int:
+    def _rows(self, what: StaticString, floats: Int) raises -> Int:
         """How many vectors so many floats are."""
-        var n = floats // self.dim
-        self._expect_length("vectors", floats, n * self.dim)
-        return n
+        if floats % self.dim != 0:
+            raise self._wrong_length(what, floats, String("a multiple of ", self.dim, " (dim)"))
+        return floats // self.dim
+
+    @always_inline
+    def _expect_vectors(self, found: Int, n: Int) raises:
+        if found != n * self.dim:
+            raise self._wrong_length("vectors", found, String(n * self.dim, " (", n, " x dim ", self.dim, ")"))
 
     @always_inline
     def _expect_length(self, what: StaticString, found: Int, expected: Int) raises:
         if found != expected:
-            raise Error(
-                text["omen_status_name"](self._library, OMEN_INVALID_ARGUMENT), ": ", what, ": length ", found,
-                ", expected ", expected, " (dim ", self.dim, ")",
-            )
+            raise self._wrong_length(what, found, String(expected))
+
+    def _wrong_length(self, what: StaticString, found: Int, expected: String) -> Error:
+        var status = text["omen_status_name"](self._library, OMEN_INVALID_ARGUMENT)
+        return Error(status, ": ", what, ": length ", found, ", expected ", expected)
+
+
+def _function(progress: Progress) -> Handle:
+    """A progress function as the header's pointer."""
+    var function = progress
+    return Pointer(to=function).unsafe_bitcast[Handle]()[]
+
+
+def _address[User: AnyType](mut user: User) -> Handle:
+    """A pointer to `user`, which must outlive the call."""
+    return Pointer(to=user).unsafe_bitcast[NoneType]().unsafe_origin_cast[MutUntrackedOrigin]()
 
 
 def _close[L: Library](library: L, handle: Handle) -> Int32:
@@ -280,5 +330,5 @@ def _close[L: Library](library: L, handle: Handle) -> Int32:
 
 
 def _nullable[T: Copyable](span: Span[T, _]) -> Nullable[T]:
-    """Where the span lies, as an argument that could be NULL; the span must outlive the call."""
+    """A pointer to the span, for an argument that may be NULL. The span must outlive the call."""
     return span.unsafe_ptr().unsafe_mut_cast[True]().unsafe_origin_cast[MutUntrackedOrigin]()

@@ -1,7 +1,8 @@
-"""compress: its progress, and the ways to stop it. A stopped one leaves the store as it was."""
+"""compress, compact and verify: progress, and the ways to stop them. A stopped call leaves the store as it was."""
 import contextlib
-import os
 import signal
+import threading
+import time
 
 import pytest
 from tqdm import tqdm
@@ -58,27 +59,68 @@ def test_a_stopped_compress_can_be_repeated(filled):
     assert filled.compress(8, quality="fast").vectors == 2000
 
 
-def test_ctrl_c_in_progress(filled, base):
-    with unchanged(filled, base), pytest.raises(KeyboardInterrupt):
-        filled.compress(8, quality="fast", progress=lambda done, total: os.kill(os.getpid(), signal.SIGINT))
+@pytest.fixture(params=["compress", "compact", "verify"])
+def long_call(request, filled):
+    """The three calls that take progress, on a store that has work for each."""
+    filled.delete([0])
+    return {
+        "compress": lambda **options: filled.compress(8, quality="fast", **options),
+        "compact": filled.compact,
+        "verify": filled.verify,
+    }[request.param]
 
 
-def test_ctrl_c_without_progress(tmp_path, base):
-    """The timer goes off while the library trains, which takes far longer than the timer."""
-    def pressed(_signal, _frame):
-        raise KeyboardInterrupt
+def test_every_long_call_tells_how_far_it_is(long_call):
+    seen = []
+    long_call(progress=lambda done, total: seen.append((done, total)), threads=1)
+    assert seen == sorted(seen) and 0 < seen[-1][0] <= seen[-1][1]
 
-    with omen.open(tmp_path / "store", dim=128) as store:
-        store.insert(base)
-        former = signal.signal(signal.SIGALRM, pressed)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
-                store.compress(16)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, former)
-        assert store.stats().raw_vectors == 10000 and store.stats().compressed_vectors == 0
+
+def test_every_long_call_raises_what_progress_raises(long_call, filled):
+    with pytest.raises(ZeroDivisionError):
+        long_call(progress=lambda done, total: 1 / 0)
+    assert filled.stats().deleted == 1 and filled.stats().compressed_vectors == 0
+    long_call()
+
+
+def press_ctrl_c(done, total):
+    """Raises the signal, and goes on until Python has handled it: it may do so some instructions later."""
+    signal.raise_signal(signal.SIGINT)
+    while True:
+        time.sleep(0)
+
+
+def test_ctrl_c_in_progress(long_call, filled):
+    with pytest.raises(KeyboardInterrupt):
+        long_call(progress=press_ctrl_c)
+    assert filled.stats().deleted == 1 and filled.stats().compressed_vectors == 0
+
+
+@pytest.mark.parametrize("name", ["compress", "compact"])
+def test_ctrl_c_without_progress(filled, name):
+    """The call queues behind a compress that sends the signal before it ends, so the signal is there at the first step."""
+    main = threading.get_ident()
+    is_first, is_called = threading.Event(), threading.Event()
+
+    def interrupt_main(done, total):
+        is_first.set()
+        is_called.wait()
+        signal.pthread_kill(main, signal.SIGINT)
+        raise ZeroDivisionError
+
+    def compress():
+        with pytest.raises(ZeroDivisionError):
+            filled.compress(8, quality="fast", progress=interrupt_main)
+
+    filled.delete([0])
+    first = threading.Thread(target=compress)
+    first.start()
+    is_first.wait()
+    with pytest.raises(KeyboardInterrupt):
+        is_called.set()
+        getattr(filled, name)()
+    first.join()
+    assert filled.stats().deleted == 1 and filled.stats().compressed_vectors == 0
 
 
 def test_the_store_can_be_read_from_progress(filled, base):

@@ -4,7 +4,6 @@ import os
 import pickle
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -51,21 +50,30 @@ def nobody_interrupted():
     sys.setswitchinterval(former)
 
 
-def test_other_threads_run_during_a_call(store, base, nobody_interrupted):
-    store.insert(base)
-    turns, during = [0], []
+def test_other_threads_run_during_a_call(filled, nobody_interrupted):
+    """A compact waits for a compress, which waits for this thread. Had the compact kept the lock, nothing would go on."""
+    is_first, is_queued, may_end = threading.Event(), threading.Event(), threading.Event()
 
-    def call():
-        before = turns[0]
-        store.search(base[:2000], 10, exact=True, threads=1)
-        during.append(turns[0] - before)
+    def hold(done, total):
+        is_first.set()
+        may_end.wait()
 
-    caller = threading.Thread(target=call)
-    caller.start()
-    while caller.is_alive():
-        turns[0] += 1
-        time.sleep(0)
-    assert during[0] > 0
+    def compact():
+        is_queued.set()
+        filled.compact()
+
+    first = threading.Thread(target=lambda: filled.compress(8, quality="fast", progress=hold))
+    first.start()
+    is_first.wait()
+    queued = threading.Thread(target=compact)
+    queued.start()
+    # `compact` keeps the interpreter's lock from `set` on: when this thread has it, the call of the library gave it up.
+    is_queued.wait()
+    assert queued.is_alive() and not may_end.is_set()
+    may_end.set()
+    first.join()
+    queued.join()
+    assert filled.stats().compressed_vectors == 2000
 
 
 def in_child(work):

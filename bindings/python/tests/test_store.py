@@ -102,14 +102,28 @@ def test_metric_mode_and_sync(tmp_path, base):
         assert store.stats().metric == "cosine"
         with pytest.raises(PermissionError):
             store.insert(base[:1])
-    with pytest.raises(omen.MetricMismatch):
+    with pytest.raises(omen.MetricMismatch, match="metric: the store has cosine, the call asks for l2"):
         omen.open(path, metric="l2")
-    with pytest.raises(omen.DimMismatch, match="found 64, expected 128"):
+    with pytest.raises(omen.DimMismatch, match="dim: the store has 128, the call asks for 64"):
         omen.open(path, dim=64)
     with omen.open(bytes(path)) as store, pytest.raises(omen.Locked):
         omen.open(path)
     with pytest.raises(omen.InvalidArgument, match="expected one of l2, inner_product, cosine"):
         omen.open(path, metric="euclid")
+
+
+def test_ip_is_another_name_of_inner_product(tmp_path, base):
+    with omen.open(tmp_path / "store", 128, metric="ip") as store:
+        store.insert(base[:10])
+        assert store.stats().metric == "inner_product"
+    with omen.open(tmp_path / "store", metric="inner_product") as store:
+        assert len(store) == 10
+
+
+def test_a_path_without_a_store_says_so(tmp_path):
+    with pytest.raises(omen.InvalidArgument, match="there is no store to open, and no dim is given"):
+        omen.open(tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()
 
 
 def test_closed_is_closed(tmp_path, base):
@@ -125,7 +139,7 @@ def test_closed_is_closed(tmp_path, base):
         store.verify,
     ]
     for call in calls:
-        with pytest.raises(omen.InvalidHandle) as caught:
+        with pytest.raises(omen.InvalidHandle, match="the store is closed") as caught:
             call()
         assert isinstance(caught.value, ValueError)
 

@@ -1,5 +1,5 @@
-"""libomen: a vector store in a directory. Vectors go in as numpy arrays, are kept exactly, compressed on request, and
-read, listed and searched at any time.
+"""libomen: a vector store in a directory. You insert numpy arrays; the library keeps them exactly, compresses them on
+request, and reads, lists and searches them at any time.
 
     with omen.open("vectors.omen", dim=128) as store:
         ids = store.insert(vectors)

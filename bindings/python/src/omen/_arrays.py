@@ -1,4 +1,4 @@
-"""numpy arrays on their way to the library: which are taken as they lie, which are copied, which are refused."""
+"""Which numpy arrays are passed to the library without a copy, which are copied, and which are refused."""
 from __future__ import annotations
 
 from typing import Any, Optional
@@ -14,7 +14,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 def vectors(what: str, given: Any, dim: int) -> Vectors:
-    """`given` as float32[n][dim]: itself if it is that in C order, else a copy; float16 is widened, float64 refused."""
+    """`given` as float32[n][dim] in C order, copied if it is not that already. float64 is refused."""
     array = np.asarray(given, dtype=np.float32 if isinstance(given, (list, tuple)) else None)
     if array.dtype.kind != "f" or array.dtype.itemsize > 4:
         raise InvalidArgument(
@@ -26,7 +26,7 @@ def vectors(what: str, given: Any, dim: int) -> Vectors:
 
 
 def ids(what: str, given: Any) -> Ids:
-    """`given` as uint64[n]: itself if it is that or int64 in C order, else a copy; any whole numbers from 0 on."""
+    """`given` as uint64[n] in C order, copied if it is neither that nor int64. Whole numbers from 0 on are accepted."""
     array = np.asarray(given)
     if array.ndim != 1:
         raise InvalidArgument(f"{what}: shape {array.shape}, expected (n,)")
@@ -42,7 +42,7 @@ def ids(what: str, given: Any) -> Ids:
 
 
 def output(what: str, given: Optional[npt.NDArray[Any]], shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
-    """`given`, which must be able to receive `dtype[shape]` without a copy; a new array if it is None."""
+    """`given`, if the library can write `dtype[shape]` into it without a copy; a new array if it is None."""
     if given is None:
         return np.empty(shape, dtype)
     if not isinstance(given, np.ndarray) or given.dtype != dtype or given.shape != shape:

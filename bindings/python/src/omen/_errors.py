@@ -1,4 +1,4 @@
-"""A class for every status of include/omen.h, also a child of the built-in exception that means the same."""
+"""An exception for every status of include/omen.h. It also derives from the built-in exception of the same meaning."""
 from __future__ import annotations
 
 from typing import Optional
@@ -9,7 +9,7 @@ _BY_STATUS: dict[int, type[Error]] = {}
 
 
 class Error(Exception):
-    """What a call of libomen failed with; `str` has the name and the story with its numbers.
+    """A failed call of libomen. `str` is the name of the status and a detailed message.
 
     status  the number, as lib.OMEN_NOT_FOUND: 1-19 the caller, 20-29 the machine, 30-39 the file, 40-49 the library
     name    its name, as "OMEN_NOT_FOUND"
@@ -28,7 +28,7 @@ class Error(Exception):
 
 
 class NullPointer(Error, ValueError, name="OMEN_NULL_POINTER"):
-    """A pointer that is needed is NULL; does not happen from Python."""
+    """A required pointer is NULL; does not happen from Python."""
 
 
 class InvalidHandle(Error, ValueError, name="OMEN_INVALID_HANDLE"):
@@ -36,19 +36,19 @@ class InvalidHandle(Error, ValueError, name="OMEN_INVALID_HANDLE"):
 
 
 class InvalidArgument(Error, ValueError, name="OMEN_INVALID_ARGUMENT"):
-    """An argument or an option is out of its range, or an array has the wrong dtype or shape."""
+    """An argument or an option is out of range, or an array has the wrong dtype or shape."""
 
 
 class DimMismatch(Error, ValueError, name="OMEN_DIM_MISMATCH"):
-    """The store has another dim than the caller asked for."""
+    """The store has a different dim from the one the call asks for."""
 
 
 class MetricMismatch(Error, ValueError, name="OMEN_METRIC_MISMATCH"):
-    """The store has another metric than the caller asked for."""
+    """The store has a different metric from the one the call asks for."""
 
 
 class NotFinite(Error, ValueError, name="OMEN_NOT_FINITE"):
-    """A vector holds a NaN or an infinity."""
+    """A vector has a NaN or an infinity."""
 
 
 class NotFound(Error, KeyError, name="OMEN_NOT_FOUND"):
@@ -56,11 +56,11 @@ class NotFound(Error, KeyError, name="OMEN_NOT_FOUND"):
 
 
 class DuplicateId(Error, ValueError, name="OMEN_DUPLICATE_ID"):
-    """An id occurs twice in one call, or is stored already."""
+    """An id occurs twice in one call, or is already in the store."""
 
 
 class TooFewVectors(Error, ValueError, name="OMEN_TOO_FEW_VECTORS"):
-    """There are not enough vectors to train on."""
+    """The store has too few vectors to train a codebook."""
 
 
 class IsReadOnly(Error, PermissionError, name="OMEN_IS_READ_ONLY"):
@@ -68,11 +68,11 @@ class IsReadOnly(Error, PermissionError, name="OMEN_IS_READ_ONLY"):
 
 
 class Cancelled(Error, name="OMEN_CANCELLED"):
-    """The progress function asked to stop; from Python its exception is raised instead."""
+    """The progress function stopped the call; in Python its exception is raised instead."""
 
 
 class TooBig(Error, OverflowError, name="OMEN_TOO_BIG"):
-    """A number is above what memory or the format can hold."""
+    """A number is larger than memory or the file format can hold."""
 
 
 class Io(Error, OSError, name="OMEN_IO"):
@@ -80,7 +80,7 @@ class Io(Error, OSError, name="OMEN_IO"):
 
 
 class NoSpace(Error, OSError, name="OMEN_NO_SPACE"):
-    """The disk, or the quota, is full."""
+    """The disk or the quota is full."""
 
 
 class Locked(Error, BlockingIOError, name="OMEN_LOCKED"):
@@ -88,35 +88,35 @@ class Locked(Error, BlockingIOError, name="OMEN_LOCKED"):
 
 
 class OutOfMemory(Error, MemoryError, name="OMEN_OUT_OF_MEMORY"):
-    """The machine has no memory for the request."""
+    """The system has not enough memory for the call."""
 
 
 class Corrupt(Error, name="OMEN_CORRUPT"):
-    """The bytes of a file are not those that were written."""
+    """A file has other bytes than were written."""
 
 
 class Version(Error, name="OMEN_VERSION"):
-    """A file is of a format version this library does not know."""
+    """A file has a format version that this library does not know."""
 
 
 class NotAStore(Error, FileNotFoundError, name="OMEN_NOT_A_STORE"):
-    """The path does not hold a store."""
+    """There is no store at the path."""
 
 
 class Poisoned(Error, RuntimeError, name="OMEN_POISONED"):
-    """Writes are refused since an earlier failure; close and open the store again. Reads go on."""
+    """An earlier failure made the store refuse writes: close it and open it again. Reads go on."""
 
 
 class Panic(Error, RuntimeError, name="OMEN_PANIC"):
-    """A bug in the library was stopped at its border. Please report the message."""
+    """A bug in the library was caught. Please report the message."""
 
 
 class Unsupported(Error, NotImplementedError, name="OMEN_UNSUPPORTED"):
-    """This version of the library cannot do that."""
+    """This version of the library cannot do this."""
 
 
 def check(status: int) -> None:
-    """Raises what a status other than OMEN_OK stands for, with this thread's last message."""
+    """Raises the exception of a status other than OMEN_OK, with this thread's last message."""
     if status != lib.OMEN_OK:
         error = _BY_STATUS.get(status, Error)(text(lib.omen_last_message()))
         error.status, error.name = status, text(lib.omen_status_name(status))

@@ -1,4 +1,4 @@
-"""The shared library, opened once and checked against the header this package was built from."""
+"""The shared library, loaded once and checked against the header that this package was built from."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,8 +9,8 @@ from ._native import ffi
 PATH = Path(__file__).with_name("libomen.so")
 
 
-def _opened() -> Any:
-    """The library, with every function and the ABI version of the header; else an ImportError that names both."""
+def _load() -> Any:
+    """The library, if it has the ABI version and every function of the header; else an ImportError that says why not."""
     try:
         library = ffi.dlopen(str(PATH))
         found = library.omen_abi_version()
@@ -37,4 +37,4 @@ def text(pointer: Any) -> str:
     return str(ffi.string(pointer).decode())
 
 
-lib = _opened()
+lib = _load()

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Optional, TypeVar, Union, get_args
 
 from ._errors import InvalidArgument
 from ._library import lib
 from ._native import ffi
 
 Metric = Literal["l2", "inner_product", "cosine"]
+MetricName = Union[Metric, Literal["ip"]]
 Mode = Literal["read_write_create", "read_write", "read_only", "create_new"]
 Sync = Literal["commit", "each", "none"]
 Quality = Literal["normal", "fast", "best"]
@@ -20,19 +21,20 @@ Report = TypeVar("Report")
 class Choice:
     """The words of a Literal and their numbers: "each" is OMEN_SYNC_EACH for the prefix "OMEN_SYNC_"."""
 
-    def __init__(self, what: str, prefix: str, words: Any) -> None:
-        self.what = what
+    def __init__(self, what: str, prefix: str, words: Any, also: Optional[dict[str, str]] = None) -> None:
+        self.what, self.also = what, also or {}
         self.numbers: dict[str, int] = {word: getattr(lib, prefix + word.upper()) for word in get_args(words)}
         self.words = {number: word for word, number in self.numbers.items()}
 
     def number(self, word: str) -> int:
-        """The number of a word; InvalidArgument for a word that is none."""
+        """The number of a word or of its other name; InvalidArgument if it is neither."""
+        word = self.also.get(word, word)
         if word not in self.numbers:
             raise InvalidArgument(f"{self.what}: found {word!r}, expected one of {', '.join(self.numbers)}")
         return self.numbers[word]
 
 
-METRIC = Choice("metric", "OMEN_", Metric)
+METRIC = Choice("metric", "OMEN_", Metric, also={"ip": "inner_product"})
 MODE = Choice("mode", "OMEN_", Mode)
 SYNC = Choice("sync", "OMEN_SYNC_", Sync)
 QUALITY = Choice("quality", "OMEN_QUALITY_", Quality)

@@ -1,7 +1,7 @@
 """The store: one method for each omen_store_* function of include/omen.h.
 
-Every call lets other threads run (the GIL is released), any thread may make it, and all of it is as the conventions at
-the top of the header say: whole calls or nothing, readers wait for nobody, durable after `commit`.
+Any thread may make any call, and a call releases the GIL. The conventions at the top of the header hold: a call is all or
+nothing, readers do not wait, and writes are durable after `commit`.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ._reports import (
     SYNC,
     Codec,
     CompressReport,
-    Metric,
+    MetricName,
     Mode,
     Quality,
     Stats,
@@ -45,18 +45,18 @@ def open(
     path: Path,
     dim: int = 0,
     *,
-    metric: Optional[Metric] = None,
+    metric: Optional[MetricName] = None,
     mode: Mode = "read_write_create",
     sync: Sync = "commit",
     threads: int = 0,
 ) -> Store:
     """Opens the store in the directory `path`, or creates it, as `mode` says.
 
-    dim      floats in a vector; must be that of an existing store; 0 = whatever it has
-    metric   that of a new store (None: "l2"); must be the store's own if it exists (None: whatever it has)
+    dim      floats in a vector; must be that of an existing store; 0 accepts it, and creates no store
+    metric   "l2", "inner_product" (or "ip") or "cosine". None: that of an existing store, "l2" for a new one
     mode     "read_write_create", "read_write" (must exist), "read_only" (no lock, no write), "create_new" (must not)
-    sync     when writes survive a crash: after "commit", after "each" call, or "none" = when a file is sealed
-    threads  that one call may use; 0 = as many as the machine has
+    sync     when writes survive a crash: after "commit", after "each" call, or ("none") when a file is sealed
+    threads  the most that one call uses; 0: as many as the machine has
 
     Raises DimMismatch, MetricMismatch, Locked, NotAStore, Version, Corrupt and others.
     """
@@ -67,7 +67,7 @@ def open(
     lib.omen_store_options_init(options)
     options.mode, options.sync, options.threads = MODE.number(mode), SYNC.number(sync), threads
     handle = ffi.new("omen_store **")
-    # The options have no word for any metric, so each is tried; a refused open leaves nothing behind.
+    # The options of C cannot say "any metric", so each is tried. A refused open leaves nothing behind.
     for number in METRIC.words if metric is None else [METRIC.number(metric)]:
         options.metric = number
         status = lib.omen_store_open(name, dim, options, handle)
@@ -78,10 +78,10 @@ def open(
 
 
 class Store:
-    """An open store, from `omen.open`. Closes at the end of a `with`, or when it is collected.
+    """An open store, from `omen.open`. It closes at the end of a `with`, or when it is garbage-collected.
 
-    vectors  float32[n, dim] in C order is taken without a copy; other orders and float16 are copied; float64 is refused
-    ids      uint64[n] or int64[n] is taken without a copy; any other whole numbers are copied
+    vectors  float32[n, dim] in C order is not copied; other orders and float16 are copied; float64 is refused
+    ids      uint64[n] and int64[n] are not copied; other whole numbers are
 
     Not to be used after a fork: writing raises Locked, then Poisoned. Open the path in the child instead.
     """
@@ -95,9 +95,9 @@ class Store:
         self._left_open = weakref.finalize(self, lib.omen_store_close, self._handle)
 
     def close(self) -> None:
-        """Commits and closes. Again: nothing. Any other call from then on raises InvalidHandle.
+        """Commits and closes. A second close does nothing; every other call then raises InvalidHandle.
 
-        From inside of a progress function of this store it raises InvalidArgument, and the store stays open.
+        In the progress function of a compress or compact it raises InvalidArgument, and the store stays open.
         """
         if self._left_open.detach():
             status = lib.omen_store_close(self._handle)
@@ -132,7 +132,7 @@ class Store:
         """Inserts vectors that are not in the store, bit for bit, and returns their ids.
 
         vectors  [n, dim], every component finite
-        ids      [n], each once; None: consecutive ids after the largest ever given
+        ids      [n], all different; None: consecutive ids after the largest that was ever in the store
 
         Raises NotFinite, DuplicateId, InvalidArgument.
         """
@@ -158,7 +158,7 @@ class Store:
         return named
 
     def delete(self, ids: npt.ArrayLike) -> int:
-        """Deletes the vectors of ids[n], passes over ids that are not in the store, and returns how many it deleted."""
+        """Deletes the vectors of ids[n] and returns how many. Ids that are not in the store are ignored."""
         named = _arrays.ids("ids", ids)
         deleted = ffi.new("uint64_t *")
         check(lib.omen_store_delete(self._handle, _u64(named), len(named), deleted))
@@ -168,7 +168,7 @@ class Store:
         """Makes all writes so far survive a crash of the machine."""
         check(lib.omen_store_commit(self._handle))
 
-    # Reading: readers wait for nobody.
+    # Reading: readers do not wait.
 
     def get(self, ids: npt.ArrayLike, out: Optional[Vectors] = None, found: Optional[Flags] = None) -> Vectors:
         """Returns the vectors of ids[n] as float32[n, dim]; after `compress`, what their codes decode to.
@@ -194,9 +194,9 @@ class Store:
         return bool(self.contains([id])[0])
 
     def scan(self, chunk: int = 1000, start: int = 0) -> Iterator[tuple[Ids, Vectors]]:
-        """Goes through the store by ascending id, from `start` on: (ids[m], vectors[m, dim]), m up to `chunk`.
+        """Reads the store by ascending id, from `start` on: yields (ids[m], vectors[m, dim]) with m up to `chunk`.
 
-        Each chunk is new arrays, and the store as it is when the chunk is asked for.
+        Each chunk has new arrays, and shows the store of the moment in which it is read.
         """
         if chunk < 1:
             raise InvalidArgument(f"chunk: found {chunk}, expected 1 or more")
@@ -227,10 +227,10 @@ class Store:
 
         queries    [nq, dim], as vectors of insert
         allow_ids  [n]: only these may be found; an empty array allows none; None: all
-        exact      compare with every vector as `get` returns it: slow, and there to compare with
-        effort, rerank, threads  as in omen_search_options of include/omen.h; 0 = chosen
+        exact      compare with every vector as `get` returns it: slow, meant as a reference
+        effort, rerank, threads  as in omen_search_options of include/omen.h; 0: the library chooses
 
-        Smaller distances are nearer for every metric. Where there are fewer than k: omen.NO_ID and NaN.
+        Smaller distances are nearer for every metric. omen.NO_ID and NaN fill up when fewer than k are found.
         """
         rows = _arrays.vectors("queries", queries, self._dim)
         if k < 0:
@@ -239,7 +239,7 @@ class Store:
         lib.omen_search_options_init(options)
         options.exact, options.effort, options.rerank, options.threads = exact, effort, rerank, threads
         if allow_ids is not None:
-            # For the library no ids at all means no filter; the id that cannot be stored allows nothing.
+            # To the library an empty array means no filter. OMEN_NO_ID is the id of no vector, so it allows nothing.
             allowed = _arrays.ids("allow_ids", allow_ids if np.size(allow_ids) else np.array([lib.OMEN_NO_ID], np.uint64))
             options.allow_ids, options.allow_n = _u64(allowed), len(allowed)
         near: Ids = np.empty((len(rows), k), np.uint64)
@@ -247,7 +247,7 @@ class Store:
         check(lib.omen_store_search(self._handle, _f32(rows), len(rows), k, options, _u64(near), _f32(distances)))
         return near, distances
 
-    # Compressing and upkeep: these take their time; readers and writers of other threads go on.
+    # Compressing and upkeep: long calls, during which readers and writers of other threads go on.
 
     def compress(
         self,
@@ -260,51 +260,71 @@ class Store:
         seed: int = 0,
         threads: int = 0,
     ) -> CompressReport:
-        """Makes the whole directory `ratio` times smaller than the vectors as floats; errors are in the report.
+        """Makes the whole directory `ratio` times smaller than the vectors as floats. The report has the errors.
 
-        progress  called with (done, total) now and then; what it returns does not matter, what it raises is raised here
-        others    as in omen_compress_options of include/omen.h; 0 = chosen
+        progress  called with (done, total) now and then; its result is ignored, an exception of it is raised here
+        others    as in omen_compress_options of include/omen.h; 0: the library chooses
 
-        An exception of `progress`, and Ctrl-C, stop the call; the store is then as it was before.
+        An exception of `progress` and Ctrl-C stop the call. The store is then as it was before.
         """
-        raised: list[BaseException] = []
-
-        def step(_user: Any, done: int, total: int) -> int:
-            if progress is not None:
-                progress(done, total)
-            return 0
-
-        def keep(_kind: Any, error: BaseException, trace: Any) -> None:
-            raised.append(error.with_traceback(trace))
-
-        # The library can be stopped between two steps only by a function of ours: Python looks at Ctrl-C in there.
-        callback = ffi.callback("omen_progress_fn", step, error=1, onerror=keep)
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
         options.ratio, options.sample, options.seed, options.threads = ratio, sample, seed, threads
-        options.quality, options.codec, options.progress = QUALITY.number(quality), CODEC.number(codec), callback
+        options.quality, options.codec = QUALITY.number(quality), CODEC.number(codec)
         report = empty("omen_compress_report")
-        status = lib.omen_store_compress(self._handle, options, report)
-        if raised:
-            raise raised[0]
-        check(status)
+        _run(lambda: lib.omen_store_compress(self._handle, options, report), options, progress)
         return filled(CompressReport, report)
 
-    def compact(self) -> None:
-        """Gives the bytes of deleted and replaced vectors back to the file system."""
-        check(lib.omen_store_compact(self._handle))
+    def compact(self, *, progress: Optional[Progress] = None, threads: int = 0) -> None:
+        """Gives the bytes of deleted and replaced vectors back to the file system.
+
+        progress, threads  as for compress, also when the call is stopped
+        """
+        options = _work_options(threads)
+        _run(lambda: lib.omen_store_compact(self._handle, options), options, progress)
 
     def stats(self) -> Stats:
-        """Tells what the store holds and what it takes on disk."""
+        """Returns what the store holds and how many bytes it takes on disk."""
         report = empty("omen_store_stats")
         check(lib.omen_store_stats(self._handle, report))
         return filled(Stats, report)
 
-    def verify(self) -> VerifyReport:
-        """Reads every byte from the disk and compares all checksums; raises Corrupt with the file and the block."""
-        report = empty("omen_verify_report")
-        check(lib.omen_store_verify(self._handle, report))
+    def verify(self, *, progress: Optional[Progress] = None, threads: int = 0) -> VerifyReport:
+        """Reads every byte from the disk and compares all checksums; raises Corrupt with the file and the block.
+
+        progress, threads  as for compress, also when the call is stopped
+        """
+        options, report = _work_options(threads), empty("omen_verify_report")
+        _run(lambda: lib.omen_store_verify(self._handle, options, report), options, progress)
         return filled(VerifyReport, report)
+
+
+def _work_options(threads: int) -> Any:
+    options = ffi.new("omen_work_options *")
+    lib.omen_work_options_init(options)
+    options.threads = threads
+    return options
+
+
+def _run(call: Callable[[], int], options: Any, progress: Optional[Progress]) -> None:
+    """Makes `call`, which passes `options`, with `progress` as their progress function; raises what that raised."""
+    raised: list[BaseException] = []
+
+    def step(_user: Any, done: int, total: int) -> int:
+        if progress is not None:
+            progress(done, total)
+        return 0
+
+    def keep(_kind: Any, error: BaseException, trace: Any) -> None:
+        raised.append(error.with_traceback(trace))
+
+    # Set without a `progress` too: Python handles Ctrl-C in it, and the library can stop nowhere else.
+    callback = ffi.callback("omen_progress_fn", step, error=1, onerror=keep)
+    options.progress = callback
+    status = call()
+    if raised:
+        raise raised[0]
+    check(status)
 
 
 def _u64(array: Ids) -> Any:
