@@ -6,7 +6,7 @@ use super::fence::on_store;
 use super::sized;
 use super::store::out_of_range;
 use super::types::{omen_search_options, omen_store};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, short};
 use crate::store::SearchOptions;
 
 /// SEARCHING
@@ -65,7 +65,7 @@ unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<Sear
     // SAFETY: the promise of this function.
     let given = unsafe { sized::options(options, omen_search_options::DEFAULT)? };
     if !(0.0..=1.0).contains(&given.effort) {
-        return Err(Error::InvalidArgument(format!("options: effort is {}; expected 0 to 1", given.effort)));
+        return Err(Error::InvalidArgument(format!("options: effort is {}; expected 0 to 1", short(given.effort))));
     }
     if !matches!(given.exact, 0 | 1) {
         return Err(out_of_range("exact", given.exact, 1));
