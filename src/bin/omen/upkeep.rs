@@ -43,7 +43,7 @@ enum QualityName {
     /// Several times as fast, about a third more error
     Fast,
     Normal,
-    /// A third as fast, a few percent less error
+    /// Takes two to three times as long, a few percent less error
     Best,
 }
 
