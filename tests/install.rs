@@ -9,8 +9,8 @@ use programs::{
 };
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,9 +51,12 @@ fn library_is_small_and_exports_only_its_own() {
 #[test]
 fn destdir_is_in_no_file() {
     let tree = installed();
-    for file in
-        ["lib/pkgconfig/omen.pc", "share/cmake/omen/omen-config.cmake", "share/cmake/omen/omen-config-version.cmake"]
-    {
+    for file in [
+        "lib/pkgconfig/omen.pc",
+        "share/cmake/omen/omen-config.cmake",
+        "share/cmake/omen/omen-config-version.cmake",
+        "share/omen/installed",
+    ] {
         let text = fs::read_to_string(tree.join(file)).unwrap();
         assert!(!text.contains(TARGET) && !text.contains("@prefix@") && !text.is_empty(), "{file}:\n{text}");
     }
@@ -209,11 +212,8 @@ fn make_uninstall() -> Command {
 #[test]
 fn uninstall_removes_what_install_put_there_and_nothing_else() {
     let scratch = tempfile::tempdir().unwrap();
-    let places = [
-        format!("DESTDIR={}", scratch.path().display()),
-        format!("PREFIX={PREFIX}"),
-        format!("LIBDIR={PREFIX}/lib64"),
-    ];
+    let places =
+        [format!("DESTDIR={}", scratch.path().display()), format!("PREFIX={PREFIX}"), format!("LIBDIR={PREFIX}/lib64")];
     // What others have there: neighbours of our files, an empty directory, a link.
     let prefix = scratch.path().join(&PREFIX[1..]);
     for file in ["bin/other", "lib64/libother.so.1", "share/man/man1/omen-other.1", "share/cmake/omen/other.cmake"] {

@@ -79,3 +79,29 @@ fn copy(store: &Store, sink: &mut dyn Sink, mut ids_sink: Option<&mut IntegersSi
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Export;
+    use crate::progress;
+    use omen::store::{Options, Store};
+
+    #[test]
+    fn ctrl_c_leaves_no_file_and_keeps_the_one_before() -> Result<(), Box<dyn std::error::Error>> {
+        let home = tempfile::tempdir()?;
+        let (path, file, ids) = (home.path().join("store"), home.path().join("out.npy"), home.path().join("ids.npy"));
+        let store = Store::open(&path, 4, &Options::default())?;
+        store.insert(None, &[1.0; 400])?;
+        store.close()?;
+        std::fs::write(&file, "before")?;
+        progress::press();
+        let export = Export { store: path, file: file.clone(), format: None, half: false, ids: Some(ids) };
+        match export.run() {
+            Ok(answer) => panic!("not stopped: {}", answer.text),
+            Err(failure) => assert_eq!(failure.message, "stopped by Ctrl-C after 0 of 100"),
+        }
+        assert_eq!(std::fs::read_to_string(&file)?, "before");
+        assert_eq!(std::fs::read_dir(home.path())?.count(), 2, "the store and the file before");
+        Ok(())
+    }
+}

@@ -145,6 +145,9 @@ mod tests {
         let store = Store::open(&path, DIM, &Options::default())?;
         let vectors: Vec<f32> = (0..VECTORS * u64::from(DIM)).map(|value| value as f32).collect();
         store.insert(None, &vectors)?;
+        // Sealed, so that deleting leaves bytes to free.
+        store.close()?;
+        let store = Store::open(&path, DIM, &Options::default())?;
         store.delete(&(0..VECTORS / 2).collect::<Vec<_>>())?;
         store.close()?;
         Ok(path)
