@@ -1,7 +1,7 @@
-# `make demo` and `make test` are all a fresh machine needs; each sets up what it uses.
-.PHONY: demo test install bench bench-compression bench-search bench-import soak setup setup-test header abi
+# On a fresh machine run `make demo` or `make test`; each installs what it needs.
+.PHONY: demo test install uninstall bench bench-compression bench-search bench-import soak setup setup-test header abi
 
-# A C and a C++ compiler and nm, for the tests of the C ABI; Python with venv, for those of the bindings, which install
+# The tests of the C ABI need a C and a C++ compiler and nm. The tests of the bindings need Python with venv; they install
 # their own packages. Rust comes from rustup (https://rustup.rs).
 setup:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later from https://rustup.rs"; exit 1; }
@@ -12,14 +12,14 @@ setup:
 	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; } || \
 	  { echo "install Python 3.11 or later with its venv"; exit 1; }
 
-# Besides, what finds the installed library, what checks the header, and an old processor to run on.
+# Also the tools that find the installed library and check the header, and an emulator of an old processor.
 setup-test: setup
 	@{ command -v pkg-config && command -v cmake && command -v abidiff && command -v doxygen && command -v qemu-x86_64; } \
 	  >/dev/null || { command -v apt-get >/dev/null && apt-get update -qq && \
 	    apt-get install -y -qq pkg-config cmake abigail-tools doxygen qemu-user >/dev/null; } || \
 	  { echo "install pkg-config, cmake, abigail-tools, doxygen and qemu-user"; exit 1; }
 
-# Real data, through the whole life of a store, with a short report.
+# The whole life of a store of real data, with a short report.
 demo: setup
 	cargo run --release --quiet --example demo
 
@@ -28,15 +28,20 @@ test: setup-test
 	cargo clippy --all-targets --features cli,parquet --quiet -- -D warnings
 	cargo test --features cli,parquet --quiet --no-fail-fast
 
-# The library, its headers, and what pkg-config and CMake look for, under PREFIX (/usr/local): see docs/install.md.
+# The library with its headers and what pkg-config and CMake look for, and the command line with its man pages and
+# completions, under PREFIX (/usr/local): see docs/install.md. CLI=no leaves the command line out.
 install:
-	@PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" packaging/install.sh
+	@PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" CLI="$(CLI)" packaging/install.sh
 
-# The long forms of the crash search, the kills and the corruption sweep: about an hour.
+# Removes what `make install` put under the same PREFIX and DESTDIR, and nothing else.
+uninstall:
+	@PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" packaging/install.sh uninstall
+
+# The long forms of the tests of crashes, kills and corruption: about an hour.
 soak: setup
 	OMEN_CRASH_STATES=100000000 OMEN_KILLS=10000 OMEN_ALL_BITS=1 cargo test --no-fail-fast --test crash --test kill --test corrupt
 
-# The inner parts by criterion, then libomen beside a raw file, LMDB and SQLite: one table, and which bars hold.
+# The inner parts with criterion, then libomen beside a raw file, LMDB and SQLite: one table, and which bars hold.
 # `make bench BENCH="--record"` also adds the figures to benches/record/.
 bench: setup
 	cargo build --release
@@ -61,10 +66,10 @@ bench-import: setup
 	cargo build --release --features cli
 	python3 benches/import.py
 
-# Writes include/omen.h anew from src/ffi.
+# Regenerates include/omen.h from src/ffi.
 header:
 	OMEN_BLESS=1 cargo test --quiet --test abi header
 
-# Writes tests/data/omen.abi anew: the functions and structs that programs compiled so far rely on.
+# Regenerates tests/data/omen.abi: the functions and structs that compiled programs rely on.
 abi:
 	OMEN_BLESS=1 cargo test --quiet --test abi baseline

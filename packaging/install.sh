@@ -1,37 +1,129 @@
 #!/bin/sh
-# Builds libomen and installs it under PREFIX (/usr/local): the library with its links, the headers, and what pkg-config
-# and CMake look for. LIBDIR (PREFIX/lib) may lie elsewhere; DESTDIR is put before every path written to, but is in none
-# of the files, as packagers want it. Called by `make install`.
+# `packaging/install.sh` builds libomen and the command line `omen` and installs both under PREFIX (/usr/local).
+# `packaging/install.sh uninstall` removes what the installs put there. Called by `make install` and `make uninstall`.
+#
+# LIBDIR   where the libraries go, PREFIX/lib if not set
+# DESTDIR  is put before every path that is written to, and into no file, as packagers want it
+# CLI      `no` installs the library alone; a path installs that program instead of building one
 set -eu
 cd "$(dirname "$0")/.."
 prefix=${PREFIX:-/usr/local}
 libdir=${LIBDIR:-$prefix/lib}
+destdir=${DESTDIR:-}
 built=${CARGO_TARGET_DIR:-target}/release
+# What is installed, relative to DESTDIR: files in the order of installing, directories that were created end in `/`.
+list=$prefix/share/omen/installed
 
 for path in "$prefix" "$libdir"; do
     case $path in /*) ;; *) echo "PREFIX is not absolute: $path" >&2; exit 1 ;; esac
 done
 
-# Root, who may have to install, may have no Rust: what was built before is then installed.
-if command -v cargo >/dev/null; then cargo build --release --lib --quiet
-elif [ ! -f "$built/libomen.so" ]; then echo "cargo is missing: run cargo build --release first" >&2; exit 1; fi
+# Removes every file of the list, then the directories that installing created, unless others have put something there.
+uninstall() {
+    [ -f "$destdir$list" ] || { echo "nothing to uninstall: $destdir$list is missing" >&2; exit 1; }
+    lines=$(cat "$destdir$list")
+    echo "$lines" | while IFS= read -r path; do
+        case $path in */) ;; *) rm -f "$destdir$path" ;; esac
+    done
+    echo "$lines" | sort -r | while IFS= read -r path; do
+        case $path in */) rmdir "$destdir${path%/}" 2>/dev/null || true ;; esac
+    done
+    [ -n "$destdir" ] || ldconfig 2>/dev/null || true
+    echo "libomen is removed from $destdir$prefix"
+}
+
+# Builds what is missing. Root may have no Rust: what was built before is then installed.
+build() {
+    if command -v cargo >/dev/null; then
+        case $cli in
+            '') cargo build --release --quiet --lib --bin omen --features cli,parquet ;;
+            *) cargo build --release --quiet --lib ;;
+        esac
+    elif [ ! -f "$built/libomen.so" ] || { [ -z "$cli" ] && [ ! -f "$built/omen" ]; }; then
+        echo "cargo is missing: run cargo build --release --features cli,parquet first" >&2
+        exit 1
+    fi
+}
+
+# Adds a line to the list of this install.
+record() { echo "$1" >> "$scratch/installed"; }
+
+# Creates a directory and those above it that are missing.
+folder() {
+    [ -d "$destdir$1" ] || [ "$1" = / ] || { folder "$(dirname "$1")"; mkdir -m 755 "$destdir$1"; record "$1/"; }
+}
+
+# put MODE SOURCE PATH: installs a file.
+put() {
+    folder "$(dirname "$3")"
+    install -m "$1" "$2" "$destdir$3"
+    record "$3"
+}
+
+# put_link TARGET PATH: installs a symbolic link.
+put_link() {
+    ln -sf "$1" "$destdir$2"
+    record "$2"
+}
 
 field() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" Cargo.toml | head -n 1; }
-version=$(field version)
-soname=$(readelf -d "$built/libomen.so" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
 
-lib=${DESTDIR:-}$libdir include=${DESTDIR:-}$prefix/include cmake=${DESTDIR:-}$prefix/share/cmake/omen
-install -d "$lib/pkgconfig" "$include" "$cmake"
-install -m 755 "$built/libomen.so" "$lib/libomen.so.$version"
-install -m 644 "$built/libomen.a" "$lib/libomen.a"
-strip --strip-unneeded "$lib/libomen.so.$version"
-strip --strip-debug "$lib/libomen.a"
-ln -sf "libomen.so.$version" "$lib/${soname:?the library has no SONAME}"
-ln -sf "$soname" "$lib/libomen.so"
-install -m 644 include/omen.h bindings/cpp/omen.hpp "$include"
-install -m 644 packaging/omen-config.cmake packaging/omen-config-version.cmake "$cmake"
-sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@version@|$version|" \
-    -e "s|@description@|$(field description)|" packaging/omen.pc.in > "$lib/pkgconfig/omen.pc"
-# The loader's list of libraries, where there is one and we may: not into a DESTDIR, nor as a user.
-[ -n "${DESTDIR:-}" ] || ldconfig 2>/dev/null || true
-echo "libomen $version is in $lib, omen.h and omen.hpp in $include"
+install_library() {
+    soname=$(readelf -d "$built/libomen.so" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
+    put 755 "$built/libomen.so" "$libdir/libomen.so.$version"
+    put 644 "$built/libomen.a" "$libdir/libomen.a"
+    strip --strip-unneeded "$destdir$libdir/libomen.so.$version"
+    strip --strip-debug "$destdir$libdir/libomen.a"
+    put_link "libomen.so.$version" "$libdir/${soname:?the library has no SONAME}"
+    put_link "$soname" "$libdir/libomen.so"
+    put 644 include/omen.h "$prefix/include/omen.h"
+    put 644 bindings/cpp/omen.hpp "$prefix/include/omen.hpp"
+    for file in omen-config.cmake omen-config-version.cmake; do
+        put 644 "packaging/$file" "$prefix/share/cmake/omen/$file"
+    done
+    sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@version@|$version|" \
+        -e "s|@description@|$(field description)|" packaging/omen.pc.in > "$scratch/omen.pc"
+    put 644 "$scratch/omen.pc" "$libdir/pkgconfig/omen.pc"
+}
+
+install_command_line() {
+    program=${cli:-$built/omen}
+    put 755 "$program" "$prefix/bin/omen"
+    strip "$destdir$prefix/bin/omen"
+    mkdir "$scratch/man"
+    "$program" man "$scratch/man"
+    for page in "$scratch"/man/*; do
+        put 644 "$page" "$prefix/share/man/man1/${page##*/}"
+    done
+    for shell in bash zsh fish; do
+        "$program" completions "$shell" > "$scratch/$shell"
+    done
+    put 644 "$scratch/bash" "$prefix/share/bash-completion/completions/omen"
+    put 644 "$scratch/zsh" "$prefix/share/zsh/site-functions/_omen"
+    put 644 "$scratch/fish" "$prefix/share/fish/vendor_completions.d/omen.fish"
+}
+
+# Writes the list, with what earlier installs put there.
+write_list() {
+    folder "$(dirname "$list")"
+    record "$list"
+    [ ! -f "$destdir$list" ] || cat "$destdir$list" >> "$scratch/installed"
+    sort -u "$scratch/installed" > "$destdir$list"
+    chmod 644 "$destdir$list"
+}
+
+if [ "${1:-install}" = uninstall ]; then uninstall; exit 0; fi
+cli=${CLI:-}
+version=$(field version)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+build
+[ -z "$destdir" ] || mkdir -p "$destdir"
+install_library
+[ "$cli" = no ] || install_command_line
+write_list
+# The loader's list of libraries, where there is one and we may write it: not for a DESTDIR, nor as a user.
+[ -n "$destdir" ] || ldconfig 2>/dev/null || true
+what="libomen $version is in $destdir$libdir, omen.h and omen.hpp in $destdir$prefix/include"
+[ "$cli" = no ] || what="$what, the command omen in $destdir$prefix/bin"
+echo "$what"

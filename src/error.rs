@@ -8,6 +8,12 @@ use std::io;
 /// The result of every fallible function in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// `number` in few digits, for messages: 0.5 in full, 1e308 without its 308 zeros.
+pub fn short(number: f64) -> String {
+    let is_ordinary = number == 0.0 || (1e-6..1e9).contains(&number.abs());
+    if is_ordinary { number.to_string() } else { format!("{number:e}") }
+}
+
 /// Why a call failed. The store is unchanged unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

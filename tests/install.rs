@@ -1,12 +1,16 @@
-//! What `make install` lays out, and programs that know nothing else of libomen: through pkg-config and CMake, C99 and
-//! C++17, shared and static.
+//! The tree that `make install` makes and `make uninstall` removes, and programs that find libomen only through it: by
+//! pkg-config and CMake, in C99 and C++17, shared and static.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod programs;
 
-use programs::{PREFIX, ROOT, TARGET, compile, installed, link, make_install, other_library, runs, succeeds};
+use programs::{
+    COMMAND_LINE, PREFIX, ROOT, TARGET, compile, installed, link, make_install, other_library, runs, succeeds,
+};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,9 +51,12 @@ fn library_is_small_and_exports_only_its_own() {
 #[test]
 fn destdir_is_in_no_file() {
     let tree = installed();
-    for file in
-        ["lib/pkgconfig/omen.pc", "share/cmake/omen/omen-config.cmake", "share/cmake/omen/omen-config-version.cmake"]
-    {
+    for file in [
+        "lib/pkgconfig/omen.pc",
+        "share/cmake/omen/omen-config.cmake",
+        "share/cmake/omen/omen-config-version.cmake",
+        "share/omen/installed",
+    ] {
         let text = fs::read_to_string(tree.join(file)).unwrap();
         assert!(!text.contains(TARGET) && !text.contains("@prefix@") && !text.is_empty(), "{file}:\n{text}");
     }
@@ -111,7 +118,8 @@ fn cargo_c_lays_out_the_same_tree() {
     cargo.arg(destdir.path()).arg("--target-dir").arg(Path::new(TARGET).join("cargo-c"));
     succeeds(cargo.arg("--libdir").arg(format!("{PREFIX}/lib")));
     let tree = destdir.path().join(&PREFIX[1..]);
-    assert_eq!(files_under(&tree), files_under(installed()));
+    let ours: Vec<PathBuf> = files_under(installed()).into_iter().filter(|path| is_of_the_library(path)).collect();
+    assert_eq!(files_under(&tree), ours);
     let names = |root: &Path| succeeds(Command::new("readelf").arg("-d").arg(root.join("lib/libomen.so")));
     let soname = format!("Library soname: [libomen.so.{}]", compatible_version());
     assert!([names(&tree), names(installed())].iter().all(|dynamic| dynamic.contains(&soname)));
@@ -120,7 +128,12 @@ fn cargo_c_lays_out_the_same_tree() {
     }
 }
 
-/// The paths of all files and links below `root`, from there.
+/// False for what only `make install` installs: the command line and the list of files.
+fn is_of_the_library(path: &Path) -> bool {
+    path.starts_with("lib") || path.starts_with("include") || path.starts_with("share/cmake")
+}
+
+/// The paths of all files and links below `root`, relative to it.
 fn files_under(root: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -134,6 +147,135 @@ fn files_under(root: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+// The command line
+
+/// What `make install` installs with the program.
+const COMPLETIONS: [&str; 3] = [
+    "share/bash-completion/completions/omen",
+    "share/zsh/site-functions/_omen",
+    "share/fish/vendor_completions.d/omen.fish",
+];
+
+#[test]
+fn the_command_line_is_installed_with_man_pages_and_completions() {
+    let tree = installed();
+    let others: Vec<PathBuf> = files_under(tree).into_iter().filter(|path| !is_of_the_library(path)).collect();
+    if COMMAND_LINE.is_none() {
+        assert_eq!(others, [Path::new("share/omen/installed")]);
+        return;
+    }
+    let program = tree.join("bin/omen");
+    let said = succeeds(Command::new(&program).arg("--version"));
+    assert_eq!(said, format!("omen {VERSION}\n"));
+    assert_eq!(fs::metadata(&program).unwrap().permissions().mode() & 0o777, 0o755);
+    for name in COMPLETIONS {
+        let script = fs::read_to_string(tree.join(name)).unwrap();
+        assert!(script.contains("estimate") && script.contains("first-id"), "{name}");
+    }
+    let help = succeeds(Command::new(&program).arg("--help"));
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    // Long descriptions go on in lines that are indented further.
+    let names = commands.lines().filter(|line| !line.starts_with("   "));
+    let commands: Vec<&str> = names.map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert!(commands.contains(&"verify"), "{commands:?}");
+    let commands = commands.iter().filter(|name| **name != "help");
+    for name in commands.map(|command| format!("omen-{command}.1")).chain(["omen.1".to_owned()]) {
+        let page = fs::read_to_string(tree.join("share/man/man1").join(&name));
+        assert!(page.is_ok_and(|page| page.contains(".TH omen")), "{name}");
+    }
+}
+
+/// Everything below `root`, directories included, with the bytes of files and the targets of links.
+fn everything_under(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let bytes = match fs::read_link(&path) {
+                Ok(target) => target.into_os_string().into_encoded_bytes(),
+                Err(_) if path.is_dir() => {
+                    folders.push(path.clone());
+                    Vec::new()
+                }
+                Err(_) => fs::read(&path).unwrap(),
+            };
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+fn make_uninstall() -> Command {
+    let mut command = Command::new("make");
+    command.current_dir(ROOT).arg("uninstall");
+    command
+}
+
+#[test]
+fn uninstall_removes_what_install_put_there_and_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let places =
+        [format!("DESTDIR={}", scratch.path().display()), format!("PREFIX={PREFIX}"), format!("LIBDIR={PREFIX}/lib64")];
+    // What others have there: neighbours of our files, an empty directory, a link.
+    let prefix = scratch.path().join(&PREFIX[1..]);
+    for file in ["bin/other", "lib64/libother.so.1", "share/man/man1/omen-other.1", "share/cmake/omen/other.cmake"] {
+        fs::create_dir_all(prefix.join(file).parent().unwrap()).unwrap();
+        fs::write(prefix.join(file), file).unwrap();
+    }
+    fs::create_dir_all(prefix.join("share/zsh/site-functions")).unwrap();
+    std::os::unix::fs::symlink("libother.so.1", prefix.join("lib64/libother.so")).unwrap();
+    let before = everything_under(scratch.path());
+    // Twice: the second time all directories are there.
+    for _ in 0..2 {
+        succeeds(make_install().args(&places));
+        assert!(prefix.join("lib64/libomen.so").exists() && prefix.join("lib64/pkgconfig/omen.pc").exists());
+        assert!(everything_under(scratch.path()).len() > before.len() + 10);
+    }
+    succeeds(make_uninstall().args(&places));
+    assert!(everything_under(scratch.path()) == before);
+    let output = make_uninstall().args(&places).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("nothing to uninstall"), "{said}");
+    assert!(everything_under(scratch.path()) == before);
+}
+
+/// Without CLI, `make install` builds the program with its features. The cargo here notes how it was called, and builds by
+/// copying what was built before: a release build of the program takes minutes.
+#[test]
+fn make_install_builds_the_command_line_with_its_features() {
+    let Some(program) = COMMAND_LINE else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let (bin, target) = (scratch.path().join("bin"), scratch.path().join("target"));
+    fs::create_dir_all(target.join("release")).unwrap();
+    fs::create_dir(&bin).unwrap();
+    let built = Path::new(TARGET).join("shipped/release");
+    installed();
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" > {0}/called\ncp {1}/libomen.so {1}/libomen.a {2} {3}/release\n",
+        scratch.path().display(),
+        built.display(),
+        program,
+        target.display()
+    );
+    fs::write(bin.join("cargo"), script).unwrap();
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let install = |cli: &str| {
+        let destdir = scratch.path().join(format!("tree{cli}"));
+        let mut command = make_install();
+        command.env("PATH", &path).env("CARGO_TARGET_DIR", &target).env_remove("CLI");
+        command.arg(format!("PREFIX={PREFIX}")).arg(format!("DESTDIR={}", destdir.display()));
+        succeeds(command.arg(format!("CLI={cli}")));
+        (fs::read_to_string(scratch.path().join("called")).unwrap(), files_under(&destdir.join(&PREFIX[1..])))
+    };
+    let (called, files) = install("");
+    assert_eq!(called, "build --release --quiet --lib --bin omen --features cli,parquet\n");
+    assert!(files == files_under(installed()));
+    let (called, files) = install("no");
+    assert_eq!(called, "build --release --quiet --lib\n");
+    let others: Vec<&PathBuf> = files.iter().filter(|path| !is_of_the_library(path)).collect();
+    assert_eq!(others, [Path::new("share/omen/installed")]);
 }
 
 // Programs
@@ -225,7 +367,7 @@ fn the_commands_of_the_document_work() {
     for block in text.split("```").skip(1).step_by(2) {
         let (language, code) = block.split_once('\n').unwrap();
         if language == "sh" {
-            let folder = if code.starts_with("make install") { ROOT } else { beside.path().to_str().unwrap() };
+            let folder = if code.starts_with("make ") { ROOT } else { beside.path().to_str().unwrap() };
             script += &format!("cd {folder}\n{code}");
         } else {
             let name = code.lines().next().unwrap().trim_matches(['/', '*', '#', ' ']);
@@ -234,6 +376,7 @@ fn the_commands_of_the_document_work() {
     }
     let mut command = Command::new("sh");
     command.args(["-c", &script]).env("CARGO_TARGET_DIR", Path::new(TARGET).join("shipped"));
+    command.env("CLI", COMMAND_LINE.unwrap_or("no"));
     let said = succeeds(command.env_remove("LD_LIBRARY_PATH"));
     let told = format!("libomen {VERSION}\n");
     assert!(said.matches(&told).count() == 2 && said.ends_with("2 vectors of 2 floats\n"), "{said}");

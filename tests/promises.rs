@@ -98,13 +98,12 @@ fn compressed(store: &Store, ratio: f64) -> Option<(CompressReport, f64)> {
         Ok(report) => Some((report, ratio)),
         Err(Error::TooFewVectors { .. }) => None,
         Err(Error::InvalidArgument(what)) => {
-            let Some((_, rest)) = what.split_once("at most ") else {
-                assert!(what.contains("too small to compress"), "{what}");
+            if what.contains("the store is too small to compress") {
                 return None;
-            };
-            let reachable: f64 = rest.split(' ').next().unwrap().parse().unwrap();
+            }
+            let reachable: f64 = what.split("; at most ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
             assert!(reachable < ratio, "{what}");
-            // The message rounds the ratio.
+            // The message rounds to three decimals.
             let within = reachable - 0.001;
             (within >= 1.0).then(|| (store.compress(&options(within), &mut Work::default()).unwrap(), within))
         }
@@ -119,6 +118,43 @@ fn check(dim: usize, rows: &[f32], ratio: f64) {
         Some((report, ratio)) => keeps_its_promises(home.path(), &store, dim, rows, ratio, &report),
         None => assert_eq!(read_all(&store, rows.len() / dim), rows),
     }
+}
+
+/// The message of the refusal to compress `store` to `ratio`.
+fn refusal(store: &Store, ratio: f64) -> String {
+    match store.compress(&options(ratio), &mut Work::default()) {
+        Err(Error::InvalidArgument(what)) => what,
+        other => panic!("{ratio}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_ratio_that_cannot_be_is_refused_in_few_words() {
+    let home = tempfile::tempdir().unwrap();
+    let store = fresh(home.path(), 4, &curves(20, 4, 1), Metric::L2);
+    for (ratio, shown) in [(0.5, "0.5"), (0.0, "0"), (-3.0, "-3"), (f64::NAN, "NaN"), (-1e308, "-1e308")] {
+        assert_eq!(refusal(&store, ratio), format!("ratio {shown}: expected a number of at least 1"));
+    }
+}
+
+#[test]
+fn a_store_too_small_to_compress_says_so_and_stays_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let rows = curves(20, 4, 1);
+    let store = fresh(home.path(), 4, &rows, Metric::L2);
+    for (ratio, shown) in [(1.0, "1"), (16.0, "16"), (1e308, "1e308")] {
+        let what = refusal(&store, ratio);
+        let start = format!("ratio {shown}: 20 vectors of dim 4 are 320 bytes; the store is too small to compress: ");
+        assert!(what.starts_with(&start) && what.ends_with(" bytes") && what.len() < 160, "{what}");
+    }
+    assert_eq!(read_all(&store, 20), rows);
+    store.insert(None, &curves(4000, 4, 2)).unwrap();
+    let what = refusal(&store, 1e308);
+    assert!(
+        what.starts_with("ratio 1e308: 4020 vectors of dim 4 are 64320 bytes; at most ") && what.len() < 100,
+        "{what}"
+    );
+    store.verify(&mut Work::default()).unwrap();
 }
 
 #[test]

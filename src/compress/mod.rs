@@ -22,7 +22,7 @@ pub use rewrite::{Rewrite, Target};
 pub use train::train;
 
 use crate::codec::Quality;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, short};
 
 /// Least number of vectors to train on: a symbol has 16 codewords.
 pub const TRAINING_ROWS_MIN: u64 = 16;
@@ -56,6 +56,6 @@ impl CompressOptions {
         if self.ratio.is_finite() && self.ratio >= 1.0 {
             return Ok(());
         }
-        Err(Error::InvalidArgument(format!("ratio: found {:e}, expected a number of at least 1", self.ratio)))
+        Err(Error::InvalidArgument(format!("ratio {}: expected a number of at least 1", short(self.ratio))))
     }
 }

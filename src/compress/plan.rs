@@ -5,7 +5,7 @@ use super::encode::encode;
 use super::sample::sample_rows;
 use super::{CompressOptions, TRAINING_ROWS_MIN};
 use crate::codec::{Codebook, Shape};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, short};
 use crate::format::{BLOCK_BYTES, Kind, Manifest, SegmentEntry, align};
 use crate::metric::Metric;
 use crate::segment::{ids, tombstones};
@@ -175,11 +175,6 @@ impl<'a> Parts<'a> {
             short(ratio)
         ))
     }
-}
-
-/// `number` in few digits: a ratio may be 1e308.
-fn short(number: f64) -> String {
-    if number < 1e9 { number.to_string() } else { format!("{number:e}") }
 }
 
 /// Bytes of coded segments that stay as they are, and of their tombstones.

@@ -1,4 +1,4 @@
-//! Each command on good data, its answers in both forms, and its refusals.
+//! Every command on good data: its answers as text and as JSON, and its error messages.
 
 use crate::program::{Home, contents, data, exported, json, npy, omen, succeeds};
 use omen::store::{Options, Store};
@@ -29,6 +29,40 @@ fn a_store_lives_from_import_to_compact() {
 }
 
 #[test]
+fn metrics_have_one_name_and_ip_is_accepted() {
+    let home = Home::new();
+    let queries = data("query.bvecs");
+    for (given, name) in
+        [("l2", "l2"), ("inner_product", "inner_product"), ("ip", "inner_product"), ("cosine", "cosine")]
+    {
+        let store = home.path(given);
+        succeeds(&["import", &store, &queries, "--metric", given]);
+        assert_eq!(json(&["info", &store])["metric"], name);
+        let other = if name == "l2" { "cosine" } else { "l2" };
+        let message = format!("metric: the store has {name}, the call asks for {other}");
+        omen(&["search", &store, &queries, "--metric", other]).assert_failed(5, &[&message]);
+    }
+    let refused = omen(&["import", &home.path("new"), &queries, "--metric", "dot"]);
+    assert_eq!(refused.status, 3);
+    assert!(["l2", "inner_product", "cosine"].iter().all(|name| refused.stderr.contains(name)), "{refused:?}");
+}
+
+#[test]
+fn a_store_too_small_to_compress_says_so_and_stays() {
+    let home = Home::new();
+    let (store, file) = (home.path("store"), home.file("few.npy", &npy("<f4", "False", "(20, 4)", &[0x3f; 320])));
+    succeeds(&["import", &store, &file]);
+    let before = exported(&home, &store);
+    for (ratio, shown) in [("1", "ratio 1:"), ("16", "ratio 16:"), ("1e308", "ratio 1e308:")] {
+        let refused = omen(&["compress", &store, "--ratio", ratio]);
+        refused.assert_failed(3, &[shown, "20 vectors of dim 4 are 320 bytes", "the store is too small to compress"]);
+        assert!(refused.stderr.len() < 200, "{refused:?}");
+    }
+    assert!(exported(&home, &store) == before);
+    succeeds(&["verify", &store]);
+}
+
+#[test]
 fn search_finds_what_exact_finds_and_tells_recall() {
     let home = Home::new();
     let store = home.store();
@@ -53,10 +87,10 @@ fn search_refuses_what_does_not_fit() {
     let home = Home::new();
     let store = home.store();
     let (queries, truth) = (data("query.bvecs"), data("gt.ivecs"));
-    omen(&["search", &store, &queries, "-k", "0"]).assert_failed(3, &["found 0", "10000"]);
+    omen(&["search", &store, &queries, "-k", "0"]).assert_failed(3, &["--k 0", "1 to 10000"]);
     omen(&["search", &store, &queries, "-k", "101", "--truth", &truth]).assert_failed(30, &["gt.ivecs", "100", "101"]);
     omen(&["search", &store, &queries, "--metric", "ip"]).assert_failed(5, &["metric"]);
-    omen(&["search", &store, &queries, "--effort", "2"]).assert_failed(3, &["--effort", "found 2"]);
+    omen(&["search", &store, &queries, "--effort", "2"]).assert_failed(3, &["--effort 2: expected 0 to 1"]);
     let narrow = home.file("narrow.npy", &npy("<f4", "False", "(1, 2)", &[0; 8]));
     omen(&["search", &store, &narrow]).assert_failed(4, &["narrow.npy", "found 2", "expected 128"]);
     omen(&["search", &store, &truth]).assert_failed(30, &["gt.ivecs", "I32"]);
@@ -85,7 +119,10 @@ fn statuses_are_exit_codes_and_errors_are_objects() {
         omen(&[command, &nothing]).assert_failed(32, &["OMEN_NOT_A_STORE", "nothing"]);
     }
     assert!(!Path::new(&nothing).exists());
-    omen(&["compress", &store, "--ratio", "0.5"]).assert_failed(3, &["ratio 0.5"]);
+    omen(&["compress", &store, "--ratio", "0.5"]).assert_failed(3, &["ratio 0.5: expected a number of at least 1"]);
+    let huge = omen(&["compress", &store, "--ratio=-1e308"]);
+    huge.assert_failed(3, &["ratio -1e308: "]);
+    assert!(huge.stderr.len() < 100, "{huge:?}");
     let opened = Store::open(Path::new(&store), 0, &Options::default()).unwrap();
     omen(&["compact", &store]).assert_failed(22, &["OMEN_LOCKED"]);
     omen(&["import", &store, &data("base.bvecs")]).assert_failed(22, &["OMEN_LOCKED"]);
@@ -179,12 +216,17 @@ fn estimate_of_a_small_sample_is_that_of_the_whole_file() {
     assert!((sampled / whole - 1.0).abs() < 0.25, "{sampled} in the sample, {whole} in the whole");
 }
 
+/// Every line of the text has a label and an amount in words; units and numbers are tested beside the code.
 #[test]
-fn bench_tells_figures_and_leaves_nothing() {
+fn bench_prints_labelled_figures_and_leaves_nothing() {
     let home = Home::new();
     let answer = json(&["bench", &home.path("")]);
     let figures = answer.as_object().unwrap();
     assert!(figures.len() == 8 && figures.values().all(|value| value.as_f64().unwrap() > 0.0), "{answer}");
+    let text = succeeds(&["bench", &home.path("")]);
+    assert_eq!(text.lines().count(), 8, "{text}");
+    assert!(text.lines().all(|line| line.ends_with(" a second") || line.ends_with(" microseconds")), "{text}");
+    assert!(text.contains("\nget, one vector a call: ") && !text.contains('_'), "{text}");
     assert!(home.names().is_empty() && std::fs::read_dir(home.0.path()).unwrap().next().is_none());
 }
 

@@ -1,4 +1,4 @@
-//! `omen info` and `omen verify` on stores that are damaged: what is left is shown, and the exit code is the status.
+//! `omen info` and `omen verify` on damaged stores: they name what is damaged, and the exit code is the status.
 
 use crate::program::{Home, Ran, contents, omen};
 use serde_json::Value;

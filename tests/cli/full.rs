@@ -1,4 +1,4 @@
-//! A full disk, by a limit on the length of files and for real: OMEN_NO_SPACE, no half a file, and stores as they were.
+//! A full disk, by a limit on the length of files and for real: OMEN_NO_SPACE, no partial file, and stores as before.
 
 use crate::program::{Home, OMEN, Ran, data, exported, omen, succeeds};
 use std::path::Path;

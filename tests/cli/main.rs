@@ -1,5 +1,5 @@
-//! The command line, as the program it is: real processes on real data. Each answer, each status, each file that is not
-//! what its name says, and what is left after a full disk, after Ctrl-C and after kill -9.
+//! The command line, as real processes on real data: every answer and status, malformed files, and what is left after a full
+//! disk, Ctrl-C and kill -9.
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

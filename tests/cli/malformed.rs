@@ -1,5 +1,5 @@
-//! Files that are not what they should be: the message names the file, the place, what was found and what was expected,
-//! and nothing is half imported, neither into a new store nor into one that is there.
+//! Malformed files: the message names the file, the position, what was found and what was expected. Nothing is imported in
+//! part, neither into a new store nor into an existing one.
 
 use crate::program::{Home, bin, contents, data, exported, floats, fvecs, npy, omen, succeeds};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Running `omen`, and what tests of it share: a place for files, the data set, pictures of directories.
+//! Runs `omen`. Also what the tests share: temporary directories, the data set, the contents of directories.
 
 use serde_json::Value;
 use std::collections::BTreeMap;

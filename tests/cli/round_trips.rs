@@ -1,4 +1,4 @@
-//! Out and in again: every format, bit for bit, with and without ids.
+//! Export and import: every format returns the same bits, with and without ids.
 
 use crate::program::{Home, bin, data, exported, json, npy, omen, succeeds};
 

@@ -1,6 +1,8 @@
-//! Bars: on a terminal, here a pseudo-terminal of `script`, and nowhere else.
+//! Progress bars are drawn on a terminal, here a pseudo-terminal of `script`, and nowhere else.
 
 use crate::program::{Home, OMEN, data};
+use omen::store::{Options, Store};
+use std::path::Path;
 use std::process::Command;
 
 /// Runs a command of sh on a terminal, and returns what that would have shown.
@@ -14,7 +16,7 @@ fn on_a_terminal(home: &Home, command: &str) -> String {
     shown
 }
 
-/// What moves the cursor, and so is no part of an answer.
+/// Starts each sequence that moves the cursor; an answer has none.
 const ESCAPE: char = '\u{1b}';
 
 #[test]
@@ -24,6 +26,21 @@ fn a_bar_is_drawn_on_a_terminal_beside_a_clean_answer() {
     assert!(shown.contains("import ") && shown.contains('%') && shown.contains(ESCAPE), "{shown:?}");
     let answer = std::fs::read_to_string(home.path("answer")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&answer).unwrap()["imported"], 10_000, "{answer}");
+}
+
+#[test]
+fn verify_and_compact_draw_a_bar_and_end_beside_a_clean_answer() {
+    let home = Home::new();
+    let store = home.store();
+    let opened = Store::open(Path::new(&store), 0, &Options::default()).unwrap();
+    opened.delete(&(0..5_000).collect::<Vec<_>>()).unwrap();
+    opened.close().unwrap();
+    for (command, left) in [("verify", 5_000), ("compact", 5_000)] {
+        let shown = on_a_terminal(&home, &format!("\"$OMEN\" {command} store --json >answer"));
+        assert!(shown.contains(&format!("{command} ")) && shown.contains('%') && shown.contains(ESCAPE), "{shown:?}");
+        let answer = std::fs::read_to_string(home.path("answer")).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&answer).unwrap()["vectors"], left, "{answer}");
+    }
 }
 
 #[test]

@@ -82,10 +82,15 @@ pub fn other_library(version: &str, abi: u32) -> tempfile::TempDir {
     scratch
 }
 
-/// `make install` of the build that the tests of the C ABI link to.
+/// The command line that `make install` installs here: the tests' own build, as a release build takes minutes; none
+/// without feature `cli`.
+pub const COMMAND_LINE: Option<&str> = option_env!("CARGO_BIN_EXE_omen");
+
+/// `make install` of the build that the tests of the C ABI link to, and of the tests' own command line.
 pub fn make_install() -> Command {
     let mut command = Command::new("make");
     command.current_dir(ROOT).arg("install").env("CARGO_TARGET_DIR", Path::new(TARGET).join("shipped"));
+    command.env("CLI", COMMAND_LINE.unwrap_or("no"));
     command
 }
 

@@ -1,12 +1,12 @@
-//! What commands answer: one object for programs, and a text for people that says the same.
+//! The answer of a command: one JSON object for programs, and a text with the same figures for people.
 
 use serde_json::{Value, json};
 
-/// What a command found.
+/// The answer of a command.
 pub struct Answer {
     pub text: String,
     pub json: Value,
-    /// 0, or what was found out to be wrong with the store.
+    /// The exit code: 0, or the status of the damage found in a store.
     pub status: i32,
 }
 
@@ -15,7 +15,7 @@ impl Answer {
         Answer { text, json, status: 0 }
     }
 
-    /// One line for each figure, its name in front; `figures` is an object.
+    /// One line for each member of `figures`, an object: its name with spaces, then its value.
     pub fn of_figures(figures: Value) -> Answer {
         let mut text = String::new();
         for (name, value) in figures.as_object().into_iter().flatten() {
@@ -26,7 +26,7 @@ impl Answer {
     }
 }
 
-/// A number with five digits that count, as JSON.
+/// A number with five significant digits, as JSON.
 pub fn rounded(value: f64) -> Value {
     let scale = 10f64.powi(4 - value.abs().max(1e-12).log10().floor() as i32);
     let rounded = (value * scale).round() / scale;

@@ -1,9 +1,9 @@
-//! `omen bench`: what the disk does and what the store does on this machine, in a few seconds.
+//! `omen bench`: what the disk and the store do on this machine, in a few seconds.
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
 use crate::progress::{self, Progress};
-use crate::scratch::Scratch;
+use crate::scratch::ScratchDir;
 use clap::Args;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
 use omen::work::Work;
@@ -15,6 +15,7 @@ use std::time::Instant;
 
 const DIM: usize = 128;
 const VECTORS: usize = 50_000;
+/// Vectors in one call of insert.
 const CALL: usize = 1_000;
 const RAW_BYTES: usize = 128 << 20;
 const PIECE_BYTES: usize = 1 << 20;
@@ -22,59 +23,130 @@ const SYNCS: usize = 50;
 const SINGLES: usize = 50;
 const GETS: usize = 100_000;
 const QUERIES: usize = 200;
-const STEPS: u64 = 8;
+
+/// What is measured, in the order of measuring.
+#[derive(Clone, Copy)]
+enum Figure {
+    DiskWrite,
+    DiskSync,
+    InsertCommitEach,
+    InsertCommitOne,
+    InsertCommitOnce,
+    Get,
+    Compress,
+    Search,
+}
+
+impl Figure {
+    /// How many there are: the steps of the progress bar.
+    const COUNT: u64 = 8;
+
+    /// The name of the JSON member.
+    fn key(self) -> &'static str {
+        match self {
+            Figure::DiskWrite => "disk_write_mb_per_second",
+            Figure::DiskSync => "disk_write_4k_and_sync_us",
+            Figure::InsertCommitEach => "insert_commit_each_1000_per_second",
+            Figure::InsertCommitOne => "insert_commit_one_us",
+            Figure::InsertCommitOnce => "insert_one_commit_per_second",
+            Figure::Get => "get_per_second",
+            Figure::Compress => "compress_ratio_16_per_second",
+            Figure::Search => "search_compressed_queries_per_second",
+        }
+    }
+
+    /// A line of text with its unit, in a unit that a person can read.
+    fn line(self, value: f64) -> String {
+        let (label, amount) = match self {
+            Figure::DiskWrite => ("write to the disk, one sync at the end", format!("{} MB a second", readable(value))),
+            Figure::DiskSync => ("write 4 KiB to the disk and sync", format!("{} microseconds", readable(value))),
+            Figure::InsertCommitEach => {
+                ("insert, 1,000 vectors a call, a commit after each call", format!("{} a second", readable(value)))
+            }
+            Figure::InsertCommitOne => {
+                ("insert, one vector a call, a commit after each call", format!("{} microseconds", readable(value)))
+            }
+            Figure::InsertCommitOnce => {
+                ("insert, 1,000 vectors a call, one commit at the end", format!("{} a second", readable(value)))
+            }
+            Figure::Get => ("get, one vector a call", format!("{} a second", readable(value))),
+            Figure::Compress => ("compress, ratio 16", format!("{} vectors a second", readable(value))),
+            Figure::Search => {
+                ("search of the compressed store, 10 neighbours", format!("{} queries a second", readable(value)))
+            }
+        };
+        format!("{label}: {amount}\n")
+    }
+}
+
+/// A number with two or three significant digits: `48`, `530`, `4,200`, `61 thousand`, `1.2 million`.
+fn readable(value: f64) -> String {
+    let with_decimal = |value: f64| if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") };
+    match value {
+        value if value < 999.5 => with_decimal(value),
+        value if value < 9_950.0 => {
+            let hundreds = (value / 100.0).round() as u64;
+            format!("{},{}00", hundreds / 10, hundreds % 10)
+        }
+        value if value < 999_500.0 => format!("{} thousand", with_decimal(value / 1e3)),
+        value => format!("{} million", with_decimal(value / 1e6)),
+    }
+}
 
 /// Measure what the disk and the store do on this machine
 ///
-/// Takes some seconds and 256 MB, in a directory of its own that goes at the end. Vectors are random, of 128 floats;
-/// figures are of one run.
+/// Takes some seconds and 256 MB, in a directory that is removed at the end. The vectors are random, with 128 floats each.
+/// Each figure is measured once, so expect the next run to differ.
 #[derive(Args)]
 pub struct Bench {
-    /// Where to write
+    /// Directory to write in
     #[arg(default_value = ".")]
     directory: PathBuf,
 }
 
-/// Figures so far, with a look at Ctrl-C before each.
+/// The figures so far. Ctrl-C is noticed after each.
 struct Figures {
-    measured: Map<String, Value>,
+    text: String,
+    json: Map<String, Value>,
     progress: Progress,
 }
 
 impl Figures {
-    fn add(&mut self, name: &str, value: f64) -> Outcome<()> {
-        self.measured.insert(name.to_owned(), rounded(value));
-        self.progress.at(self.measured.len() as u64)
+    fn add(&mut self, figure: Figure, value: f64) -> Outcome<()> {
+        self.text += &figure.line(value);
+        self.json.insert(figure.key().to_owned(), rounded(value));
+        self.progress.at(self.json.len() as u64)
     }
 
-    /// Adds `amount` for each second that `work` takes; returns what it made.
-    fn rate<T>(&mut self, name: &str, amount: f64, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    /// Measures `amount` per second of `run`. Returns the result of `run`.
+    fn rate<T>(&mut self, figure: Figure, amount: f64, run: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         let begin = Instant::now();
-        let made = work()?;
-        self.add(name, amount / begin.elapsed().as_secs_f64())?;
-        Ok(made)
+        let result = run()?;
+        self.add(figure, amount / begin.elapsed().as_secs_f64())?;
+        Ok(result)
     }
 }
 
 impl Bench {
     pub fn run(self) -> Outcome<Answer> {
-        let scratch = Scratch::new(&self.directory)?;
-        let mut figures = Figures { measured: Map::new(), progress: Progress::new("bench", STEPS) };
-        disk(scratch.path(), &mut figures)?;
+        let scratch = ScratchDir::new(&self.directory)?;
+        let progress = Progress::new("bench", Figure::COUNT);
+        let mut figures = Figures { text: String::new(), json: Map::new(), progress };
+        measure_disk(scratch.path(), &mut figures)?;
         let vectors = random_vectors(VECTORS);
-        inserts(&scratch.path().join("calls"), &vectors, &mut figures)?;
-        life(&scratch.path().join("life"), &vectors, &mut figures)?;
+        measure_commits(&scratch.path().join("commits"), &vectors, &mut figures)?;
+        measure_reads(&scratch.path().join("reads"), &vectors, &mut figures)?;
         drop(figures.progress);
-        Ok(Answer::of_figures(Value::Object(figures.measured)))
+        Ok(Answer::new(figures.text, Value::Object(figures.json)))
     }
 }
 
-fn disk(directory: &Path, figures: &mut Figures) -> Outcome<()> {
+fn measure_disk(directory: &Path, figures: &mut Figures) -> Outcome<()> {
     let path = directory.join("raw");
     let mut file = File::create(&path).map_err(Failure::io("create", &path))?;
     let piece = vec![0x5a; PIECE_BYTES];
     let write = |file: &mut File, bytes: &[u8]| file.write_all(bytes).map_err(Failure::io("write", &path));
-    figures.rate("disk_write_mb_per_second", RAW_BYTES as f64 / 1e6, || {
+    figures.rate(Figure::DiskWrite, RAW_BYTES as f64 / 1e6, || {
         (0..RAW_BYTES / PIECE_BYTES).try_for_each(|_| write(&mut file, &piece))?;
         file.sync_data().map_err(Failure::io("sync", &path))
     })?;
@@ -83,13 +155,14 @@ fn disk(directory: &Path, figures: &mut Figures) -> Outcome<()> {
         write(&mut file, &piece[..4096])?;
         file.sync_data().map_err(Failure::io("sync", &path))?;
     }
-    figures.add("disk_write_4k_and_sync_us", begin.elapsed().as_secs_f64() / SYNCS as f64 * 1e6)?;
+    figures.add(Figure::DiskSync, begin.elapsed().as_secs_f64() / SYNCS as f64 * 1e6)?;
     std::fs::remove_file(&path).map_err(Failure::io("remove", &path))
 }
 
-fn inserts(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
+/// A commit after each call.
+fn measure_commits(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
     let store = Store::open(path, DIM as u32, &Options::default())?;
-    figures.rate("insert_commit_each_1000_per_second", VECTORS as f64, || {
+    figures.rate(Figure::InsertCommitEach, VECTORS as f64, || {
         for call in vectors.chunks(CALL * DIM) {
             store.insert(None, call)?;
             store.commit()?;
@@ -101,34 +174,34 @@ fn inserts(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
         store.insert(None, vector)?;
         store.commit()?;
     }
-    figures.add("insert_commit_one_us", begin.elapsed().as_secs_f64() / SINGLES as f64 * 1e6)
+    figures.add(Figure::InsertCommitOne, begin.elapsed().as_secs_f64() / SINGLES as f64 * 1e6)
 }
 
-/// One commit for all, gets, compress, searches.
-fn life(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
+/// One commit for all vectors, then get, compress and search.
+fn measure_reads(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
     let store = Store::open(path, DIM as u32, &Options::default())?;
-    figures.rate("insert_one_commit_per_second", VECTORS as f64, || {
+    figures.rate(Figure::InsertCommitOnce, VECTORS as f64, || {
         vectors.chunks(CALL * DIM).try_for_each(|call| store.insert(None, call).map(drop))?;
         Ok(store.commit()?)
     })?;
     let mut random = fastrand::Rng::with_seed(1);
     let mut out = vec![0.0; DIM];
-    figures.rate("get_per_second", GETS as f64, || {
+    figures.rate(Figure::Get, GETS as f64, || {
         (0..GETS).try_for_each(|_| Ok(store.get(&[random.u64(..VECTORS as u64)], &mut out, None)?))
     })?;
-    figures.rate("compress_ratio_16_per_second", VECTORS as f64, || {
+    figures.rate(Figure::Compress, VECTORS as f64, || {
         let is_pressed = &mut |_, _| progress::is_pressed();
         Ok(store.compress(&CompressOptions::default(), &mut Work::new(0, Some(is_pressed)))?)
     })?;
     let (mut ids, mut distances) = (vec![0; QUERIES * 10], vec![0.0; QUERIES * 10]);
     let queries = &vectors[..QUERIES * DIM];
-    figures.rate("search_compressed_queries_per_second", QUERIES as f64, || {
+    figures.rate(Figure::Search, QUERIES as f64, || {
         Ok(store.search(queries, 10, &SearchOptions::default(), &mut ids, &mut distances)?)
     })?;
     Ok(store.close()?)
 }
 
-/// Clusters, as real vectors have them: each a centre of its own and some noise.
+/// `count` vectors in 256 clusters, as real vectors have them: a centre and noise.
 fn random_vectors(count: usize) -> Vec<f32> {
     let mut random = fastrand::Rng::with_seed(0);
     let centres: Vec<f32> = (0..256 * DIM).map(|_| random.f32()).collect();
@@ -138,4 +211,37 @@ fn random_vectors(count: usize) -> Vec<f32> {
         vectors.extend(centres[centre..centre + DIM].iter().map(|value| value + 0.3 * random.f32()));
     }
     vectors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Figure, readable};
+
+    #[test]
+    fn lines_read_as_sentences_do() {
+        assert_eq!(Figure::Get.line(1_234_567.0), "get, one vector a call: 1.2 million a second\n");
+        assert_eq!(
+            Figure::InsertCommitOne.line(87.4),
+            "insert, one vector a call, a commit after each call: 87 microseconds\n"
+        );
+    }
+
+    #[test]
+    fn numbers_have_few_digits_at_every_size() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (9.94, "9.9"),
+            (9.96, "10"),
+            (999.4, "999"),
+            (999.6, "1,000"),
+            (4_249.0, "4,200"),
+            (9_949.0, "9,900"),
+            (9_951.0, "10 thousand"),
+            (61_400.0, "61 thousand"),
+            (999_600.0, "1.0 million"),
+            (12_300_000.0, "12 million"),
+        ] {
+            assert_eq!(readable(value), expected);
+        }
+    }
 }

@@ -1,14 +1,15 @@
-//! `omen estimate`: what ratios would cost and keep, measured on a sample of the user's own vectors.
+//! `omen estimate`: error, recall and bytes at several ratios, measured on a sample of your vectors.
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
 use crate::files::{self, Format, Source};
-use crate::plot;
+use crate::plot::{self, Point};
 use crate::progress::Progress;
-use crate::scratch::Scratch;
+use crate::scratch::ScratchDir;
 use crate::search::count_hits;
 use crate::store;
 use clap::Args;
+use omen::error::short;
 use omen::kernels;
 use omen::metric::Metric;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
@@ -19,20 +20,20 @@ use std::path::PathBuf;
 
 const K: usize = 10;
 const QUERIES: u64 = 200;
-/// Fewer vectors have no ten neighbours worth the name.
+/// The ten nearest of fewer vectors say nothing about recall.
 const VECTORS_MIN: u64 = 100;
 const SAMPLE_MIN: u64 = 50;
 
-/// Measure error and recall@10 of ratios on a sample of a file
+/// Measure error and recall@10 at several ratios on a sample of a file
 ///
-/// Each ratio compresses the sample in a store of its own; queries are vectors of the file that are not among it, their
-/// true neighbours those in the sample. Codes are as long as those of the whole file would be, and bytes are what it would
-/// take at most. Recall is that among the sample; in a larger file neighbours lie closer together, and it is lower.
+/// Compresses the sample once for each ratio. The queries are other vectors of the file, and their true neighbours are taken
+/// from the sample. Codes are as long as those of the whole file would be; bytes are the most that the whole file would take.
+/// Expect less recall in the whole file, where neighbours lie closer together.
 #[derive(Args)]
 pub struct Estimate {
     /// File of vectors, in any format that import reads
     data: PathBuf,
-    /// Format of the file, if its name does not say it
+    /// Format of the file, if its ending does not say it
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Column of a parquet file
@@ -44,57 +45,51 @@ pub struct Estimate {
     /// Vectors to sample
     #[arg(long, default_value_t = 50_000)]
     sample: u64,
-    /// Same file, same seed: same sample
+    /// The same file and seed give the same sample
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Distance of searches
+    /// Distance metric of the searches
     #[arg(long, value_parser = store::metric(), default_value = "l2")]
     metric: Metric,
-    /// Draw error and recall against ratio into this .png
+    /// Draw error and recall against ratio to this .png
     #[arg(long)]
     plot: Option<PathBuf>,
-    /// Directory for the stores measured; without, that of temporary files
+    /// Directory for the temporary stores; by default the system's directory for temporary files
     #[arg(long)]
     scratch: Option<PathBuf>,
+    /// Threads to use; 0: one for each core
+    #[arg(long, default_value_t = 0)]
+    threads: u32,
 }
 
-/// Vectors of the file, and others to ask with.
-struct Sample {
+/// Vectors drawn from a file to compress, and others to use as queries.
+struct VectorSample {
     dim: usize,
     vectors: Vec<f32>,
     queries: Vec<f32>,
 }
 
-/// What one ratio keeps.
-pub struct Point {
-    pub ratio: f64,
-    /// Of the whole file.
-    pub bytes: u64,
-    pub relative_mse: f64,
-    pub recall: f64,
-}
-
 impl Estimate {
     pub fn run(self) -> Outcome<Answer> {
         if let Some(ratio) = self.ratios.iter().find(|ratio| !ratio.is_finite() || **ratio < 1.0) {
-            return Err(Failure::argument(format!("--ratios: found {ratio}, expected numbers of at least 1")));
+            return Err(Failure::argument(format!("--ratios {}: expected numbers of at least 1", short(*ratio))));
         }
         let mut source = files::open(&self.data, self.format, self.column.as_deref())?;
         let (count, dim) = (source.count(), source.dim());
         let sample = draw(source.as_mut(), self.sample, self.seed)?;
-        let scratch = Scratch::new(&self.scratch.clone().unwrap_or_else(std::env::temp_dir))?;
+        let scratch = ScratchDir::new(&self.scratch.clone().unwrap_or_else(std::env::temp_dir))?;
         let progress = Progress::new("estimate", 0);
         let mut truth = Vec::new();
         let mut points: Vec<Point> = Vec::new();
         for (number, ratio) in self.ratios.iter().enumerate() {
-            let store = filled(&sample, self.metric, &scratch.path().join(number.to_string()))?;
+            let store = create_store(&sample, self.metric, self.threads, &scratch.path().join(number.to_string()))?;
             if truth.is_empty() {
                 truth = nearest(&store, &sample, true)?;
             }
             let (at, all) = (number as u64, self.ratios.len() as u64);
             let mut on_progress = |done, total| progress.is_stopped(at * total + done, all * total);
             let options = CompressOptions { ratio: *ratio, seed: self.seed, sample_of: count, ..Default::default() };
-            let report = store.compress(&options, &mut Work::new(0, Some(&mut on_progress)))?;
+            let report = store.compress(&options, &mut Work::new(self.threads, Some(&mut on_progress)))?;
             let found = nearest(&store, &sample, false)?;
             let recall = count_hits(&found, &truth, K, K) as f64 / found.len() as f64;
             let bytes = (count as f64 * dim as f64 * 4.0 / ratio) as u64;
@@ -108,8 +103,8 @@ impl Estimate {
     }
 }
 
-/// Draws vectors and queries from the file, the same each time.
-fn draw(source: &mut dyn Source, sample: u64, seed: u64) -> Outcome<Sample> {
+/// Draws vectors and queries from the file. The same seed draws the same ones.
+fn draw(source: &mut dyn Source, sample: u64, seed: u64) -> Outcome<VectorSample> {
     let (count, dim) = (source.count(), source.dim());
     if count < VECTORS_MIN {
         let name = source.name();
@@ -118,9 +113,9 @@ fn draw(source: &mut dyn Source, sample: u64, seed: u64) -> Outcome<Sample> {
     let queries = QUERIES.min(count / 10);
     let wanted = sample.max(SAMPLE_MIN).min(count - queries) + queries;
     let chosen = choose(count, wanted, seed);
-    // Queries are spread over the file as the vectors are.
+    // Queries are spread evenly over the vectors drawn.
     let every = wanted / queries;
-    let mut drawn = Sample { dim, vectors: Vec::new(), queries: Vec::new() };
+    let mut drawn = VectorSample { dim, vectors: Vec::new(), queries: Vec::new() };
     let (mut next, mut row) = (0, Vec::new());
     let progress = Progress::new("sample", wanted);
     for (number, at) in chosen.into_iter().enumerate() {
@@ -139,7 +134,7 @@ fn draw(source: &mut dyn Source, sample: u64, seed: u64) -> Outcome<Sample> {
     Ok(drawn)
 }
 
-/// `wanted` numbers below `count`, ascending, each set of them as likely as any other (R. Floyd).
+/// A uniformly random set of `wanted` numbers below `count`, ascending (R. Floyd's algorithm).
 fn choose(count: u64, wanted: u64, seed: u64) -> BTreeSet<u64> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut chosen = BTreeSet::new();
@@ -150,15 +145,16 @@ fn choose(count: u64, wanted: u64, seed: u64) -> BTreeSet<u64> {
     chosen
 }
 
-fn filled(sample: &Sample, metric: Metric, path: &std::path::Path) -> Outcome<Store> {
-    let options = Options { metric: Some(metric), ..Options::default() };
+/// A new store at `path` that holds the vectors of `sample`.
+fn create_store(sample: &VectorSample, metric: Metric, threads: u32, path: &std::path::Path) -> Outcome<Store> {
+    let options = Options { metric: Some(metric), threads, ..Options::default() };
     let store = Store::open(path, sample.dim as u32, &options)?;
     store.insert(None, &sample.vectors)?;
     Ok(store)
 }
 
-/// The ten nearest of each query.
-fn nearest(store: &Store, sample: &Sample, is_exact: bool) -> Outcome<Vec<u64>> {
+/// The ids of the ten nearest vectors of each query.
+fn nearest(store: &Store, sample: &VectorSample, is_exact: bool) -> Outcome<Vec<u64>> {
     let count = sample.queries.len() / sample.dim * K;
     let (mut ids, mut distances) = (vec![0; count], vec![0.0; count]);
     let options = SearchOptions { is_exact, ..SearchOptions::default() };
@@ -166,14 +162,14 @@ fn nearest(store: &Store, sample: &Sample, is_exact: bool) -> Outcome<Vec<u64>> 
     Ok(ids)
 }
 
-/// What the picture is of.
+/// The title of the plot.
 fn title(source: &dyn Source) -> String {
     let (count, dim) = (source.count(), source.dim());
     let file = std::path::Path::new(source.name()).file_name().unwrap_or_default().to_string_lossy();
     format!("{file}: {count} vectors of {dim} floats, {} raw", plot::size(count * dim as u64 * 4))
 }
 
-fn answer(source: &dyn Source, sample: &Sample, points: &[Point]) -> Answer {
+fn answer(source: &dyn Source, sample: &VectorSample, points: &[Point]) -> Answer {
     let (count, dim) = (source.count(), source.dim());
     let raw_bytes = count * dim as u64 * 4;
     let (vectors, queries) = (sample.vectors.len() / dim, sample.queries.len() / dim);

@@ -1,8 +1,8 @@
-//! `omen export`: the vectors of a store into a file, by ascending id.
+//! `omen export`: writes the vectors of a store to a file, by ascending id.
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Format, IntegersSink, Shape, Sink};
+use crate::files::{self, FileShape, Format, IntegersSink, Sink};
 use crate::progress::Progress;
 use crate::store::open_to_read;
 use clap::Args;
@@ -11,26 +11,26 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Vectors in memory at a time: as many as fit this many bytes.
+/// Bytes of the vectors that are in memory at one time.
 const BATCH_BYTES: usize = 8 << 20;
 
 /// Write the vectors of a store to a file, by ascending id
 ///
-/// The file is written as FILE.part, synced, and renamed when it is whole, in place of one that was there; Ctrl-C and a
-/// full disk leave none.
+/// The file is written as FILE.part, synced, and renamed when it is complete; a file of that name is replaced. Ctrl-C and a
+/// full disk leave nothing new.
 #[derive(Args)]
 pub struct Export {
     /// Directory of the store
     store: PathBuf,
-    /// File to write: .npy, .fvecs, .fbin; .bvecs, .u8bin, .i8bin for vectors of bytes; .parquet where it is built in
+    /// File to write: .npy, .fvecs, .fbin; .bvecs, .u8bin, .i8bin for vectors of bytes; .parquet if built in
     file: PathBuf,
-    /// Format of the file, if its name does not say it
+    /// Format of the file, if its ending does not say it
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Write halves instead of floats, in .npy
+    /// Write f16 instead of f32, in .npy
     #[arg(long)]
     half: bool,
-    /// Write the ids to this file: .npy, .ivecs, .ibin
+    /// Also write the ids to this file: .npy, .ivecs, .ibin
     #[arg(long)]
     ids: Option<PathBuf>,
 }
@@ -41,10 +41,13 @@ impl Export {
         let store = open_to_read(&self.store)?;
         let (count, dim) = (store.count(), store.dim() as usize);
         if count == 0 {
-            return Err(Failure::argument(format!("{}: found no vectors to export", self.store.display())));
+            return Err(Failure::argument(format!(
+                "{}: found 0 vectors, expected at least 1 to export",
+                self.store.display()
+            )));
         }
         let format = Format::of(&self.file, self.format)?;
-        let mut sink = files::create(&self.file, format, Shape { count, dim, is_half: self.half })?;
+        let mut sink = files::create(&self.file, format, FileShape { count, dim, is_half: self.half })?;
         let mut ids_sink = self.ids.as_ref().map(|path| IntegersSink::create(path, count, 1)).transpose()?;
         copy(&store, sink.as_mut(), ids_sink.as_mut())?;
         sink.finish()?;
@@ -75,4 +78,30 @@ fn copy(store: &Store, sink: &mut dyn Sink, mut ids_sink: Option<&mut IntegersSi
         done += read as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Export;
+    use crate::progress;
+    use omen::store::{Options, Store};
+
+    #[test]
+    fn ctrl_c_leaves_no_file_and_keeps_the_one_before() -> Result<(), Box<dyn std::error::Error>> {
+        let home = tempfile::tempdir()?;
+        let (path, file, ids) = (home.path().join("store"), home.path().join("out.npy"), home.path().join("ids.npy"));
+        let store = Store::open(&path, 4, &Options::default())?;
+        store.insert(None, &[1.0; 400])?;
+        store.close()?;
+        std::fs::write(&file, "before")?;
+        progress::press();
+        let export = Export { store: path, file: file.clone(), format: None, half: false, ids: Some(ids) };
+        match export.run() {
+            Ok(answer) => panic!("not stopped: {}", answer.text),
+            Err(failure) => assert_eq!(failure.message, "stopped by Ctrl-C after 0 of 100"),
+        }
+        assert_eq!(std::fs::read_to_string(&file)?, "before");
+        assert_eq!(std::fs::read_dir(home.path())?.count(), 2, "the store and the file before");
+        Ok(())
+    }
 }

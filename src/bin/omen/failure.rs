@@ -1,14 +1,14 @@
-//! Why a command failed: a status of the library, whose number is the exit code, and a message for people.
+//! Why a command failed: a status of the library, which is the exit code, and a message for people.
 
 use omen::error::Error;
 use omen::ffi::{constants, library};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The result of all that can fail here.
+/// The result of every fallible function of the command line.
 pub type Outcome<T> = Result<T, Failure>;
 
-/// A status and its story; what the command found out before it failed is still an answer.
+/// A status and a message.
 #[derive(Debug)]
 pub struct Failure {
     pub status: i32,
@@ -16,7 +16,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// An argument that cannot be.
+    /// A wrong argument.
     pub fn argument(message: impl Into<String>) -> Failure {
         Failure { status: constants::OMEN_INVALID_ARGUMENT, message: message.into() }
     }
@@ -27,7 +27,7 @@ impl Failure {
         move |error| Error::io(operation, &name, error).into()
     }
 
-    /// `file` does not hold what it should; `what` has the place, what was found and what was expected.
+    /// Wrong contents of `file`. `what` says where, what was found and what was expected.
     pub fn file(file: &str, what: impl std::fmt::Display) -> Failure {
         Failure { status: constants::OMEN_CORRUPT, message: format!("{file}: {what}") }
     }

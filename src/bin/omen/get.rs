@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Print the vectors of some ids
+/// Print vectors by their ids
 #[derive(Args)]
 pub struct Get {
     /// Directory of the store
     store: PathBuf,
-    /// Ids, each of which must be in the store
+    /// Ids; each must be in the store
     #[arg(required = true)]
     ids: Vec<u64>,
 }

@@ -1,7 +1,7 @@
-//! `omen import`: a file of vectors into a store, all of it or nothing.
+//! `omen import`: inserts the vectors of a file into a store, all of them or none.
 //!
-//! A new store is filled under another name and renamed when it is whole ([`Draft`]). A store that is there gets its
-//! vectors after a first pass has found nothing wrong with any of them; what fails after that is deleted again.
+//! A new store is filled under another name and renamed when it is complete ([`Draft`]). For an existing store the file is
+//! read twice: first to check every vector, then to insert them. If inserting fails, the vectors inserted are deleted.
 
 mod draft;
 
@@ -21,34 +21,34 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Bring the vectors of a file into a store, which is made if it is not there
+/// Import the vectors of a file into a store; the store is created if there is none
 ///
-/// All or nothing: a file that is malformed, cut or holds a NaN, Ctrl-C and a full disk leave no new store, and leave a
-/// store that was there with the vectors it had. A crash (power, kill -9) while a new store is made leaves the directory
-/// .NAME.importing beside it, which the next import removes. A crash while a store is added to may leave the first vectors
-/// of the file in it: the same command with --resume and the ids that were printed brings in the rest.
+/// All or nothing: after a malformed or truncated file, a NaN, Ctrl-C or a full disk there is no new store, and an existing
+/// store has the vectors it had. After a crash (power, kill -9) a new store is left as .NAME.importing, which the next
+/// import removes. An existing store may then hold the first vectors of the file: run the same command again with --resume
+/// and the ids that were printed to import the rest.
 #[derive(Args)]
 pub struct Import {
     /// Directory of the store
     store: PathBuf,
-    /// File of vectors: .npy (f32, f16), .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .parquet where it is built in
+    /// File of vectors: .npy (f32, f16), .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .parquet if built in
     file: PathBuf,
-    /// Format of the file, if its name does not say it
+    /// Format of the file, if its ending does not say it
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Column of a parquet file; needed where several are lists of floats
+    /// Column of a parquet file; needed if several columns are lists of floats
     #[arg(long)]
     column: Option<String>,
-    /// Distance of searches; l2 in a new store, and that of the store otherwise
+    /// Distance metric of searches; default: l2 in a new store, else that of the store
     #[arg(long, value_parser = store::metric())]
     metric: Option<Metric>,
-    /// Id of the first vector, the others counting up; without, behind the largest id there ever was
+    /// Id of the first vector; the others count up from it. By default, after the largest id the store ever had
     #[arg(long, conflicts_with = "ids")]
     first_id: Option<u64>,
-    /// File of ids: .npy, .ivecs, .ibin, one for each vector
+    /// File of ids, one for each vector: .npy, .ivecs, .ibin
     #[arg(long)]
     ids: Option<PathBuf>,
-    /// Pass over vectors whose ids are in the store; goes with --first-id or --ids
+    /// Skip vectors whose ids are in the store; needs --first-id or --ids
     #[arg(long)]
     resume: bool,
 }
@@ -56,12 +56,12 @@ pub struct Import {
 impl Import {
     pub fn run(self) -> Outcome<Answer> {
         if self.resume && self.first_id.is_none() && self.ids.is_none() {
-            return Err(Failure::argument("--resume: found no ids, expected --first-id or --ids"));
+            return Err(Failure::argument("--resume: found no ids, expected --first-id or --ids as well"));
         }
         let begin = Instant::now();
         let mut input = self.input()?;
         let (vectors, dim) = (input.source.count(), input.source.dim());
-        let done = if is_absent(&self.store) { self.make(&mut input)? } else { self.add(input)? };
+        let done = if is_absent(&self.store) { self.create(&mut input)? } else { self.add(input)? };
         let seconds = begin.elapsed().as_secs_f64();
         Ok(Answer::of_figures(json!({
             "imported": done.inserted,
@@ -73,6 +73,7 @@ impl Import {
         })))
     }
 
+    /// Opens the file of vectors, and that of ids if there is one.
     fn input(&self) -> Outcome<Input> {
         let source = files::open(&self.file, self.format, self.column.as_deref())?;
         let ids = match (self.first_id, &self.ids) {
@@ -84,16 +85,16 @@ impl Import {
             && u64::MAX - first < source.count()
         {
             let count = source.count();
-            return Err(Failure::argument(format!("--first-id {first}: {count} ids from there are above 2^64 - 2")));
+            return Err(Failure::argument(format!("--first-id {first}: {count} ids from there on end above 2^64 - 2")));
         }
         Ok(Input { source, ids, row: 0 })
     }
 
-    /// Makes a new store.
-    fn make(&self, input: &mut Input) -> Outcome<Done> {
+    /// Imports into a new store.
+    fn create(&self, input: &mut Input) -> Outcome<Done> {
         let metric = self.metric;
         let options = Options { metric, mode: Mode::CreateNew, ..Options::default() };
-        let draft = Draft::begin(&self.store, input.source.dim() as u32, &options)?;
+        let draft = Draft::create(&self.store, input.source.dim() as u32, &options)?;
         let progress = Progress::new("import", input.source.count());
         let mut done = Done::default();
         insert_all(&draft.store, input, false, &progress, &mut done)?;
@@ -101,7 +102,7 @@ impl Import {
         Ok(done)
     }
 
-    /// Adds to a store that is there.
+    /// Imports into an existing store.
     fn add(&self, mut input: Input) -> Outcome<Done> {
         let store = open(&self.store, Mode::ReadWrite, self.metric, 0)?;
         check_dim(input.source.as_ref(), &store)?;
@@ -121,20 +122,23 @@ impl Import {
         Ok(done)
     }
 
-    /// Deletes what was inserted before `failure`, and returns that.
+    /// Deletes the vectors inserted before `failure`, and returns it.
     fn undo(&self, store: Store, done: &Done, failure: Failure) -> Failure {
-        // What failed to write takes no more writes; opened again, the store has recovered.
+        // A store handle whose write failed refuses further writes; opening again recovers.
         drop(store);
         match self.delete(done) {
             Ok(()) => failure,
             Err(second) => {
-                let message =
-                    format!("{}; the first {} vectors stay, for: {}", failure.message, done.rows, second.message);
+                let message = format!(
+                    "{}; the first {} vectors of the file stay in the store, because deleting them failed: {}",
+                    failure.message, done.rows, second.message
+                );
                 Failure { message, ..failure }
             }
         }
     }
 
+    /// Deletes the first `done.rows` vectors of the file.
     fn delete(&self, done: &Done) -> Outcome<()> {
         let store = open(&self.store, Mode::ReadWrite, None, 0)?;
         let mut input = self.input()?;
@@ -151,7 +155,7 @@ impl Import {
     }
 }
 
-/// True if nothing is at `path`, or an empty directory.
+/// True if there is nothing at `path`, or an empty directory.
 fn is_absent(path: &Path) -> bool {
     match fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_none(),
@@ -159,33 +163,36 @@ fn is_absent(path: &Path) -> bool {
     }
 }
 
+/// Opens a file of ids, which must have one for each vector of `source`.
 fn open_ids(path: &Path, source: &dyn Source) -> Outcome<Integers> {
     let ids = Integers::open(path)?;
     let (rows, columns, expected) = (ids.rows(), ids.columns(), source.count());
     if rows != expected || columns != 1 {
-        let expected = format!("expected {expected} rows of 1, as {} has vectors", source.name());
+        let expected = format!("expected {expected} rows of 1, one for each vector of {}", source.name());
         return Err(Failure::file(ids.name(), format!("found {rows} rows of {columns} ids, {expected}")));
     }
     Ok(ids)
 }
 
-/// How far an import has come.
+/// Progress of an import.
 #[derive(Default)]
 struct Done {
-    /// Vectors of the file that the store took in, or had.
+    /// Vectors of the file that were inserted, or skipped because they were in the store.
     rows: u64,
     inserted: u64,
     first_id: Option<u64>,
 }
 
-/// Where ids come from.
+/// Where the ids come from.
 enum Ids {
+    /// The store counts up from its largest one.
     OfStore,
+    /// Counting up from this one.
     From(u64),
     File(Integers),
 }
 
-/// A file that is imported, with its ids.
+/// The file to import, with its ids.
 struct Input {
     source: Box<dyn Source>,
     ids: Ids,
@@ -194,7 +201,7 @@ struct Input {
 }
 
 impl Input {
-    /// The ids of the next `rows` vectors; none where the store gives them.
+    /// The ids of the next `rows` vectors; `None` if the store gives them.
     fn next_ids(&mut self, rows: usize) -> Outcome<Option<Vec<u64>>> {
         match &mut self.ids {
             Ids::OfStore => Ok(None),
@@ -207,7 +214,7 @@ impl Input {
         }
     }
 
-    /// Reads the file to its end, and finds every fault that can be found without writing.
+    /// Reads the file to its end and reports every fault that can be found without writing.
     fn check_all(&mut self, store: &Store, resume: bool) -> Outcome<()> {
         let progress = Progress::new("check", self.source.count());
         let mut vectors = Vec::new();
@@ -227,19 +234,20 @@ impl Input {
         }
     }
 
+    /// Fails if one of `ids` is in the store.
     fn refuse_stored(&self, store: &Store, ids: &[u64]) -> Outcome<()> {
         let mut stored = vec![0; ids.len()];
         store.contains(ids, &mut stored)?;
         match stored.iter().position(|flag| *flag == 1) {
             None => Ok(()),
             Some(position) => {
-                Err(self.named(Error::DuplicateId { id: ids[position], position, place: "already stored" }))
+                Err(self.locate(Error::DuplicateId { id: ids[position], position, place: "already stored" }))
             }
         }
     }
 
-    /// An error of the library about the rows from `self.row` on, with the file and the place in it.
-    fn named(&self, error: Error) -> Failure {
+    /// The failure for an `error` of the library about the rows from `self.row` on, with the file and the position in it.
+    fn locate(&self, error: Error) -> Failure {
         let (name, row) = (self.source.name().to_owned(), self.row);
         match error {
             Error::NotFinite { row, column, value } => self.not_finite(row, column, value),
@@ -259,7 +267,7 @@ impl Input {
     }
 }
 
-/// Inserts every vector of `input`; with `resume`, those whose ids the store does not have.
+/// Inserts every vector of `input`; with `resume`, only those whose ids are not in the store.
 fn insert_all(store: &Store, input: &mut Input, resume: bool, progress: &Progress, done: &mut Done) -> Outcome<()> {
     let mut vectors = Vec::new();
     loop {
@@ -272,7 +280,7 @@ fn insert_all(store: &Store, input: &mut Input, resume: bool, progress: &Progres
         if let (Some(ids), true) = (&mut ids, resume) {
             keep_new(store, ids, &mut vectors)?;
         }
-        let first = store.insert(ids.as_deref(), &vectors).map_err(|error| input.named(error))?;
+        let first = store.insert(ids.as_deref(), &vectors).map_err(|error| input.locate(error))?;
         input.row += rows as u64;
         done.rows += rows as u64;
         done.inserted += (vectors.len() / input.source.dim()) as u64;
@@ -280,7 +288,7 @@ fn insert_all(store: &Store, input: &mut Input, resume: bool, progress: &Progres
     }
 }
 
-/// Keeps those of `ids` and `vectors: [ids][dim]` that the store does not have.
+/// Removes from `ids` and `vectors: [ids][dim]` those that are in the store.
 fn keep_new(store: &Store, ids: &mut Vec<u64>, vectors: &mut Vec<f32>) -> Outcome<()> {
     let dim = store.dim() as usize;
     let mut stored = vec![0; ids.len()];

@@ -1,4 +1,4 @@
-//! `omen info`: what a store holds; of a damaged one, what is left and what is wrong.
+//! `omen info`: what a store holds. For a damaged store: what is wrong with each file.
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 /// Show what a store holds
 ///
-/// A store that does not open is looked at file by file: every byte of its sealed files is read, what is wrong with each
-/// is shown, and the exit code is the status that opening it gave. Nothing is written.
+/// If the store does not open, each file is checked byte by byte and what is wrong with it is shown; the exit code is then
+/// the status that opening gave. Nothing is written.
 #[derive(Args)]
 pub struct Info {
     /// Directory of the store
@@ -57,7 +57,7 @@ fn figures(stats: &Stats) -> Value {
     figures
 }
 
-/// What is left, and the status of what went wrong.
+/// The answer for a store that does not open.
 fn damaged(failure: &Failure, inspection: &Inspection) -> Answer {
     let manifest = inspection.manifest.as_ref();
     let metric = manifest.map(|manifest| manifest.metric);

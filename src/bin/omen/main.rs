@@ -1,5 +1,5 @@
-//! `omen`: a store on the command line. Arguments come in here and go to one file a command; what it answers or why it
-//! failed goes out here, as text or as one JSON object, and the exit code is the status of the library.
+//! `omen`: the command line. This file parses the arguments and runs the command, each of which has a file of its own. It
+//! prints the answer or the failure as text or as one JSON object; the exit code is a status of the library.
 
 mod answer;
 mod bench;
@@ -25,15 +25,15 @@ use omen::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-const EXIT_CODES: &str = "Exit codes are the statuses of the library, as include/omen.h has them: 0 done, 1-19 the command \
-    must change (3 a wrong argument, 4 another dim, 6 a NaN, 7 no such id, 11 stopped by Ctrl-C), 20-29 the machine (21 \
-    no space, 22 locked), 30-39 a file (30 damaged or malformed, 32 not a store), 40-49 the library.";
+const EXIT_CODES: &str = "Exit codes are the statuses of the library, listed in include/omen.h: 0 success; 1-19 change the \
+    command (3 wrong argument, 4 wrong dim, 6 NaN, 7 id not found, 11 stopped by Ctrl-C); 20-29 the machine failed (21 no \
+    space, 22 locked); 30-39 a file is bad (30 damaged or malformed, 32 not a store); 40-49 the library failed.";
 
-/// Vector stores of libomen: bring vectors in, compress them, search them, see how they are
+/// Import, compress, search and inspect the vector stores of libomen
 #[derive(Parser)]
 #[command(name = "omen", version, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Answer with one JSON object on stdout; errors are one on stderr
+    /// Print the answer as one JSON object on stdout, and an error as one on stderr
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -57,8 +57,8 @@ enum Command {
 }
 
 impl Command {
-    /// Whether it looks at Ctrl-C while it works. The others leave nothing behind, so that may end them anywhere.
-    fn looks_at_ctrl_c(&self) -> bool {
+    /// True if the command checks for Ctrl-C while it works. Ctrl-C ends the others at once; they leave nothing behind.
+    fn checks_for_ctrl_c(&self) -> bool {
         !matches!(self, Command::Info(_) | Command::Get(_) | Command::Completions(_) | Command::Man(_))
     }
 
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Ok(arguments) => run(arguments),
         Err(error) if error.use_stderr() && is_json => fail(&Failure::argument(error.to_string()), true),
         Err(error) => {
-            // A terminal that is gone needs no answer.
+            // If the terminal is gone, nobody needs the message.
             let _ = error.print();
             if error.use_stderr() { Failure::argument("").status } else { 0 }
         }
@@ -94,12 +94,12 @@ fn main() -> ExitCode {
     ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
 }
 
-/// Runs one command and tells how it went; returns its status.
+/// Runs one command and prints its answer or failure. Returns its status.
 fn run(arguments: Arguments) -> i32 {
     let is_json = arguments.json;
-    // The panic itself is printed by the runtime; what is left is to end with the status that says so.
+    // The runtime prints the panic; the exit code reports it as well.
     let ran = std::panic::catch_unwind(|| {
-        if arguments.command.looks_at_ctrl_c() {
+        if arguments.command.checks_for_ctrl_c() {
             progress::listen()?;
         }
         arguments.command.run()
@@ -113,7 +113,7 @@ fn print(answer: &Answer, is_json: bool) -> Outcome<()> {
     let text = if is_json { format!("{}\n", answer.json) } else { answer.text.clone() };
     let mut stdout = std::io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Whoever read it has had enough.
+        // The reader closed the pipe: it wants no more.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Failure::io("write", std::path::Path::new("stdout"))),
     }

@@ -1,6 +1,5 @@
-//! The picture of `omen estimate`: recall above error, against ratio; under each ratio the bytes it takes.
+//! The plot of `omen estimate`: recall and relative MSE against the ratio, with the bytes under each ratio.
 
-use crate::estimate::Point;
 use crate::failure::{Failure, Outcome};
 use crate::files::Whole;
 use plotters::coord::Shift;
@@ -15,23 +14,32 @@ const SIZE: (u32, u32) = (960, 760);
 const FONT: &str = "Hack";
 const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
-/// Room beyond the first and the last ratio, in doublings.
+/// Space before the first and after the last ratio, in doublings.
 const MARGIN: f64 = 0.35;
-/// Room above the highest point for its number, in parts of the axis.
+/// Height of the axis divided by its highest value: the rest is for the number above the highest point.
 const HEADROOM: f64 = 1.12;
-/// Pixels between the middles of two numbers that do not run into each other.
+/// Least distance of two numbers in pixels, from centre to centre, so that they do not overlap.
 const NUMBER_WIDTH: i32 = 72;
 const AXIS_HEIGHT: i32 = 72;
 const LABELS_WIDTH: i32 = 90;
 const BORDER: i32 = 16;
 
-/// A figure of each point, and how it is drawn.
+/// The figures at one ratio.
+pub struct Point {
+    pub ratio: f64,
+    /// Bytes of the whole file.
+    pub bytes: u64,
+    pub relative_mse: f64,
+    pub recall: f64,
+}
+
+/// One figure of every point, and how it is drawn.
 struct Curve {
     name: &'static str,
     color: RGBColor,
-    /// The highest it may come.
+    /// The highest value of the axis.
     top: f64,
-    /// Where its numbers stand beside its points: not on the line.
+    /// The side of a point on which its number is drawn, off the line.
     side: HPos,
     value: fn(&Point) -> f64,
 }
@@ -59,9 +67,9 @@ fn encode(pixels: &[u8]) -> Drawn<Vec<u8>> {
 fn render(pixels: &mut [u8], title: &str, points: &[Point]) -> Drawn<()> {
     register_font(FONT, FontStyle::Normal, epaint_default_fonts::HACK_REGULAR).map_err(|_| "the font is damaged")?;
     let root = BitMapBackend::with_buffer(pixels, SIZE).into_drawing_area();
-    root.fill(&WHITE).map_err(told)?;
+    root.fill(&WHITE).map_err(to_text)?;
     let root = root.margin(BORDER, 0, BORDER, BORDER);
-    let root = root.titled(title, (FONT, 18).into_font().color(&INK)).map_err(told)?;
+    let root = root.titled(title, (FONT, 18).into_font().color(&INK)).map_err(to_text)?;
     let (upper, lower) = root.split_vertically((root.dim_in_pixel().1 as i32 - AXIS_HEIGHT) / 2);
     let worst = points.iter().map(|point| point.relative_mse).fold(1e-9, f64::max);
     let recall = Curve {
@@ -80,12 +88,12 @@ fn render(pixels: &mut [u8], title: &str, points: &[Point]) -> Drawn<()> {
     };
     panel(&upper, points, &recall, 0)?;
     panel(&lower, points, &error, AXIS_HEIGHT)?;
-    root.present().map_err(told)
+    root.present().map_err(to_text)
 }
 
-/// Draws one curve, its numbers, and where there is room below, the ratios.
+/// Draws one curve and its numbers, and if `below` > 0 pixels are left under it, the ratios.
 fn panel(area: &Area, points: &[Point], curve: &Curve, below: i32) -> Drawn<()> {
-    // Ratios stand at their logarithms: each doubling is as wide as the next.
+    // Logarithmic axis: every doubling of the ratio is equally wide.
     let doublings = || points.iter().map(|point| point.ratio.log2());
     let x = doublings().fold(f64::MAX, f64::min) - MARGIN..doublings().fold(0.0, f64::max) + MARGIN;
     let mut chart = ChartBuilder::on(area)
@@ -94,7 +102,7 @@ fn panel(area: &Area, points: &[Point], curve: &Curve, below: i32) -> Drawn<()> 
         .x_label_area_size(12)
         .y_label_area_size(LABELS_WIDTH)
         .build_cartesian_2d(x, 0.0..curve.top * HEADROOM)
-        .map_err(told)?;
+        .map_err(to_text)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -108,38 +116,38 @@ fn panel(area: &Area, points: &[Point], curve: &Curve, below: i32) -> Drawn<()> 
         .axis_desc_style((FONT, 17).into_font().color(&curve.color))
         .label_style((FONT, 15).into_font().color(&INK))
         .draw()
-        .map_err(told)?;
+        .map_err(to_text)?;
     let places: Vec<(f64, f64)> = doublings().zip(points.iter().map(curve.value)).collect();
-    chart.draw_series(LineSeries::new(places.clone(), curve.color.stroke_width(2))).map_err(told)?;
-    chart.draw_series(places.iter().map(|place| Circle::new(*place, 4, curve.color.filled()))).map_err(told)?;
+    chart.draw_series(LineSeries::new(places.clone(), curve.color.stroke_width(2))).map_err(to_text)?;
+    chart.draw_series(places.iter().map(|place| Circle::new(*place, 4, curve.color.filled()))).map_err(to_text)?;
     let base = area.get_base_pixel();
     let local = |(x, y): (i32, i32)| (x - base.0, y - base.1);
     let pixels: Vec<(i32, i32)> = places.iter().map(|place| local(chart.backend_coord(place))).collect();
     let number = (FONT, 14).into_font().color(&curve.color).pos(Pos::new(curve.side, VPos::Bottom));
     let aside = if matches!(curve.side, HPos::Left) { 4 } else { -4 };
-    for at in apart(&pixels) {
+    for at in select_apart(&pixels) {
         let place = (pixels[at].0 + aside, pixels[at].1 - 5);
-        area.draw(&Text::new(digits((curve.value)(&points[at]), 3), place, number.clone())).map_err(told)?;
+        area.draw(&Text::new(digits((curve.value)(&points[at]), 3), place, number.clone())).map_err(to_text)?;
     }
     if below > 0 { axis(area, points, &pixels) } else { Ok(()) }
 }
 
-/// Writes each ratio and its bytes under its point, and below them what they are.
+/// Draws each ratio and its bytes under its point, and the label of the axis.
 fn axis(area: &Area, points: &[Point], pixels: &[(i32, i32)]) -> Drawn<()> {
     let style = |height: u32| (FONT, height).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
     let (width, height) = area.dim_in_pixel();
     let top = height as i32 - AXIS_HEIGHT;
-    for at in apart(pixels) {
+    for at in select_apart(pixels) {
         let (x, point) = (pixels[at].0, &points[at]);
-        area.draw(&Text::new(format!("{}×", point.ratio), (x, top), style(16))).map_err(told)?;
-        area.draw(&Text::new(size(point.bytes), (x, top + 20), style(14))).map_err(told)?;
+        area.draw(&Text::new(format!("{}×", point.ratio), (x, top), style(16))).map_err(to_text)?;
+        area.draw(&Text::new(size(point.bytes), (x, top + 20), style(14))).map_err(to_text)?;
     }
-    let what = "ratio, and the bytes all vectors take at it";
-    area.draw(&Text::new(what, ((width as i32 + LABELS_WIDTH) / 2, top + 46), style(15))).map_err(told)
+    let what = "ratio, and the bytes of all vectors";
+    area.draw(&Text::new(what, ((width as i32 + LABELS_WIDTH) / 2, top + 46), style(15))).map_err(to_text)
 }
 
-/// Which of the places have room for a number, from the left.
-fn apart(pixels: &[(i32, i32)]) -> Vec<usize> {
+/// Indexes of the points whose numbers do not overlap, from the left.
+fn select_apart(pixels: &[(i32, i32)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pixels.len()).collect();
     order.sort_by_key(|at| pixels[*at].0);
     let mut last = None;
@@ -154,12 +162,12 @@ fn apart(pixels: &[(i32, i32)]) -> Vec<usize> {
     order
 }
 
-/// The errors of the drawing live no longer than the picture.
-fn told(error: impl std::error::Error) -> Box<dyn std::error::Error> {
+/// The error as text: errors of plotters borrow the image.
+fn to_text(error: impl std::error::Error) -> Box<dyn std::error::Error> {
     error.to_string().into()
 }
 
-/// A number with at most so many digits that count.
+/// A number with at most `count` significant digits.
 fn digits(value: f64, count: i32) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -172,7 +180,7 @@ fn without_zeros(number: &str) -> String {
     number.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Bytes in the unit that fits, with three digits that count.
+/// Bytes in the largest fitting unit, with three significant digits.
 pub fn size(bytes: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let power = (bytes.max(1).ilog10() / 3).min(4) as usize;

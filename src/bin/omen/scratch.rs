@@ -1,17 +1,18 @@
-//! A directory for a while: it goes when the work ends, however it ends.
+//! A temporary directory, removed when its owner is dropped.
 
 use crate::failure::{Failure, Outcome};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub struct Scratch(PathBuf);
+/// A temporary directory.
+pub struct ScratchDir(PathBuf);
 
-impl Scratch {
-    /// Makes `.omen-PROCESS` in `parent`.
-    pub fn new(parent: &Path) -> Outcome<Scratch> {
+impl ScratchDir {
+    /// Creates `.omen-PROCESS` in `parent`.
+    pub fn new(parent: &Path) -> Outcome<ScratchDir> {
         let path = parent.join(format!(".omen-{}", std::process::id()));
         fs::create_dir(&path).map_err(Failure::io("mkdir", &path))?;
-        Ok(Scratch(path))
+        Ok(ScratchDir(path))
     }
 
     pub fn path(&self) -> &Path {
@@ -19,9 +20,9 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchDir {
     fn drop(&mut self) {
-        // Nothing is left to do about a directory that will not go.
+        // Nothing can be done about a directory that cannot be removed.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

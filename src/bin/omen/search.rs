@@ -1,4 +1,4 @@
-//! `omen search`: the nearest vectors of the queries of a file; with their true neighbours, recall.
+//! `omen search`: the nearest vectors of each query of a file, and recall if the true neighbours are given.
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
@@ -6,6 +6,7 @@ use crate::files::{self, Format, Integers, IntegersSink};
 use crate::progress::Progress;
 use crate::store::{self, check_dim, open};
 use clap::Args;
+use omen::error::short;
 use omen::format::NO_ID;
 use omen::metric::Metric;
 use omen::store::{Mode, SearchOptions, Store};
@@ -15,44 +16,44 @@ use std::time::{Duration, Instant};
 
 /// Find the nearest vectors of each query of a file
 ///
-/// Prints them, unless they go to --out or only recall is asked for with --truth.
+/// Prints the ids and distances. With --truth it prints recall instead, and with --out the ids go to a file.
 #[derive(Args)]
 pub struct Search {
     /// Directory of the store
     store: PathBuf,
     /// File of queries, in any format that import reads
     queries: PathBuf,
-    /// Format of the queries, if their name does not say it
+    /// Format of the queries, if the ending of the file does not say it
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Column of a parquet file
     #[arg(long)]
     column: Option<String>,
-    /// Neighbours of each query
+    /// Neighbours to find for each query
     #[arg(long, short, default_value_t = 10)]
     k: usize,
-    /// Must be the store's own
+    /// Fail if the store has another metric
     #[arg(long, value_parser = store::metric())]
     metric: Option<Metric>,
-    /// Share of the inverted lists that is visited, up to 1; 0: chosen
+    /// Share of the inverted lists to visit, up to 1: more finds more and takes longer; 0: chosen for you
     #[arg(long, default_value_t = 0.0)]
     effort: f64,
-    /// Measure every vector as it reads; slow, to compare with
+    /// Decode and measure every vector: slow, for comparison
     #[arg(long)]
     exact: bool,
-    /// True neighbours of each query, nearest first: .ivecs, .ibin, .npy; prints recall
+    /// File of the true neighbours of each query, nearest first: .ivecs, .ibin, .npy; prints recall
     #[arg(long)]
     truth: Option<PathBuf>,
     /// Write the ids found to this file: .npy, .ivecs, .ibin
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Threads; 0: all cores
+    /// Threads to use; 0: one for each core
     #[arg(long, default_value_t = 0)]
     threads: u32,
 }
 
-/// What a batch of queries found.
-struct Found {
+/// The neighbours of a batch of queries.
+struct Neighbours {
     ids: Vec<u64>,
     distances: Vec<f32>,
 }
@@ -110,17 +111,17 @@ impl Search {
 
     fn check(&self, store: &Store) -> Outcome<()> {
         if !(0.0..=1.0).contains(&self.effort) {
-            return Err(Failure::argument(format!("--effort: found {}, expected 0 to 1", self.effort)));
+            return Err(Failure::argument(format!("--effort {}: expected 0 to 1", short(self.effort))));
         }
         if self.k == 0 || self.k as u64 > store.count() {
             let (found, count) = (self.k, store.count());
-            return Err(Failure::argument(format!("--k: found {found}, expected 1 to the {count} vectors there are")));
+            return Err(Failure::argument(format!("--k {found}: expected 1 to {count}, the vectors in the store")));
         }
         Ok(())
     }
 
-    fn find(&self, store: &Store, queries: &[f32], rows: usize) -> Outcome<Found> {
-        let mut found = Found { ids: vec![NO_ID; rows * self.k], distances: vec![0.0; rows * self.k] };
+    fn find(&self, store: &Store, queries: &[f32], rows: usize) -> Outcome<Neighbours> {
+        let mut found = Neighbours { ids: vec![NO_ID; rows * self.k], distances: vec![0.0; rows * self.k] };
         let (is_exact, effort, threads) = (self.exact, self.effort, self.threads);
         let options = SearchOptions { is_exact, effort, threads, ..SearchOptions::default() };
         store.search(queries, self.k, &options, &mut found.ids, &mut found.distances)?;
@@ -137,13 +138,14 @@ fn open_truth(path: &std::path::Path, queries: u64, k: usize) -> Outcome<Integer
     Ok(truth)
 }
 
-/// How many of `ids: [n][k]` are among the first `k` of `truth: [n][columns]`.
+/// Counts the ids of `ids: [n][k]` that are among the first `k` of the same row of `truth: [n][columns]`.
 pub fn count_hits(ids: &[u64], truth: &[u64], k: usize, columns: usize) -> usize {
     let rows = ids.chunks_exact(k).zip(truth.chunks_exact(columns));
     rows.map(|(found, truth)| found.iter().filter(|id| truth[..k].contains(id)).count()).sum()
 }
 
-fn show(found: &Found, k: usize, first: u64, text: &mut String, neighbours: &mut Vec<Value>) {
+/// Appends the neighbours of a batch to `text` and `neighbours`. The first query of the batch has number `first`.
+fn show(found: &Neighbours, k: usize, first: u64, text: &mut String, neighbours: &mut Vec<Value>) {
     let rows = found.ids.chunks_exact(k).zip(found.distances.chunks_exact(k));
     for (number, (ids, distances)) in rows.enumerate() {
         let pairs: Vec<String> = ids.iter().zip(distances).map(|(id, distance)| format!("{id} ({distance})")).collect();

@@ -1,4 +1,4 @@
-//! `omen completions` and `omen man`: written from the definitions of the commands themselves.
+//! `omen completions` and `omen man`: generated from the definitions of the commands.
 
 use crate::answer::Answer;
 use crate::failure::{Failure, Outcome};
@@ -6,9 +6,10 @@ use clap::{Args, Command};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Print completions for a shell
+/// Print the completions for a shell
 #[derive(Args)]
 pub struct Completions {
+    /// The shell that will read them
     shell: clap_complete::Shell,
 }
 
@@ -22,7 +23,7 @@ impl Completions {
     }
 }
 
-/// Write man pages into a directory: omen.1 and one for each command
+/// Write the man pages into a directory: omen.1, and one for each command
 #[derive(Args)]
 pub struct Man {
     /// A directory that exists

@@ -1,4 +1,4 @@
-//! How commands open a store, and what metrics are called.
+//! How commands open a store and parse a metric.
 
 use crate::failure::{Failure, Outcome};
 use crate::files::Source;
@@ -18,16 +18,17 @@ pub fn metric() -> impl TypedValueParser<Value = Metric> {
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Metric>())
 }
 
-/// Opens a store that must be there.
+/// Opens a store that exists.
 pub fn open(path: &Path, mode: Mode, metric: Option<Metric>, threads: u32) -> Outcome<Store> {
     Ok(Store::open(path, 0, &Options { metric, mode, threads, ..Options::default() })?)
 }
 
+/// Opens a store that exists, without the right to write.
 pub fn open_to_read(path: &Path) -> Outcome<Store> {
     open(path, Mode::ReadOnly, None, 0)
 }
 
-/// An error with the name of the file if its vectors are of another dim than those of the store.
+/// Checks that the vectors of `source` have the dim of `store`. The error names the file.
 pub fn check_dim(source: &dyn Source, store: &Store) -> Outcome<()> {
     let (asked, stored) = (source.dim() as u32, store.dim());
     if asked == stored {

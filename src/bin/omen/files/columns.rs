@@ -1,7 +1,7 @@
-//! Parquet: a column of lists of f32, read and written without Arrow.
+//! Parquet: a column of lists of f32, without Arrow.
 
+use super::stream::{FileShape, Sink, Source};
 use super::whole::Whole;
-use super::{Shape, Sink, Source};
 use crate::failure::{Failure, Outcome};
 use omen::format::DIM_MAX;
 use parquet::basic::Type as Physical;
@@ -27,12 +27,13 @@ fn failed(name: &str) -> impl Fn(ParquetError) -> Failure {
     move |error| Failure::file(&name, error)
 }
 
-/// A column that is read, row group by row group.
+/// A column that is read one row group after the other.
 pub struct Columns {
     file: SerializedFileReader<File>,
     name: String,
-    /// Which leaf of the schema, its greatest definition level, and the path to it.
+    /// The leaf of the schema that is read.
     leaf: usize,
+    /// Definition level of a component that is present.
     whole_level: i16,
     group: usize,
     rows: Option<ColumnReaderImpl<FloatType>>,
@@ -58,7 +59,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// The dim of the first row; the next read begins with it again.
+    /// The dim of the first row. The next read starts with that row again.
     fn first_dim(&mut self) -> Outcome<usize> {
         let mut vectors = Vec::new();
         let (_, levels) = self.read_group(1, &mut vectors)?;
@@ -70,7 +71,7 @@ impl Columns {
         Ok(vectors.len())
     }
 
-    /// The column's reader in the row group that is next in turn; `None` behind the last.
+    /// The column reader of the current row group; `None` after the last.
     fn reader(&mut self) -> Outcome<Option<&mut ColumnReaderImpl<FloatType>>> {
         if self.rows.is_none() && self.group < self.file.num_row_groups() {
             let group = self.file.get_row_group(self.group).map_err(failed(&self.name))?;
@@ -81,7 +82,7 @@ impl Columns {
         Ok(self.rows.as_mut())
     }
 
-    /// Up to `rows` rows of one row group, appended; returns how many, and whether each level begins a row.
+    /// Appends up to `rows` rows of one row group. Returns how many, and the repetition levels: 0 starts a row.
     fn read_group(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<(usize, Vec<i16>)> {
         let (name, whole_level) = (self.name.clone(), self.whole_level);
         while let Some(reader) = self.reader()? {
@@ -101,7 +102,7 @@ impl Columns {
         Ok((0, Vec::new()))
     }
 
-    /// Every row has the dim of the first.
+    /// Checks that every row has the dim of the first.
     fn check_dims(&self, records: usize, begins: &[i16]) -> Outcome<()> {
         let starts: Vec<usize> = (0..begins.len()).filter(|at| begins[*at] == 0).chain([begins.len()]).collect();
         let wrong = starts.windows(2).enumerate().find(|(_, pair)| pair[1] - pair[0] != self.dim);
@@ -161,7 +162,7 @@ impl Source for Columns {
     }
 }
 
-/// The leaf of the column asked for, or of the only one that is a list of floats.
+/// The leaf of the column `asked` for, or of the only column that is a list of floats.
 fn find_column(name: &str, schema: &SchemaDescriptor, asked: Option<&str>) -> Outcome<usize> {
     let root = |leaf: usize| schema.column(leaf).path().parts()[0].clone();
     let is_list = |leaf: &usize| {
@@ -192,15 +193,15 @@ pub struct ColumnsSink {
     writer: SerializedFileWriter<File>,
     whole: Whole,
     name: String,
-    shape: Shape,
+    shape: FileShape,
 }
 
 impl ColumnsSink {
-    pub fn create(path: &Path, shape: Shape) -> Outcome<ColumnsSink> {
+    pub fn create(path: &Path, shape: FileShape) -> Outcome<ColumnsSink> {
         let name = path.display().to_string();
         let whole = Whole::create(path)?;
         let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed(&name))?);
-        // Floats seldom repeat, and a dictionary of them costs time.
+        // Floats seldom repeat, so a dictionary would only cost time.
         let properties = Arc::new(WriterProperties::builder().set_dictionary_enabled(false).build());
         let writer = SerializedFileWriter::new(whole.handle()?, schema, properties).map_err(failed(&name))?;
         Ok(ColumnsSink { writer, whole, name, shape })
@@ -236,7 +237,7 @@ impl Sink for ColumnsSink {
     }
 }
 
-/// A full disk is told as such.
+/// A full disk keeps its own status.
 fn write_failed(name: &str, error: ParquetError) -> Failure {
     match error {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {

@@ -1,8 +1,9 @@
 //! Files whose rows all have the same length: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin.
 
-use super::layout::{Element, Frame, Layout};
+use super::format::{Element, Format, Framing};
+use super::layout::RowLayout;
+use super::stream::{FileShape, Sink, Source};
 use super::whole::Whole;
-use super::{Format, Shape, Sink, Source};
 use crate::failure::{Failure, Outcome};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -11,12 +12,12 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// A file that is read, row by row.
+/// A file that is read row by row.
 pub struct Flat {
     file: File,
     path: PathBuf,
     name: String,
-    pub(super) layout: Layout,
+    pub(super) layout: RowLayout,
     /// The next row.
     next: u64,
     bytes: Vec<u8>,
@@ -28,11 +29,11 @@ impl Flat {
         if !file.metadata().map_err(Failure::io("stat", path))?.is_file() {
             return Err(Failure::argument(format!("{}: not a regular file", path.display())));
         }
-        let layout = Layout::read(&mut file, path, format)?;
+        let layout = RowLayout::read(&mut file, path, format)?;
         Ok(Flat { file, path: path.to_owned(), name: path.display().to_string(), layout, next: 0, bytes: Vec::new() })
     }
 
-    /// A file of vectors; one of ids is refused by name.
+    /// Opens a file of vectors. A file of ids is an error.
     pub fn of_vectors(path: &Path, format: Format) -> Outcome<Flat> {
         let flat = Flat::open(path, format)?;
         let element = flat.layout.element;
@@ -43,7 +44,7 @@ impl Flat {
         Ok(flat)
     }
 
-    /// The next rows as they lie, at most `rows`; returns how many. With `prefix` bytes before each row, which were checked.
+    /// The next rows as they are stored, at most `rows`, and how many. Prefixes are included and were checked.
     pub fn read_bytes(&mut self, rows: usize) -> Outcome<(&[u8], usize)> {
         let rows = (self.layout.count - self.next).min(rows as u64) as usize;
         self.bytes.resize(rows * self.layout.stride(), 0);
@@ -55,7 +56,7 @@ impl Flat {
         Ok((&self.bytes, rows))
     }
 
-    /// Each row begins with the dim of the first.
+    /// Checks that each row has the dim of the first.
     fn check_dims(&self) -> Outcome<()> {
         let expected = (self.layout.dim as u32).to_le_bytes();
         let rows = self.bytes.chunks_exact(self.layout.stride());
@@ -86,7 +87,7 @@ impl Source for Flat {
     }
 
     fn read(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<usize> {
-        let Layout { dim, element, prefix, .. } = self.layout;
+        let RowLayout { dim, element, prefix, .. } = self.layout;
         let stride = self.layout.stride();
         let (bytes, rows) = self.read_bytes(rows)?;
         vectors.resize(rows * dim, 0.0);
@@ -107,7 +108,7 @@ impl Source for Flat {
     }
 }
 
-/// Components as floats; every kind but ids has one.
+/// Converts components to floats; `element` must not be one of ids.
 fn to_floats(element: Element, bytes: &[u8], out: &mut [f32]) {
     match element {
         Element::F16 => {
@@ -121,27 +122,35 @@ fn to_floats(element: Element, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// A file that is written, row by row, and is there when it is whole.
+/// A file that is written row by row, and appears under its name when it is complete.
 pub struct FlatSink {
     whole: Whole,
-    layout: Layout,
-    ending: &'static str,
+    layout: RowLayout,
+    /// What a component must be, for messages.
+    expected: &'static str,
     bytes: Vec<u8>,
 }
 
 impl FlatSink {
-    pub fn create(path: &Path, format: Format, element: Element, shape: Shape) -> Outcome<FlatSink> {
-        let frame = format.frame().map(|(frame, _)| frame);
-        if frame == Some(Frame::Bin) && u32::try_from(shape.count).is_err() {
+    pub fn create(path: &Path, format: Format, element: Element, shape: FileShape) -> Outcome<FlatSink> {
+        let framing = format.framing().map(|(framing, _)| framing);
+        if framing == Some(Framing::Bin) && u32::try_from(shape.count).is_err() {
             let count = shape.count;
-            return Err(Failure::argument(format!("{}: {count} rows, at most 2^32 - 1", path.display())));
+            return Err(Failure::argument(format!(
+                "{}: found {count} rows, expected at most 2^32 - 1",
+                path.display()
+            )));
         }
-        let prefix = if frame == Some(Frame::Vecs) { 4 } else { 0 };
-        let layout = Layout { element, dim: shape.dim, count: shape.count, start: 0, prefix };
+        let prefix = if framing == Some(Framing::Vecs) { 4 } else { 0 };
+        let layout = RowLayout { element, dim: shape.dim, count: shape.count, start: 0, prefix };
         let mut whole = Whole::create(path)?;
-        whole.write(&layout.header(frame))?;
-        let ending = if element == Element::F16 { "half" } else { "8-bit" };
-        Ok(FlatSink { whole, layout, ending, bytes: Vec::new() })
+        whole.write(&layout.header(framing))?;
+        let expected = match element {
+            Element::U8 => "a whole number from 0 to 255",
+            Element::I8 => "a whole number from -128 to 127",
+            _ => "a number within the range of f16",
+        };
+        Ok(FlatSink { whole, layout, expected, bytes: Vec::new() })
     }
 }
 
@@ -153,8 +162,10 @@ impl Sink for FlatSink {
                 self.bytes.extend((self.layout.dim as u32).to_le_bytes());
             }
             if let Err(column) = push_row(self.layout.element, row, &mut self.bytes) {
-                let (value, kind) = (row[column], self.ending);
-                return Err(Failure::argument(format!("id {id}, component {column}: {value} is no {kind} number")));
+                let (found, expected) = (row[column], self.expected);
+                return Err(Failure::argument(format!(
+                    "id {id}, component {column}: found {found}, expected {expected}"
+                )));
             }
         }
         self.whole.write(&self.bytes)
@@ -165,7 +176,7 @@ impl Sink for FlatSink {
     }
 }
 
-/// Appends a row as it lies in a file; the first component that does not fit is the error.
+/// Appends a row as it is stored. The error is the first component that does not fit.
 fn push_row(element: Element, row: &[f32], bytes: &mut Vec<u8>) -> Result<(), usize> {
     let unfit = |fits: fn(&f32) -> bool| row.iter().position(|value| !fits(value)).map_or(Ok(()), Err);
     match element {

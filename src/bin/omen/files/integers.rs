@@ -1,13 +1,14 @@
-//! Files of ids: those to import under, and the true neighbours of queries.
+//! Files of ids: the ids of vectors to import, and the true neighbours of queries.
 
 use super::flat::Flat;
-use super::layout::{Element, Frame, Layout};
+use super::format::{Element, Format, Framing};
+use super::layout::RowLayout;
+use super::stream::Source;
 use super::whole::Whole;
-use super::{Format, Source};
 use crate::failure::{Failure, Outcome};
 use std::path::Path;
 
-/// A file of ids that is read, row by row.
+/// A file of ids that is read row by row.
 pub struct Integers {
     flat: Flat,
 }
@@ -23,7 +24,7 @@ impl Integers {
         Ok(Integers { flat })
     }
 
-    /// Ids a row.
+    /// Ids in each row.
     pub fn columns(&self) -> usize {
         self.flat.layout.dim
     }
@@ -36,9 +37,9 @@ impl Integers {
         self.flat.name()
     }
 
-    /// The next rows, at most `rows`, one after the other.
+    /// The ids of the next rows, at most `rows`.
     pub fn read(&mut self, rows: usize) -> Outcome<Vec<u64>> {
-        let Layout { element, prefix, .. } = self.flat.layout;
+        let RowLayout { element, prefix, .. } = self.flat.layout;
         let stride = self.flat.layout.stride();
         let (bytes, _) = self.flat.read_bytes(rows)?;
         let mut ids = Vec::with_capacity(bytes.len() / element.bytes());
@@ -49,7 +50,7 @@ impl Integers {
     }
 }
 
-/// An integer as an id; a negative one is none, and becomes the id that no vector has.
+/// An integer as an id. Negative ones mean "no neighbour" and become u64::MAX, which no vector has.
 fn id_of(element: Element, bytes: &[u8]) -> u64 {
     let mut word = [0; 8];
     word[..bytes.len()].copy_from_slice(bytes);
@@ -62,29 +63,31 @@ fn id_of(element: Element, bytes: &[u8]) -> u64 {
     if is_negative { u64::MAX } else { number }
 }
 
-/// A file of ids that is written, row by row, and is there when it is whole.
+/// A file of ids that is written row by row, and appears under its name when it is complete.
 pub struct IntegersSink {
     whole: Whole,
     name: String,
-    layout: Layout,
+    layout: RowLayout,
 }
 
 impl IntegersSink {
-    /// Begins a file of `count` rows of `columns` ids.
+    /// Creates a file of `count` rows of `columns` ids.
     pub fn create(path: &Path, count: u64, columns: usize) -> Outcome<IntegersSink> {
         let format = Format::of(path, None)?;
-        let (frame, element) = match format.frame() {
-            Some((frame, element)) => (Some(frame), element),
+        let (framing, element) = match format.framing() {
+            Some((framing, element)) => (Some(framing), element),
             None => (None, Element::U64),
         };
         let name = path.display().to_string();
         if format.is_parquet() || !matches!(element, Element::U64 | Element::I32) {
-            return Err(Failure::argument(format!("{name}: expected a format of ids: npy, ivecs, ibin")));
+            return Err(Failure::argument(format!(
+                "{name}: found another format, expected one that holds ids: .npy, .ivecs or .ibin"
+            )));
         }
-        let prefix = if frame == Some(Frame::Vecs) { 4 } else { 0 };
-        let layout = Layout { element, dim: columns, count, start: 0, prefix };
+        let prefix = if framing == Some(Framing::Vecs) { 4 } else { 0 };
+        let layout = RowLayout { element, dim: columns, count, start: 0, prefix };
         let mut whole = Whole::create(path)?;
-        whole.write(&layout.header(frame))?;
+        whole.write(&layout.header(framing))?;
         Ok(IntegersSink { whole, name, layout })
     }
 
@@ -94,7 +97,7 @@ impl IntegersSink {
         for row in ids.chunks_exact(self.layout.dim) {
             push_row(row, &self.layout, &mut bytes).map_err(|id| {
                 let name = &self.name;
-                Failure::argument(format!("{name}: id {id} is above 2^31 - 1; a .npy file holds all ids"))
+                Failure::argument(format!("{name}: id {id} is above 2^31 - 1; use .npy, which holds every id"))
             })?;
         }
         self.whole.write(&bytes)
@@ -105,15 +108,15 @@ impl IntegersSink {
     }
 }
 
-/// Appends one row as it lies in a file; the first id that does not fit is the error.
-fn push_row(row: &[u64], layout: &Layout, bytes: &mut Vec<u8>) -> Result<(), u64> {
+/// Appends a row as it is stored. The error is the first id that does not fit.
+fn push_row(row: &[u64], layout: &RowLayout, bytes: &mut Vec<u8>) -> Result<(), u64> {
     if layout.prefix > 0 {
         bytes.extend((layout.dim as u32).to_le_bytes());
     }
     for id in row {
         match layout.element {
             Element::U64 => bytes.extend(id.to_le_bytes()),
-            // No neighbour is -1, as other programs have it.
+            // -1 means "no neighbour", as in the files of other programs.
             _ if *id == u64::MAX => bytes.extend((-1i32).to_le_bytes()),
             _ => bytes.extend(i32::try_from(*id).map_err(|_| *id)?.to_le_bytes()),
         }

@@ -1,117 +1,57 @@
-//! Where the rows of a file lie: what its header says, compared with its length.
+//! Where the rows of a file are, as its header says; the header is compared with the length of the file.
 //!
 //!     vecs  [i32 dim][dim elements] for each row
 //!     bin   [u32 count][u32 dim], then rows
 //!     npy   a header of Python, then rows
 
-use super::Format;
+use super::format::{Element, Format, Framing};
 use crate::failure::{Failure, Outcome};
-use npyz::{Endianness, NpyHeader, Order, TypeChar};
+use npyz::{Endianness, NpyHeader, Order};
 use omen::format::DIM_MAX;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 
-/// A header of .npy is not longer than this.
+/// The longest .npy header that is read.
 const NPY_HEADER_BYTES_MAX: u64 = 64 << 10;
 const NPY_MAGIC: [u8; 6] = *b"\x93NUMPY";
-/// Rows of a .npy file begin at a multiple of this.
+/// Rows of a .npy file start at a multiple of this.
 const NPY_ALIGN: usize = 64;
 
-/// What a component is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    F32,
-    F16,
-    U8,
-    I8,
-    I32,
-    U32,
-    I64,
-    U64,
-}
-
-impl Element {
-    pub fn bytes(self) -> usize {
-        match self {
-            Element::U8 | Element::I8 => 1,
-            Element::F16 => 2,
-            Element::F32 | Element::I32 | Element::U32 => 4,
-            Element::I64 | Element::U64 => 8,
-        }
-    }
-
-    pub fn is_of_vectors(self) -> bool {
-        matches!(self, Element::F32 | Element::F16 | Element::U8 | Element::I8)
-    }
-
-    fn of_npy(kind: TypeChar, bytes: u64) -> Option<Element> {
-        Some(match (kind, bytes) {
-            (TypeChar::Float, 4) => Element::F32,
-            (TypeChar::Float, 2) => Element::F16,
-            (TypeChar::Uint, 1) => Element::U8,
-            (TypeChar::Int, 1) => Element::I8,
-            (TypeChar::Int, 4) => Element::I32,
-            (TypeChar::Uint, 4) => Element::U32,
-            (TypeChar::Int, 8) => Element::I64,
-            (TypeChar::Uint, 8) => Element::U64,
-            _ => return None,
-        })
-    }
-
-    fn npy_name(self) -> &'static str {
-        match self {
-            Element::F32 => "<f4",
-            Element::F16 => "<f2",
-            Element::U8 => "|u1",
-            Element::I8 => "|i1",
-            Element::I32 => "<i4",
-            Element::U32 => "<u4",
-            Element::I64 => "<i8",
-            Element::U64 => "<u8",
-        }
-    }
-}
-
-/// What lies around rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
-    Vecs,
-    Bin,
-}
-
-/// Rows of equal length, one after the other.
+/// Rows of equal length, stored one after the other.
 #[derive(Clone, Copy, Debug)]
-pub struct Layout {
+pub struct RowLayout {
     pub element: Element,
     pub dim: usize,
     pub count: u64,
-    /// Byte of the first row.
+    /// Offset of the first row in the file, in bytes.
     pub start: u64,
-    /// Bytes before the components of each row: its dim, or nothing.
+    /// Bytes before the components of each row: 4 for its dim, else 0.
     pub prefix: usize,
 }
 
-impl Layout {
+impl RowLayout {
+    /// Bytes of one row.
     pub fn stride(&self) -> usize {
         self.prefix + self.dim * self.element.bytes()
     }
 
-    /// Byte of component `column` of row `row`.
+    /// Offset of component `column` of row `row` in the file, in bytes.
     pub fn offset(&self, row: u64, column: usize) -> u64 {
         self.start + row * self.stride() as u64 + (self.prefix + column * self.element.bytes()) as u64
     }
 
-    /// Reads the header of `file`, which is at its beginning, and compares it with the length of the file.
-    pub fn read(file: &mut File, path: &Path, format: Format) -> Outcome<Layout> {
+    /// Reads the header of `file` and compares it with the length of the file. `file` must be at its start, and is left at
+    /// its first row.
+    pub fn read(file: &mut File, path: &Path, format: Format) -> Outcome<RowLayout> {
         let name = path.display().to_string();
         let length = file.metadata().map_err(Failure::io("stat", path))?.len();
         let mut head = Vec::new();
-        let begin = Read::by_ref(file).take(NPY_HEADER_BYTES_MAX).read_to_end(&mut head);
-        begin.map_err(Failure::io("read", path))?;
-        let layout = match format.frame() {
-            Some((Frame::Vecs, element)) => of_vecs(&name, &head, length, element)?,
-            Some((Frame::Bin, element)) => of_bin(&name, &head, element)?,
+        let read = Read::by_ref(file).take(NPY_HEADER_BYTES_MAX).read_to_end(&mut head);
+        read.map_err(Failure::io("read", path))?;
+        let layout = match format.framing() {
+            Some((Framing::Vecs, element)) => of_vecs(&name, &head, length, element)?,
+            Some((Framing::Bin, element)) => of_bin(&name, &head, element)?,
             None => of_npy(&name, &head)?,
         };
         layout.check(&name, length)?;
@@ -133,11 +73,11 @@ impl Layout {
         Err(Failure::file(name, format!("found {length} bytes, expected {expected}: {what}")))
     }
 
-    /// What a file of this layout begins with.
-    pub fn header(&self, frame: Option<Frame>) -> Vec<u8> {
-        match frame {
-            Some(Frame::Vecs) => Vec::new(),
-            Some(Frame::Bin) => [(self.count as u32).to_le_bytes(), (self.dim as u32).to_le_bytes()].concat(),
+    /// The header of a file of this layout.
+    pub fn header(&self, framing: Option<Framing>) -> Vec<u8> {
+        match framing {
+            Some(Framing::Vecs) => Vec::new(),
+            Some(Framing::Bin) => [(self.count as u32).to_le_bytes(), (self.dim as u32).to_le_bytes()].concat(),
             None => self.npy_header(),
         }
     }
@@ -177,20 +117,20 @@ fn check_dim(name: &str, at: usize, dim: u32) -> Outcome<usize> {
     Ok(dim as usize)
 }
 
-fn of_vecs(name: &str, head: &[u8], length: u64, element: Element) -> Outcome<Layout> {
+fn of_vecs(name: &str, head: &[u8], length: u64, element: Element) -> Outcome<RowLayout> {
     let dim = check_dim(name, 0, u32_at(name, head, 0, "a dim")?)?;
-    let layout = Layout { element, dim, count: 0, start: 0, prefix: 4 };
-    // Not rounded down: a cut last row must not agree with the length.
-    Ok(Layout { count: length.div_ceil(layout.stride() as u64), ..layout })
+    let layout = RowLayout { element, dim, count: 0, start: 0, prefix: 4 };
+    // Rounded up, so that a truncated last row does not match the length.
+    Ok(RowLayout { count: length.div_ceil(layout.stride() as u64), ..layout })
 }
 
-fn of_bin(name: &str, head: &[u8], element: Element) -> Outcome<Layout> {
+fn of_bin(name: &str, head: &[u8], element: Element) -> Outcome<RowLayout> {
     let count = u32_at(name, head, 0, "a count")?;
     let dim = check_dim(name, 4, u32_at(name, head, 4, "a dim")?)?;
-    Ok(Layout { element, dim, count: u64::from(count), start: 8, prefix: 0 })
+    Ok(RowLayout { element, dim, count: u64::from(count), start: 8, prefix: 0 })
 }
 
-fn of_npy(name: &str, head: &[u8]) -> Outcome<Layout> {
+fn of_npy(name: &str, head: &[u8]) -> Outcome<RowLayout> {
     let magic = &head[..head.len().min(NPY_MAGIC.len())];
     if magic != NPY_MAGIC {
         return Err(Failure::file(name, format!("byte 0: found {magic:02x?}, expected {NPY_MAGIC:02x?}")));
@@ -198,7 +138,7 @@ fn of_npy(name: &str, head: &[u8]) -> Outcome<Layout> {
     let mut cursor = Cursor::new(head);
     let header = NpyHeader::from_reader(&mut cursor);
     let header = header.map_err(|error| {
-        // Further lines would show the header.
+        // The other lines of the message repeat the header.
         let what = error.to_string().lines().next().unwrap_or_default().to_owned();
         Failure::file(name, format!("byte 6: found no .npy header: {what}"))
     })?;
@@ -220,10 +160,10 @@ fn of_npy(name: &str, head: &[u8]) -> Outcome<Layout> {
     };
     let (count, dim) = match *header.shape() {
         [count, dim] => (count, dim),
-        // Ids stand one a row.
+        // One id for each row.
         [count] if !element.is_of_vectors() => (count, 1),
         _ => return wrong(format!("{} axes", header.shape().len()), "2 axes: vectors, components"),
     };
     let dim = check_dim(name, 10, u32::try_from(dim).unwrap_or(u32::MAX))?;
-    Ok(Layout { element, dim, count, start: cursor.position(), prefix: 0 })
+    Ok(RowLayout { element, dim, count, start: cursor.position(), prefix: 0 })
 }

@@ -1,4 +1,4 @@
-//! A file that appears under its name when it is whole, and not at all otherwise.
+//! A file that appears under its name only when it is complete.
 
 use crate::failure::{Failure, Outcome};
 use omen::os::sync_parent;
@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Written as `NAME.part`, synced, and renamed at the end. Dropped before that, it goes.
+/// Written as `NAME.part`, synced, and renamed at the end. Removed if it is dropped before that.
 pub struct Whole {
     file: File,
     part: PathBuf,
@@ -15,9 +15,13 @@ pub struct Whole {
 }
 
 impl Whole {
+    /// Creates `NAME.part`.
     pub fn create(path: &Path) -> Outcome<Whole> {
         if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(Failure::argument(format!("{}: there is something that is not a file", path.display())));
+            return Err(Failure::argument(format!(
+                "{}: found something that is not a file, expected a file or nothing",
+                path.display()
+            )));
         }
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
@@ -26,17 +30,18 @@ impl Whole {
         Ok(Whole { file, part, path: path.to_owned(), is_finished: false })
     }
 
-    /// Another handle on the same file, for writers that own theirs.
+    /// A second handle on the same file, for a writer that must own one.
     #[cfg(feature = "parquet")]
     pub fn handle(&self) -> Outcome<File> {
         self.file.try_clone().map_err(Failure::io("open", &self.part))
     }
 
+    /// Appends `bytes`.
     pub fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
         self.file.write_all(bytes).map_err(Failure::io("write", &self.path))
     }
 
-    /// The file is whole: durable, and under its name.
+    /// Makes the file durable under its name.
     pub fn finish(mut self) -> Outcome<()> {
         self.file.sync_all().map_err(Failure::io("sync", &self.path))?;
         fs::rename(&self.part, &self.path).map_err(Failure::io("rename", &self.path))?;
@@ -48,7 +53,7 @@ impl Whole {
 impl Drop for Whole {
     fn drop(&mut self) {
         if !self.is_finished {
-            // The failure that led here is told; that the rest of the file stays is the lesser one.
+            // The failure that led here is reported; a file that cannot be removed matters less.
             let _ = fs::remove_file(&self.part);
         }
     }

@@ -1,4 +1,4 @@
-//! A store under another name until it is whole: `.NAME.importing`, beside the place it will have.
+//! A new store that is named `.NAME.importing` until it is complete.
 
 use crate::failure::{Failure, Outcome};
 use omen::error::Error;
@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The store, and where it is. Dropped before it is finished, it goes.
+/// The store, and where it is. Removed if it is dropped before it is finished.
 pub struct Draft {
     pub store: Store,
     path: PathBuf,
@@ -17,11 +17,11 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins a store for `target`. What an earlier import left when it was killed goes first.
-    pub fn begin(target: &Path, dim: u32, options: &Options) -> Outcome<Draft> {
+    /// Creates a store for `target`, after removing what a killed import left.
+    pub fn create(target: &Path, dim: u32, options: &Options) -> Outcome<Draft> {
         let Some(name) = target.file_name() else {
             return Err(Failure::argument(format!(
-                "{}: found no name, expected that of a directory",
+                "{}: found no name, expected the path of a directory",
                 target.display()
             )));
         };
@@ -34,7 +34,7 @@ impl Draft {
         Ok(Draft { store, path, target: target.to_owned() })
     }
 
-    /// The store is whole: durable, and under its name.
+    /// Makes the store durable under its name.
     pub fn finish(self) -> Outcome<()> {
         self.store.close()?;
         fs::rename(&self.path, &self.target).map_err(Failure::io("rename", &self.target))?;
@@ -44,11 +44,12 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Renamed, it is not there any more. The failure that led here is told; that files stay is the lesser one.
+        // After the rename there is nothing here. The failure that led here is reported; files that stay matter less.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
+/// Removes what a killed import left at `path`. Fails if an import is still writing there.
 fn remove_leftover(path: &Path) -> Outcome<()> {
     if !path.exists() {
         return Ok(());
@@ -56,7 +57,7 @@ fn remove_leftover(path: &Path) -> Outcome<()> {
     let dir = open_or_create_dir(path, false)?;
     match dir.lock(LOCK_NAME) {
         Err(error @ Error::Locked(_)) => Err(error.into()),
-        // Held until the files are gone.
+        // The lock is held until the files are removed.
         _lock => fs::remove_dir_all(path).map_err(Failure::io("remove", path)),
     }
 }
