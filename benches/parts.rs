@@ -1,10 +1,6 @@
-//! The inner parts, one by one: checksums, kernels, the code, and the calls of a store. `benches/peers` has the outer view,
-//! with rivals beside it.
-#![allow(
-    clippy::expect_used,
-    missing_docs,
-    reason = "a benchmark that cannot start has nothing better to do than stop"
-)]
+//! Benchmarks of the parts: checksums, kernels, codecs, and the calls of a store. `benches/peers` compares the whole with
+//! other libraries.
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark that cannot start stops")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use omen::codec::{Codebook, Quality, Shape, block};
@@ -54,7 +50,7 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-/// Sixty-two symbols over as many runs, with codewords of no meaning: what a search costs at each level.
+/// Encodes rows as 62 symbols with arbitrary codewords, at each level.
 fn chains(criterion: &mut Criterion) {
     const SYMBOLS: usize = 62;
     let rows = vectors();
@@ -128,7 +124,7 @@ fn insert(store: &Store, rows: &[f32], vectors_per_call: usize) {
     }
 }
 
-/// Ten thousand vectors into a fresh store, not synced; then the commit, the seal in close, and the way back in.
+/// Inserts 10,000 vectors into a new store without sync; then commit, close (which seals the log), and reopening.
 fn writes(criterion: &mut Criterion) {
     let rows = vectors();
     let mut group = criterion.benchmark_group("writes");
@@ -157,7 +153,7 @@ fn writes(criterion: &mut Criterion) {
     group.bench_function("reopen and close", |run| run.iter(|| opened(&directory).close().expect("closed")));
 }
 
-/// One vector by its id, in an order the caches do not know: from the log, from a sealed file, from codes.
+/// Reads one vector by its id, in an order that defeats the caches: from the log, from a sealed file, from codes.
 fn reads(criterion: &mut Criterion) {
     let rows = vectors();
     let mut group = criterion.benchmark_group("get");

@@ -104,8 +104,8 @@ macro_rules! define_table {
             $(
                 $(#[$doc])*
                 $visibility fn $name(&self, $($argument: $type),*) $(-> $output)? {
-                    // SAFETY: the pointer is to a safe function whose only requirement is the CPU features of `level`;
-                    // `Level::kernels` hands out `self` after it has found that the CPU has them.
+                    // SAFETY: the pointer is to a safe function that requires nothing but the CPU features of `level`.
+                    // `self` comes from `Level::kernels`, which tests the CPU for them, or is portable and needs none.
                     unsafe { (self.$name)($($argument),*) }
                 }
             )*
