@@ -56,6 +56,9 @@ impl CompressOptions {
         if self.ratio.is_finite() && self.ratio >= 1.0 {
             return Ok(());
         }
-        Err(Error::InvalidArgument(format!("ratio: found {:e}, expected a number of at least 1", self.ratio)))
+        Err(Error::InvalidArgument(format!(
+            "ratio: found {}, expected a number of at least 1",
+            plan::short(self.ratio)
+        )))
     }
 }

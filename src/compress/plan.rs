@@ -178,8 +178,8 @@ impl<'a> Parts<'a> {
 }
 
 /// `number` in few digits: a ratio may be 1e308.
-fn short(number: f64) -> String {
-    if number < 1e9 { number.to_string() } else { format!("{number:e}") }
+pub fn short(number: f64) -> String {
+    if number.abs() < 1e9 { number.to_string() } else { format!("{number:e}") }
 }
 
 /// Bytes of coded segments that stay as they are, and of their tombstones.
