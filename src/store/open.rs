@@ -67,8 +67,8 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     let needs_repair = manifest.is_some() && !is_whole;
     let manifest = match manifest {
         Some(_) if options.mode == Mode::CreateNew => {
-            let text = "mode: the directory holds a store, and CREATE_NEW makes one only where there is none; open it with \
-                        READ_WRITE, or choose another path";
+            let text = "a store exists, and mode CREATE_NEW makes one only where there is none: open it in mode READ_WRITE, or \
+                        choose another path";
             return Err(Error::InvalidArgument(text.into()));
         }
         Some(found) => {

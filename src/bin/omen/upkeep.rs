@@ -158,7 +158,7 @@ mod tests {
         let store = Store::open(path, 0, &Options { mode: Mode::ReadOnly, ..Options::default() })?;
         let rows = VECTORS as usize;
         let (mut position, mut ids, mut vectors) = (0, vec![0; rows], vec![0.0; rows * DIM as usize]);
-        let read = store.scan(&mut position, &mut ids, Some(&mut vectors))?;
+        let read = store.list(&mut position, &mut ids, Some(&mut vectors))?;
         ids.truncate(read);
         vectors.truncate(read * DIM as usize);
         Ok((ids, vectors, store.stats()?.deleted))
