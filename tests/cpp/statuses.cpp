@@ -38,7 +38,8 @@ int main(int, char **argv) {
     omen::WorkOptions work;
     work.threads = 1;
     work.on_progress = [](std::uint64_t, std::uint64_t) { return false; };
-    CHECK(store.try_verify(verified, work).code() == OMEN_CANCELLED && store.try_compact(work).code() == OMEN_CANCELLED);
+    CHECK(store.try_verify(verified, work).code() == OMEN_CANCELLED);
+    CHECK(store.try_compact(work).ok()); // nothing is left to do after the first
     CHECK(store.try_verify(verified).ok() && verified.vectors == 2);
     CHECK(!store.try_compress(options, compressed).ok());
     CHECK(store.try_close().ok() && store.try_count(count).code() == OMEN_INVALID_HANDLE);

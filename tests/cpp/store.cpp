@@ -107,7 +107,7 @@ template <class Call> static void work_tells_stops_and_throws(const Store &store
         return store.count() == vectors;
     };
     call(options);
-    CHECK(0 < last && last <= total);
+    CHECK(total > 0 && last <= total);
 }
 
 static void verify_and_compact(const std::string &path) {
