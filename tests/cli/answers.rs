@@ -92,7 +92,7 @@ fn search_refuses_what_does_not_fit() {
     omen(&["search", &store, &queries, "--metric", "ip"]).assert_failed(5, &["metric"]);
     omen(&["search", &store, &queries, "--effort", "2"]).assert_failed(3, &["--effort 2: expected 0 to 1"]);
     let narrow = home.file("narrow.npy", &npy("<f4", "False", "(1, 2)", &[0; 8]));
-    omen(&["search", &store, &narrow]).assert_failed(4, &["narrow.npy", "found 2", "expected 128"]);
+    omen(&["search", &store, &narrow]).assert_failed(4, &["narrow.npy: dim: the store has 128, the file has 2"]);
     omen(&["search", &store, &truth]).assert_failed(30, &["gt.ivecs", "I32"]);
 }
 
@@ -156,7 +156,7 @@ fn imports_add_behind_what_is_there_and_resume_after_it() {
     omen(&["import", &store, &queries, "--resume"]).assert_failed(3, &["--resume"]);
     omen(&["import", &store, &queries, "--metric", "cosine"]).assert_failed(5, &["metric"]);
     let narrow = home.file("narrow.npy", &npy("<f4", "False", "(1, 2)", &[0; 8]));
-    omen(&["import", &store, &narrow]).assert_failed(4, &["narrow.npy", "found 2", "expected 128"]);
+    omen(&["import", &store, &narrow]).assert_failed(4, &["narrow.npy: dim: the store has 128, the file has 2"]);
 }
 
 #[test]
@@ -216,17 +216,13 @@ fn estimate_of_a_small_sample_is_that_of_the_whole_file() {
     assert!((sampled / whole - 1.0).abs() < 0.25, "{sampled} in the sample, {whole} in the whole");
 }
 
-/// Every line of the text has a label and an amount in words; units and numbers are tested beside the code.
+/// As JSON only, as a run takes long; the lines of the text are tested beside the code.
 #[test]
-fn bench_prints_labelled_figures_and_leaves_nothing() {
+fn bench_measures_eight_figures_and_leaves_nothing() {
     let home = Home::new();
     let answer = json(&["bench", &home.path("")]);
     let figures = answer.as_object().unwrap();
     assert!(figures.len() == 8 && figures.values().all(|value| value.as_f64().unwrap() > 0.0), "{answer}");
-    let text = succeeds(&["bench", &home.path("")]);
-    assert_eq!(text.lines().count(), 8, "{text}");
-    assert!(text.lines().all(|line| line.ends_with(" a second") || line.ends_with(" microseconds")), "{text}");
-    assert!(text.contains("\nget, one vector a call: ") && !text.contains('_'), "{text}");
     assert!(home.names().is_empty() && std::fs::read_dir(home.0.path()).unwrap().next().is_none());
 }
 

@@ -217,8 +217,24 @@ fn random_vectors(count: usize) -> Vec<f32> {
 mod tests {
     use super::{Figure, readable};
 
+    const ALL: [Figure; Figure::COUNT as usize] = [
+        Figure::DiskWrite,
+        Figure::DiskSync,
+        Figure::InsertCommitEach,
+        Figure::InsertCommitOne,
+        Figure::InsertCommitOnce,
+        Figure::Get,
+        Figure::Compress,
+        Figure::Search,
+    ];
+
     #[test]
-    fn lines_read_as_sentences_do() {
+    fn every_line_has_a_label_a_number_and_a_unit() {
+        for line in ALL.map(|figure| figure.line(1_234.0)) {
+            let (label, amount) = line.split_once(": 1,200 ").unwrap_or_default();
+            assert!(!label.is_empty() && !label.contains('_'), "{line}");
+            assert!(amount.ends_with("a second\n") || amount == "microseconds\n", "{line}");
+        }
         assert_eq!(Figure::Get.line(1_234_567.0), "get, one vector a call: 1.2 million a second\n");
         assert_eq!(
             Figure::InsertCommitOne.line(87.4),

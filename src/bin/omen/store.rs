@@ -34,6 +34,6 @@ pub fn check_dim(source: &dyn Source, store: &Store) -> Outcome<()> {
     if asked == stored {
         return Ok(());
     }
-    let failure = Failure::from(Error::DimMismatch { asked, stored });
-    Err(Failure { message: format!("{}: {}", source.name(), failure.message), ..failure })
+    let status = Error::DimMismatch { asked, stored }.status();
+    Err(Failure { status, message: format!("{}: dim: the store has {stored}, the file has {asked}", source.name()) })
 }
