@@ -11,7 +11,9 @@
 //! mathematics. This module works on slices of floats and bytes: no files, no ids.
 //!
 //! Every kind of codebook is a folder with the same small interface (`coder`). A new kind adds a folder, and an arm in
-//! `Codebook::train`, `stored_bytes` and `parse`.
+//! `Codebook::train`, `stored_bytes` and `parse`. All kinds share `shape` (what a codebook is to be like), `block` (codes
+//! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `reader` (stored codebooks), `random`
+//! and `round`.
 
 pub mod block;
 mod coder;
