@@ -1,4 +1,4 @@
-//! The traps of design/traps.md, one test each, on real files and the real data set.
+//! Traps: failures that happened to other stores, one test each, on real files and the real data set.
 //!
 //! Held elsewhere: 4 (a fake quantizer) by tests/codec.rs, which compares with a reference; 6 and 18 (a crash in
 //! mid-compress; a count beside the data) by the simulator of tests/crash.rs; 14 (an acknowledged batch lost) by the kills
