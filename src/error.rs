@@ -1,6 +1,6 @@
-//! The errors of the library: each carries what was found and what was expected, and maps to a status of the C ABI.
+//! The errors of the library. Each says what was found and what was expected, and maps to a status of the C ABI.
 //!
-//! Status ranges say who must act: 1–19 the caller, 20–29 the machine, 30–39 the file, 40–49 the library.
+//! Ranges of statuses: 1–19 the caller made a mistake, 20–29 the machine failed, 30–39 a file is bad, 40–49 the library failed.
 
 use crate::metric::Metric;
 use std::io;
@@ -84,7 +84,7 @@ pub enum Error {
     /// A write through a read-only handle.
     #[error("the store was opened read-only and refuses writes; open it for writing")]
     IsReadOnly,
-    /// The progress callback asked to stop.
+    /// The progress function cancelled the call.
     #[error("cancelled by the progress callback after {done} of {total} steps")]
     Cancelled {
         /// Steps done.

@@ -41,8 +41,8 @@ const BYTES_PER_THREAD: u64 = 4 << 20;
 const JOBS_PER_THREAD: usize = 4;
 
 /// The k nearest live vectors of each query of `request`, of those that `filter` allows, into `ids: [nq][k]` and
-/// `distances: [nq][k]`: nearest first, equal distances by ascending id, `NO_ID` and NaN in unused places. `threads` is the
-/// most to use; 0: one per core. Nothing is written on an error.
+/// `distances: [nq][k]`: nearest first, equal distances by ascending id, `NO_ID` and NaN in unused slots. `threads` is the
+/// largest number of threads to use; 0: one per core. Nothing is written on an error.
 pub fn search(
     view: &View,
     request: &SearchRequest,
