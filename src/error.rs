@@ -1,6 +1,7 @@
 //! The errors of the library. Each says what was found and what was expected, and maps to a status of the C ABI.
 //!
-//! Ranges of statuses: 1–19 the caller made a mistake, 20–29 the machine failed, 30–39 a file is bad, 40–49 the library failed.
+//! Ranges of statuses: 1–19 the caller made a mistake, 20–29 the machine failed, 30–39 a file is bad, 40–49 the library
+//! failed.
 
 use crate::metric::Metric;
 use std::io;

@@ -64,12 +64,12 @@ pub fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     Manifest::decode(name, &bytes).map(Some)
 }
 
-/// Writes `manifest` into both copies. When this returns, the manifest and the names of the files it lists are durable. The
-/// contents of these files must be durable before the call.
+/// Writes `manifest` into both copies. When this returns, the manifest and the names of the files it lists are durable.
+/// The contents of these files must be durable before the call.
 ///
-/// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing one. A
-/// copy of this generation, left by an interrupted swap, is synced and not written: it may be only in the page cache, and it
-/// may be the only copy whose files still exist.
+/// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing
+/// one. A copy of this generation, left by an interrupted swap, is synced and not written: it may be only in the page
+/// cache, and it may be the only copy whose files still exist.
 pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let bytes = manifest.encode();
     let rank = |name| match read(dir, name) {
@@ -80,7 +80,8 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     };
     let mut copies = MANIFEST_NAMES.map(|name| (rank(name), name));
     copies.sort();
-    // Sync the other copy before the first is overwritten: the process that wrote it may have been killed before its sync.
+    // Sync the other copy before the first is overwritten: the process that wrote it may have been killed before its
+    // sync.
     match dir.open(copies[1].1, Access::Write) {
         Err(error) if error.is_missing() => {}
         other => other?.sync()?,
@@ -92,8 +93,8 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let mut names_synced = false;
     for (_, name) in copies.into_iter().filter(|(rank, _)| *rank != Rank::Same) {
         let is_new = write(dir, name, &bytes)?;
-        // Of a new store, the second copy is written after the first and its name are durable (see `load`). The name of the
-        // second becomes durable with the next swap.
+        // Of a new store, the second copy is written after the first and its name are durable (see `load`). The name of
+        // the second becomes durable with the next swap.
         if is_new && !names_synced {
             dir.sync()?;
             names_synced = true;
@@ -127,7 +128,8 @@ fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<bool> {
         file.set_length(bytes.len() as u64)?;
     }
     if let Err(error) = file.sync() {
-        // After a failed sync the page cache may still return these bytes. Truncate, so that the next open does not read them.
+        // After a failed sync the page cache may still return these bytes. Truncate, so that the next open does not
+        // read them.
         let _ = file.set_length(0);
         return Err(error);
     }

@@ -52,8 +52,8 @@ impl BlockSums {
         }
     }
 
-    /// Covers `parts`, whose bytes are cut at block ends into `pieces` of (checksum, length). Whole blocks are not hashed
-    /// again.
+    /// Covers `parts`, whose bytes are cut at block ends into `pieces` of (checksum, length). Whole blocks are not
+    /// hashed again.
     pub fn update_pieces(&mut self, pieces: &[(u32, usize)], parts: &[&[u8]]) {
         let mut start = 0;
         for (sum, bytes) in pieces {
@@ -185,8 +185,8 @@ impl SealedWriter {
         Ok(())
     }
 
-    /// Writes tables and footer, truncates the file after them, and syncs it (not the directory). `footer` has the fields
-    /// that do not depend on the layout. Returns the file's length and root.
+    /// Writes tables and footer, truncates the file after them, and syncs it (not the directory). `footer` has the
+    /// fields that do not depend on the layout. Returns the file's length and root.
     pub fn finish(mut self, footer: Footer) -> Result<(u64, u32)> {
         self.flush()?;
         let (sections, data_bytes) = (self.layout.sections().len() as u32, self.sums.length());
@@ -354,8 +354,8 @@ pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
 /// Blocks between two progress reports of `verify`: 4 MiB.
 const PROGRESS_BLOCKS: usize = 1024;
 
-/// Reads the block table and every data block with `read`, not through the map, and compares their checksums; returns the
-/// number of blocks. Reports bytes to `work` once every `PROGRESS_BLOCKS` blocks.
+/// Reads the block table and every data block with `read`, not through the map, and compares their checksums; returns
+/// the number of blocks. Reports bytes to `work` once every `PROGRESS_BLOCKS` blocks.
 pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u64> {
     let opened = Sealed::open(dir, entry)?;
     let file = dir.open(&opened.name, Access::Read)?;
@@ -377,8 +377,8 @@ pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u6
     Ok(table.len() as u64 / 4)
 }
 
-/// One bit for each block: 1 once its checksum matched. Threads read and set bits concurrently, so a block may be checked
-/// twice.
+/// One bit for each block: 1 once its checksum matched. Threads read and set bits concurrently, so a block may be
+/// checked twice.
 #[derive(Debug)]
 struct ProvenBlocks {
     words: Vec<AtomicU64>,

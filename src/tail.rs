@@ -1,7 +1,7 @@
 //! The tail: the rows of the active log as readers see them while one writer appends.
 //!
-//! Rows are numbered in the order of insertion. A reader has a count from its snapshot: rows below it never change, rows from
-//! it on may appear at any time and are not read. There are no locks.
+//! Rows are numbered in the order of insertion. A reader has a count from its snapshot: rows below it never change,
+//! rows from it on may appear at any time and are not read. There are no locks.
 
 use crate::format::Extent;
 use crate::os::{Map, Published};
@@ -69,9 +69,10 @@ impl Tail {
 
 /// Ids of the tail. Ids that count up take no memory; the first that does not starts a hash table.
 ///
-/// The hash table uses open addressing over atomics. The writer stores the key, then the row, so a reader that sees a row
-/// sees its key. Keys are never removed; the snapshot's tombstones hide a deleted row. If an id is put again, `newest` has
-/// its newest row, and `older` maps a row to the previous row of the same id, for readers of an earlier snapshot.
+/// The hash table uses open addressing over atomics. The writer stores the key, then the row, so a reader that sees a
+/// row sees its key. Keys are never removed; the snapshot's tombstones hide a deleted row. If an id is put again,
+/// `newest` has its newest row, and `older` maps a row to the previous row of the same id, for readers of an earlier
+/// snapshot.
 #[derive(Debug)]
 pub struct TailIds {
     run_first: u64,
@@ -134,8 +135,8 @@ impl TailIds {
         self.run_rows.load(Ordering::Relaxed) == u32::MAX
     }
 
-    /// Gives `row` the id `id`; `previous` is the row that had it before. The caller has made room (`grow`) and publishes the
-    /// row afterwards.
+    /// Gives `row` the id `id`; `previous` is the row that had it before. The caller has made room (`grow`) and
+    /// publishes the row afterwards.
     pub fn list(&self, row: u32, id: u64, previous: Option<u32>) {
         let used = self.listed_count.load(Ordering::Relaxed);
         if used == 0 {

@@ -19,8 +19,8 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// Work on at most `threads` threads, including the calling one, that reports to `on_progress`. `threads` 0: the number
-    /// given to `begin`.
+    /// Work on at most `threads` threads, including the calling one, that reports to `on_progress`. `threads` 0: the
+    /// number given to `begin`.
     pub fn new(threads: u32, on_progress: Option<&'a mut OnProgress<'a>>) -> Work<'a> {
         Work { threads, on_progress, total: 0, span: (0, 0), reported: 0 }
     }
@@ -36,7 +36,8 @@ impl<'a> Work<'a> {
         threads::count(self.threads)
     }
 
-    /// Reports that `done` of the `of` equal pieces of this part are done. An error, `Cancelled`, if the receiver cancels.
+    /// Reports that `done` of the `of` equal pieces of this part are done. An error, `Cancelled`, if the receiver
+    /// cancels.
     pub fn report(&mut self, done: u64, of: u64) -> Result<()> {
         if self.total == 0 {
             // Without `begin`: the part is the whole operation, as in `inspect` and in tests.

@@ -1,4 +1,4 @@
-//! The shape of a codebook: what is decided before it is trained.
+//! The shape of a codebook: the parameters that are chosen before its training.
 
 use crate::metric::Metric;
 
@@ -14,7 +14,7 @@ pub const DIM_MAX: usize = crate::format::DIM_MAX as usize;
 /// because it is far faster.
 const SCALAR_FROM: usize = 23;
 
-/// What a codebook is to be like.
+/// The parameters of a codebook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Components of a vector.

@@ -37,7 +37,7 @@ pub struct Order<'a> {
 struct ByList {
     lists: NewLists,
     /// Positions in `ids` of the rows that are still to be written.
-    places: VecDeque<u32>,
+    ranks: VecDeque<u32>,
 }
 
 impl<'a> Order<'a> {
@@ -63,7 +63,7 @@ impl<'a> Order<'a> {
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
         let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
         let lists = NewLists { list_of, probes, centroids, norms, count };
-        order.by_list = Some(ByList { places: lists.ranks().into(), lists });
+        order.by_list = Some(ByList { ranks: lists.ranks().into(), lists });
         Ok(order)
     }
 
@@ -89,19 +89,19 @@ impl<'a> Order<'a> {
 
     /// The next rows, at most `most`; an empty batch at the end.
     pub fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
-        let Some(ByList { places, .. }) = &mut self.by_list else {
+        let Some(ByList { ranks, .. }) = &mut self.by_list else {
             let batch = self.view.in_order(self.ids.last().map_or(0, |last| last + 1), most)?;
             self.ids.extend(batch.iter().map(|(id, _)| *id));
             return Ok(batch);
         };
-        let placed = places.drain(..most.min(places.len())).map(|place| {
-            let id = self.ids[place as usize];
+        let batch = ranks.drain(..most.min(ranks.len())).map(|rank| {
+            let id = self.ids[rank as usize];
             let found = self.view.locate(id)?;
             found
                 .map(|found| (id, found))
                 .ok_or_else(|| Error::Internal(format!("id {id} is gone from a frozen state")))
         });
-        placed.collect()
+        batch.collect()
     }
 
     /// The ids, ascending, and the lists if there are any.

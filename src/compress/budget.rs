@@ -35,8 +35,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The bytes to plan with: 0.1 % less than the budget, so that the codebook still fits after rows are added and with a
-    /// last block that is not full.
+    /// The bytes to plan with: 0.1 % less than the budget, so that the codebook still fits after rows are added and
+    /// with a last block that is not full.
     fn planned(&self) -> u64 {
         self.bytes - self.bytes / 1000
     }
@@ -53,11 +53,11 @@ impl Budget {
         file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes) <= self.bytes
     }
 
-    /// `plain` with the code length and window that fit and have the least expected error. The error is the least budget, in
-    /// bytes, that would fit.
+    /// `plain` with the code length and window that fit and have the least expected error. The error is the least
+    /// budget, in bytes, that would fit.
     pub fn shape(&self, plain: &Shape) -> Result<Shape, u64> {
-        // Each kind has its own bisection: bytes are not monotone over both, because the codebook of a scalar code may be
-        // smaller than that of a shorter window code.
+        // Each kind has its own bisection: bytes are not monotone over both, because the codebook of a scalar code may
+        // be smaller than that of a shorter window code.
         let scalar = Shape::row_bytes_scalar(plain.dim);
         let of = |row_bytes: usize, window: usize| Shape { row_bytes, window, ..*plain };
         let fits = |row_bytes: usize, window: usize| self.bytes_of(&of(row_bytes, window)) <= self.planned();

@@ -40,8 +40,8 @@ pub struct CompressOptions {
     pub seed: u64,
     /// Effort of the encoder.
     pub quality: Quality,
-    /// If the store is a sample of a larger set: the number of vectors of that set. Codes are as long as for all of them.
-    /// 0: the store is not a sample.
+    /// If the store is a sample of a larger set: the number of vectors of that set. Codes are as long as for all of
+    /// them. 0: the store is not a sample.
     pub sample_of: u64,
 }
 

@@ -79,9 +79,9 @@ struct Parts<'a> {
 
 /// Chooses the outcome of a compress.
 ///
-/// `Join` if there are at least as many coded rows as raw ones, the newest codebook fits the raw rows and the ratio is met.
-/// Else `AddBook` if the ratio is met with it, else `Join` with more drift, else `Recode`. Only `Recode` codes a vector a
-/// second time.
+/// `Join` if there are at least as many coded rows as raw ones, the newest codebook fits the raw rows and the ratio is
+/// met. Else `AddBook` if the ratio is met with it, else `Join` with more drift, else `Recode`. Only `Recode` codes a
+/// vector a second time.
 pub fn plan(frozen: &Snapshot, manifest: &Manifest, metric: Metric, options: &CompressOptions) -> Result<Plan> {
     let parts = Parts::new(frozen, manifest, metric, options);
     let joined = parts.join()?;
@@ -114,7 +114,8 @@ impl<'a> Parts<'a> {
         Snapshot::sealed(self.frozen.generation, self.frozen.dim, segments)
     }
 
-    /// The budget of one file of the rows of `source`: all bytes less those of the coded segments `kept` and the manifests.
+    /// The budget of one file of the rows of `source`: all bytes less those of the coded segments `kept` and the
+    /// manifests.
     fn budget(&self, source: &Snapshot, kept: &[Arc<SegmentView>]) -> Result<Budget> {
         let rows = source.view().count();
         let bytes = self.bytes.saturating_sub(kept_bytes(kept) + self.manifest_bytes);
@@ -183,8 +184,8 @@ fn kept_bytes(coded: &[Arc<SegmentView>]) -> u64 {
     files + tombstones::stored_bytes(coded.iter().map(|segment| &segment.hidden))
 }
 
-/// The mean error of the rows of `raw` under `book`, divided by the mean error of the rows that `book` was trained for, as
-/// the footer of `coded` has it.
+/// The mean error of the rows of `raw` under `book`, divided by the mean error of the rows that `book` was trained for,
+/// as the footer of `coded` has it.
 fn drift(raw: &Snapshot, rows: u64, book: &Codebook, coded: &SegmentView) -> Result<f64> {
     if rows < DRIFT_ROWS {
         return Ok(1.0);

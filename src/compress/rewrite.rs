@@ -60,8 +60,8 @@ pub struct Rewrite<'a> {
 }
 
 impl Rewrite<'_> {
-    /// Writes, syncs, opens and checks the file; `None` if no row is live. Reports the rows done. After an error the file is
-    /// removed.
+    /// Writes, syncs, opens and checks the file; `None` if no row is live. Reports the rows done. After an error the
+    /// file is removed.
     pub fn run(&self, work: &mut Work) -> Result<Option<SegmentView>> {
         if self.source.view().count() == 0 {
             return Ok(None);

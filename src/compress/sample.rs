@@ -6,8 +6,8 @@ use crate::snapshot::{Scratch, Snapshot};
 /// Upper bound on the bytes of a sample of default size: training holds several copies of it.
 pub const SAMPLE_BYTES: u64 = 32 << 20;
 
-/// `wanted` of the `rows` live rows: the rows are cut into `wanted` equal stretches, and one row is chosen from each, because
-/// neighbours in a file are often alike.
+/// `wanted` of the `rows` live rows: the rows are cut into `wanted` equal stretches, and one row is chosen from each,
+/// because neighbours in a file are often alike.
 pub fn sample_rows(source: &Snapshot, rows: u64, wanted: u64, seed: u64) -> Result<Vec<f32>> {
     let mut vectors = Vec::with_capacity(wanted as usize * source.dim);
     let mut scratch = Scratch::default();

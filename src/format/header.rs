@@ -20,11 +20,11 @@ pub struct FileHeader {
     pub store: [u8; 16],
     /// Its number, also in its name.
     pub id: u64,
-    /// Floats a row.
+    /// Floats per row.
     pub dim: u32,
     /// The store's metric.
     pub metric: Metric,
-    /// Number of the last call before the first in this file (logs only).
+    /// Number of the last call before this file's first one (logs only).
     pub base_seq: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How codes lie in memory and in files: the sizes that follow from their symbols and side bytes.
+//! Sizes of codes and of blocks of codes, which follow from the numbers of symbols and side bytes.
 
 use super::BLOCK_ROWS;
 

@@ -1,8 +1,8 @@
 //! The append log (format.md §5): frames one after the other, each with checksums and chained to the one before.
 //!
-//! One flush writes one frame: whole calls, or a part of one large call. Rows are stored contiguously and as inserted, so a
-//! sealed log is a raw segment without a rewrite. The log ends before the first frame that is not sound. If a later frame
-//! states that a lost call was durable, the log is damaged; otherwise its tail is torn.
+//! One flush writes one frame: whole calls, or a part of one large call. Rows are stored contiguously and as inserted,
+//! so a sealed log is a raw segment without a rewrite. The log ends before the first frame that is not sound. If a
+//! later frame states that a lost call was durable, the log is damaged; otherwise its tail is torn.
 
 mod read;
 
@@ -37,7 +37,8 @@ pub struct Frame<'a> {
 }
 
 /// After two successive durable commits of at most this many bytes, zeros are written behind the second. Later commits
-/// overwrite the zeros, so their syncs need not make a new length or new blocks durable, which is most of the time of a sync.
+/// overwrite the zeros, so their syncs need not make a new length or new blocks durable, which is most of the time of a
+/// sync.
 const SMALL_COMMIT_BYTES: u64 = 16 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -241,8 +242,8 @@ impl Log {
         self.file.map(from, to_usize(to - from)?)
     }
 
-    /// Seals the log: appends ids, extents, tables and footer, and syncs the file (not the directory). Until a manifest lists
-    /// the file with this length and root, it is still a log.
+    /// Seals the log: appends ids, extents, tables and footer, and syncs the file (not the directory). Until a manifest
+    /// lists the file with this length and root, it is still a log.
     pub fn seal(mut self, ids: &NewIds, footer: Footer) -> Result<(u64, u32)> {
         let extents: Vec<u8> = self.extents.iter().flat_map(|extent| extent.encode()).collect();
         let [packed, id_rows] = ids.log_sections();

@@ -158,8 +158,8 @@ impl Examined {
     }
 }
 
-/// Reads the whole log and finds its end. If a frame after the end states that a lost call was durable, the log is damaged;
-/// otherwise its tail is torn.
+/// Reads the whole log and finds its end. If a frame after the end states that a lost call was durable, the log is
+/// damaged; otherwise its tail is torn.
 pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     let length = file.length()?;
     let mut reader = FrameReader::new(file, header)?;

@@ -36,7 +36,8 @@ pub enum AccessPath<'a> {
 }
 
 impl<'a> AccessPath<'a> {
-    /// The path for `request` in `segment`. A filter leads to all its rows; exact searches and effort 1 lead to every row.
+    /// The path for `request` in `segment`. A filter leads to all its rows; exact searches and effort 1 lead to every
+    /// row.
     pub fn choose(segment: &Segment, request: &SearchRequest, allowed: Option<&'a RowSet>) -> Result<AccessPath<'a>> {
         if let Some(allowed) = allowed {
             return Ok(AccessPath::Rows(allowed));
@@ -59,8 +60,8 @@ impl<'a> AccessPath<'a> {
         }
     }
 
-    /// The parts of `segment` in `share`, of all rows or the allowed ones. Queries without a table use them also if the path
-    /// is inverted lists.
+    /// The parts of `segment` in `share`, of all rows or the allowed ones. Queries without a table use them also if the
+    /// path is inverted lists.
     pub fn parts(&self, segment: &Segment, share: Share) -> impl Iterator<Item = Part<'a>> + use<'a> {
         let allowed = match self {
             AccessPath::Rows(set) => Some(set.rows()),
@@ -96,7 +97,8 @@ impl Share {
 pub enum Part<'a> {
     /// These, ascending.
     Rows(&'a [u32]),
-    /// From the first row, a multiple of 32, up to the second, which is excluded: a multiple of 32 or the number of rows.
+    /// From the first row, a multiple of 32, up to the second, which is excluded: a multiple of 32 or the number of
+    /// rows.
     Range(u32, u32),
 }
 
@@ -168,8 +170,8 @@ fn block_runs(rows: impl Iterator<Item = Range<u32>>) -> Vec<Range<u32>> {
     runs
 }
 
-/// Runs of the blocks of the `probes` lists, of `count`, nearest to the query of `table`; and of more lists if these have too
-/// few rows for `k` neighbours. The first and last block of a list also hold rows of other lists.
+/// Runs of the blocks of the `probes` lists, of `count`, nearest to the query of `table`; and of more lists if these
+/// have too few rows for `k` neighbours. The first and last block of a list also hold rows of other lists.
 pub fn runs_of_lists(
     segment: &Segment,
     table: &QueryTable,

@@ -1,7 +1,7 @@
 //! A filter: the rows of the ids that a caller allows, in each segment and in the tail.
 //!
-//! Callers tend to repeat a filter, so the last one is kept if it is small, with its gathered codes. It is valid for one
-//! snapshot and one number of visible rows.
+//! Callers tend to repeat a filter, so the last one is kept if it is small, with its gathered codes. It is valid for
+//! one snapshot and one number of visible rows.
 
 use super::row_set::RowSet;
 use crate::error::Result;

@@ -106,8 +106,8 @@ fn correction(segment: &SegmentView, tile: &Tile, codes: &[u8], index: usize, ve
     }
 }
 
-/// Measures the candidates of each scanner and offers the k nearest to `tops`. The rows of reservoirs are slots of `gathered`
-/// if it is given, else rows of the segment.
+/// Measures the candidates of each scanner and offers the k nearest to `tops`. The rows of reservoirs are slots of
+/// `gathered` if it is given, else rows of the segment.
 pub fn measure_candidates(
     segment: &SegmentView,
     book: &Codebook,
@@ -146,8 +146,8 @@ pub fn measure_candidates(
     Ok(())
 }
 
-/// The k-th smallest distance, infinite if there are no more than k. Looking up an id costs far more than this selection, so
-/// ids are looked up for the k nearest only.
+/// The k-th smallest distance, infinite if there are no more than k. Looking up an id costs far more than this
+/// selection, so ids are looked up for the k nearest only.
 fn kth_distance(measured: &mut [(f32, u32)], k: usize) -> f32 {
     if measured.len() <= k {
         return f32::INFINITY;

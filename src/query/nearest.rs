@@ -1,7 +1,8 @@
-//! The nearest rows of a view for each query of a request: segment by segment, then the tail, one tile of queries at a time.
+//! The nearest rows of a view for each query of a request: segment by segment, then the tail, one tile of queries at a
+//! time.
 //!
-//! Queries with a table (`codec::QueryTable`) scan codes and rerank the candidates. Without a table (raw rows, exact searches,
-//! codebooks or queries that have none) every row of the access path is measured.
+//! Queries with a table (`codec::QueryTable`) scan codes and rerank the candidates. Without a table (raw rows, exact
+//! searches, codebooks or queries that have none) every row of the access path is measured.
 
 use super::access::{AccessPath, Part, Share, runs_of_lists};
 use super::filter::Filter;
@@ -24,8 +25,8 @@ pub fn bytes_per_query(view: &View, request: &SearchRequest, filter: Option<&Fil
     Ok(bytes)
 }
 
-/// Offers to `tops: [nq]` the live vectors of `share` that may be nearest to each query of `request`, of those that `filter`
-/// allows.
+/// Offers to `tops: [nq]` the live vectors of `share` that may be nearest to each query of `request`, of those that
+/// `filter` allows.
 pub fn offer_nearest(
     view: &View,
     request: &SearchRequest,
@@ -94,8 +95,8 @@ impl<'a> SegmentQuery<'a> {
         }
     }
 
-    /// True if `share` visits the inverted lists. One thread visits all of them: the candidates of all lists are compared with
-    /// each other.
+    /// True if `share` visits the inverted lists. One thread visits all of them: the candidates of all lists are
+    /// compared with each other.
     fn visits_lists(&self, share: Share) -> bool {
         matches!(self.access, AccessPath::Lists { .. }) && share.owns(self.number)
     }

@@ -7,9 +7,9 @@ const HITS_MIN: usize = 256;
 
 /// The candidates of one query so far.
 ///
-/// A code is among the k nearest only if its score is at most `slack` above the k-th best. A score of 0 carries no information
-/// (`kernels::SILENT`): its row is always kept and does not count as one of the k. The rows that are left at the end depend
-/// on the scores alone, not on their order.
+/// A code is among the k nearest only if its score is at most `slack` above the k-th best. A score of 0 carries no
+/// information (`kernels::SILENT`): its row is always kept and does not count as one of the k. The rows that are left
+/// at the end depend on the scores alone, not on their order.
 #[derive(Debug)]
 pub struct Reservoir {
     k: usize,
@@ -34,7 +34,8 @@ impl Reservoir {
         self.limit
     }
 
-    /// Drops the new hits whose rows are not accepted, and all hits above the new limit; reserves room for at least a block.
+    /// Drops the new hits whose rows are not accepted, and all hits above the new limit; reserves room for at least a
+    /// block.
     pub fn tighten(&mut self, accepts: impl Fn(u32) -> bool) {
         let mut kept = self.seen;
         for at in self.seen..self.hits.len() {

@@ -1,7 +1,7 @@
 //! The rows of one segment that a filter allows, and their codes gathered into blocks of their own.
 //!
-//! A block with one allowed row costs as much to score as a block of 32. If a filter is used often enough to pay for it, the
-//! codes of its rows are copied into dense blocks, and these are scored from then on.
+//! A block with one allowed row costs as much to score as a block of 32. If a filter is used often enough to pay for
+//! it, the codes of its rows are copied into dense blocks, and these are scored from then on.
 
 use crate::codec::{Codebook, block};
 use crate::error::Result;
@@ -63,8 +63,9 @@ impl RowSet {
         self.blocks.get().is_some()
     }
 
-    /// True if gathering `rows` of the set is cheaper than scoring the `scored` blocks that hold them: copying a row out of its
-    /// block costs about as much as scoring a block for one query. Adds `scored` to the count if blocks can be kept.
+    /// True if gathering `rows` of the set is cheaper than scoring the `scored` blocks that hold them: copying a row
+    /// out of its block costs about as much as scoring a block for one query. Adds `scored` to the count if blocks can
+    /// be kept.
     pub fn should_gather(&self, rows: &[u32], scored: usize) -> bool {
         let before = if self.keeps_blocks { self.scored.fetch_add(scored, Ordering::Relaxed) } else { 0 };
         rows.len() < 2 * before.saturating_add(scored)

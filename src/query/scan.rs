@@ -1,6 +1,8 @@
-//! The scan: integer scores of codes, block by block. Codes that may be among the k nearest go to a reservoir per query.
+//! The scan: integer scores of codes, block by block. Codes that may be among the k nearest go to a reservoir per
+//! query.
 //!
-//! The rows that are left in a reservoir depend on the scores alone, so every access path to the same rows keeps the same ones.
+//! The rows that are left in a reservoir depend on the scores alone, so every access path to the same rows keeps the
+//! same ones.
 
 use super::access::Part;
 use super::request::Tile;
@@ -113,8 +115,8 @@ impl CodeScan<'_> {
         Ok(())
     }
 
-    /// Scans `rows` of `set`, in the segment or in gathered blocks. If the set keeps the gathered blocks, they are returned,
-    /// and the rows of reservoirs are slots in them.
+    /// Scans `rows` of `set`, in the segment or in gathered blocks. If the set keeps the gathered blocks, they are
+    /// returned, and the rows of reservoirs are slots in them.
     pub fn scan_set<'s>(
         &self,
         scanners: &mut [Scanner],

@@ -12,8 +12,8 @@ const BOUND_BYTES: u64 = 2;
 /// Kind, length and count of each section except the ids, in the order in which they are written.
 type CodedSections = [(SectionKind, u64, u64); 5];
 
-/// The sections of a file of `rows` codes of `row_bytes`. Numbers of a forged file saturate instead of overflowing; they
-/// then match no file.
+/// The sections of a file of `rows` codes of `row_bytes`. Numbers of a forged file saturate instead of overflowing;
+/// they then match no file.
 fn coded_sections(rows: u64, row_bytes: u64, codebook_bytes: u64, lists: u32) -> CodedSections {
     let blocks = blocks_for(rows);
     // A segment has fewer than 2^32 rows.

@@ -1,10 +1,10 @@
 //! Ids of a sealed segment: id → row by a sorted, packed list that is read in the mapped file (format.md §6.5).
 //!
-//! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128. For each
-//! id the file stores `id − (base of the group + rank in the group)`, in as many bits as the largest of these differences in
-//! the group needs; ids that count up need none. A directory with 16 bytes for each group finds an id by bisection, and a
-//! rank directly. A sealed log, whose rows are not in order of id, has a second section: rank → row. Opening unpacks
-//! nothing, so its cost does not depend on the number of ids.
+//! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128. For
+//! each id the file stores `id − (base of the group + rank in the group)`, in as many bits as the largest of these
+//! differences in the group needs; ids that count up need none. A directory with 16 bytes for each group finds an id by
+//! bisection, and a rank directly. A sealed log, whose rows are not in order of id, has a second section: rank → row.
+//! Opening unpacks nothing, so its cost does not depend on the number of ids.
 
 use crate::error::Result;
 use crate::format::{NO_ID, Section, SectionKind, u32_at, u64_at};
@@ -69,8 +69,8 @@ pub struct NewIds {
 }
 
 impl NewIds {
-    /// Packs `ids` (ascending, each once). `rows[rank]` is the row of an id in a log; `rows` is empty if rows are in order of
-    /// id. Both sections are empty if ids count up in row order.
+    /// Packs `ids` (ascending, each once). `rows[rank]` is the row of an id in a log; `rows` is empty if rows are in
+    /// order of id. Both sections are empty if ids count up in row order.
     pub fn new(ids: &[u64], rows: &[u32]) -> NewIds {
         let first = ids.first().copied().unwrap_or(0);
         let counts_up = ids.iter().enumerate().all(|(rank, id)| id - first == rank as u64);
@@ -150,8 +150,8 @@ pub struct SealedIds {
 }
 
 impl SealedIds {
-    /// Opens the ids of a file of `rows` rows and checks that the counts agree. `is_log`: rows may be in another order than
-    /// ids, so the file has a section rank → row.
+    /// Opens the ids of a file of `rows` rows and checks that the counts agree. `is_log`: rows may be in another order
+    /// than ids, so the file has a section rank → row.
     pub fn open(file: &Sealed, rows: u32, is_log: bool) -> Result<SealedIds> {
         let ids = file.section(SectionKind::Ids)?;
         let (first, last) = (file.footer().first_id, file.footer().last_id);
@@ -225,7 +225,8 @@ impl SealedIds {
         if self.counts_up() {
             return Ok((id - self.first) as u32);
         }
-        // Bisection for the last group whose base is not above `id`. The base of the first group is `first`, which is below.
+        // Bisection for the last group whose base is not above `id`. The base of the first group is `first`, which is
+        // below.
         let (mut low, mut high) = (0, (self.count as usize).div_ceil(GROUP));
         while high - low > 1 {
             let middle = (low + high) / 2;

@@ -1,10 +1,11 @@
 //! The inverted lists of a sealed segment, read in the mapped file (format.md §6.8).
 //!
-//! Rows are stored list by list, and within a list in order of id. So the list numbers of all ids, in order of id, determine
-//! the row of each: a stable sort by list number moves each rank to its row. The list numbers are stored as a wavelet matrix
-//! from the lowest bit up (Claude, Navarro, Ordóñez, Information Systems 2015). Each bit of the number is a plane of one bit
-//! per row, in the order that the sort by the lower bits gives, with the number of ones before each part. Counting ones
-//! (rank in the literature) maps an id's rank to its row; finding the n-th one or zero (select) maps it back.
+//! Rows are stored list by list, and within a list in order of id. So the list numbers of all ids, in order of id,
+//! determine the row of each: a stable sort by list number moves each rank to its row. The list numbers are stored as a
+//! wavelet matrix from the lowest bit up (Claude, Navarro, Ordóñez, Information Systems 2015). Each bit of the number
+//! is a plane of one bit per row, in the order that the sort by the lower bits gives, with the number of ones before
+//! each part. Counting ones (rank in the literature) maps an id's rank to its row; finding the n-th one or zero
+//! (select) maps it back.
 
 use crate::error::Result;
 use crate::format::{Section, SectionKind, u32_at, u64_at};
@@ -261,8 +262,8 @@ impl Lists {
         Ok((last >> (within % 64) & 1 == 1, u32_at(part, 0).wrapping_add(whole).wrapping_add(ones)))
     }
 
-    /// The last part before which there are at most `number` of the bits that `before` counts; the plane has `total` of them.
-    /// The search starts at the part where the bit would be if they were evenly spread.
+    /// The last part before which there are at most `number` of the bits that `before` counts; the plane has `total` of
+    /// them. The search starts at the part where the bit would be if they were evenly spread.
     fn part_with(&self, number: u32, total: u32, before: impl Fn(u32) -> Result<u32>) -> Result<u32> {
         let parts = self.rows / PART_BITS + 1;
         let guess = u64::from(number) * u64::from(parts) / u64::from(total.max(1));

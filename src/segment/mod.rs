@@ -43,8 +43,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Opens a file of the manifest and checks that its sections agree. Reads the tables and the footer only; sections are
-    /// read, and compared with their checksums, when they are used.
+    /// Opens a file of the manifest and checks that its sections agree. Reads the tables and the footer only; sections
+    /// are read, and compared with their checksums, when they are used.
     pub fn open(dir: &dyn Dir, entry: &SegmentEntry, dim: u32) -> Result<Segment> {
         let file = Sealed::open(dir, entry)?;
         let (kind, stride) = (entry.kind, dim as usize * 4);
@@ -66,8 +66,8 @@ impl Segment {
         Ok(Segment { file, entry: *entry, rows, stride, rows_offset, ids, coded, extents })
     }
 
-    /// Checks what an open does not read: that the header agrees with the manifest, the section of ids with its directory, and
-    /// the extents of a log with its frames.
+    /// Checks what an open does not read: that the header agrees with the manifest, the section of ids with its
+    /// directory, and the extents of a log with its frames.
     pub fn check(&self, store: [u8; 16], metric: Metric) -> Result<()> {
         self.ids.check_length(&self.file)?;
         if self.entry.kind == Kind::Log {

@@ -1,5 +1,5 @@
-//! Tombstones: the set of hidden rows of a segment. A copy is cheap, so each published state has its own, and a reader sees
-//! whole calls only.
+//! Tombstones: the set of hidden rows of a segment. A copy is cheap, so each published state has its own, and a reader
+//! sees whole calls only.
 //!
 //! The rows are cut into bitmaps of 32,768 bits (4 KiB); copies of a set share them, and hiding a row copies one
 //! bitmap. On disk (format.md §7) the bitmaps of all segments are one section of a sealed file.

@@ -68,8 +68,8 @@ impl SegmentWriter {
         self.writer.write(bytes)
     }
 
-    /// Ends the file with its ids (ascending, one for each row) and syncs it (not the directory). Rows are in order of id, or
-    /// list by list if `lists` are given.
+    /// Ends the file with its ids (ascending, one for each row) and syncs it (not the directory). Rows are in order of
+    /// id, or list by list if `lists` are given.
     pub fn finish(mut self, ids: &[u64], lists: Option<&NewLists>, measured: Measured) -> Result<SegmentEntry> {
         let rows = ids.len() as u64;
         self.writer.end_section(SectionKind::Rows, rows);

@@ -111,8 +111,8 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found: [ids]`, the row of a missing id is zeroed and its flag
-    /// is 0; without, a missing id is an error. Nothing is written on an error.
+    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found: [ids]`, the row of a missing id is zeroed and
+    /// its flag is 0; without, a missing id is an error. Nothing is written on an error.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
         let mut scratch = Scratch::default();
         if let ([id], None) = (ids, &found) {

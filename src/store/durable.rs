@@ -1,7 +1,7 @@
 //! The files of a store as its writer changes them: active log, sealed segments, tombstones, and the swap of manifests.
 //!
-//! [`Durable::sync`] makes calls durable by syncing the log. [`Durable::swap_files`] makes new files part of the store by
-//! storing a manifest that lists them.
+//! [`Durable::sync`] makes calls durable by syncing the log. [`Durable::swap_files`] makes new files part of the store
+//! by storing a manifest that lists them.
 
 use super::log_end::{Closed, LogEnd};
 use super::pending::Pending;
@@ -92,7 +92,8 @@ impl Durable {
         Ok(())
     }
 
-    /// Allocates blocks for `bytes` more bytes of log, and for `ahead` more where there is room. An error changes nothing.
+    /// Allocates blocks for `bytes` more bytes of log, and for `ahead` more where there is room. An error changes
+    /// nothing.
     pub(super) fn reserve(&mut self, bytes: u64, ahead: u64) -> StepResult<()> {
         self.log.reserve(bytes, ahead).map_err(StepError::Refused)
     }
@@ -112,7 +113,8 @@ impl Durable {
         self.header(kind, id)
     }
 
-    /// Reserves space to seal the active log of `rows` rows; true if the log is to be rewritten. An error changes nothing.
+    /// Reserves space to seal the active log of `rows` rows; true if the log is to be rewritten. An error changes
+    /// nothing.
     pub(super) fn make_room_to_seal(&mut self, rows: u32, hidden: u64) -> StepResult<bool> {
         let Some(log) = self.log.log() else { return Ok(false) };
         let (is_wasteful, listed) = (log.waste() * WASTE_DIVISOR > log.length(), u64::from(rows) * 12);
@@ -145,8 +147,8 @@ impl Durable {
         Ok(rewrite.run(&mut Work::default())?.map(Arc::new))
     }
 
-    /// Makes `segments` the store's sealed files; returns the previous manifest. `ended_at` ends the active log, whose rows
-    /// are all in `segments`, and is the next free id. An error before the manifest is stored changes nothing.
+    /// Makes `segments` the store's sealed files; returns the previous manifest. `ended_at` ends the active log, whose
+    /// rows are all in `segments`, and is the next free id. An error before the manifest is stored changes nothing.
     pub(super) fn swap_files(&mut self, segments: &[Arc<SegmentView>], ended_at: Option<u64>) -> StepResult<Manifest> {
         let mut files: Vec<SegmentEntry> = segments.iter().map(|live| *live.segment.entry()).collect();
         files.extend(self.write_tombstones(segments).map_err(StepError::Refused)?);
@@ -239,8 +241,8 @@ impl Durable {
     }
 }
 
-/// The id section of a tail of `rows` rows, and a footer with its smallest and largest id. Of an id that was put more than
-/// once only the last row is listed; the others are hidden.
+/// The id section of a tail of `rows` rows, and a footer with its smallest and largest id. Of an id that was put more
+/// than once only the last row is listed; the others are hidden.
 fn index_tail(tail: &Tail, rows: u32) -> (NewIds, Footer) {
     let mut named: Vec<(u64, u32)> = (0..rows).map(|row| (tail.ids.id_of(row), row)).collect();
     if !tail.ids.is_run() {

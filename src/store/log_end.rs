@@ -69,8 +69,8 @@ impl LogEnd {
         }
     }
 
-    /// Writes `pending`, whose rows are `rows`, as one frame. If nothing is pending, writes an empty frame only if the log
-    /// does not yet end with the `PADDED` or `COMMIT` of `flag`.
+    /// Writes `pending`, whose rows are `rows`, as one frame. If nothing is pending, writes an empty frame only if the
+    /// log does not yet end with the `PADDED` or `COMMIT` of `flag`.
     pub(super) fn append(&mut self, flag: u32, pending: &Pending, rows: &[u8]) -> Result<()> {
         let Some(log) = &mut self.log else { return Ok(()) };
         let is_padded = log.length().is_multiple_of(BLOCK_BYTES as u64);

@@ -1,7 +1,7 @@
 //! The store: the life of a directory from open to close.
 //!
-//! One call at a time uses the [`Writer`]; readers load the published [`Snapshot`] and never wait. In this list, a file calls
-//! only files below it:
+//! One call at a time uses the [`Writer`]; readers load the published [`Snapshot`] and never wait. In this list, a file
+//! calls only files below it:
 //!
 //! ```text
 //! open          finds the files of a store, recovers, makes a writer or a reader
@@ -60,8 +60,8 @@ pub enum SyncMode {
     Commit = 0,
     /// When the call itself returns.
     Each = 1,
-    /// When the log is sealed, and at `compress`, `compact` and `close`. After a crash the store has all calls up to some
-    /// call and none after it.
+    /// When the log is sealed, and at `compress`, `compact` and `close`. After a crash the store has all calls up to
+    /// some call and none after it.
     None = 2,
 }
 
@@ -169,8 +169,8 @@ impl Store {
         self.published.load().map_or(0, |state| state.view().count())
     }
 
-    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up from the largest id ever given, plus one.
-    /// All or nothing; returns the first id.
+    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up from the largest id ever given, plus
+    /// one. All or nothing; returns the first id.
     pub fn insert(&self, ids: Option<&[u64]>, vectors: &[f32]) -> Result<u64> {
         self.check_vectors(ids, vectors)?;
         self.write(|writer| writer.insert(ids, vectors))
@@ -217,8 +217,8 @@ impl Store {
         }
     }
 
-    /// Reads the vectors of `ids` into `out: [ids][dim]`. `found: [ids]` is set to 1 for a stored id and to 0 for a missing
-    /// one, whose row of `out` is zeroed. Without `found`, a missing id is an error and nothing is written.
+    /// Reads the vectors of `ids` into `out: [ids][dim]`. `found: [ids]` is set to 1 for a stored id and to 0 for a
+    /// missing one, whose row of `out` is zeroed. Without `found`, a missing id is an error and nothing is written.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
         Store::check_length("vectors", out.len(), ids.len(), self.dim as usize)?;
         if let Some(found) = &found {

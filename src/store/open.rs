@@ -1,8 +1,9 @@
-//! Opening: finds the files of the store, recovers what a crash left, and makes a writer or a reader (docs/format.md §9).
+//! Opening: finds the files of the store, recovers what a crash left, and makes a writer or a reader (docs/format.md
+//! §9).
 //!
-//! Recovery is idempotent and its cost is bounded by the active log. A log that ends where the manifest calls it clean is
-//! continued. The sound frames of any other log are copied into a new log, which is synced and listed before the old one is
-//! removed: a checksum that matches in the page cache does not prove that the disk has the same bytes.
+//! Recovery is idempotent and its cost is bounded by the active log. A log that ends where the manifest calls it clean
+//! is continued. The sound frames of any other log are copied into a new log, which is synced and listed before the old
+//! one is removed: a checksum that matches in the page cache does not prove that the disk has the same bytes.
 
 use super::durable::Durable;
 use super::publisher::Publisher;
@@ -81,8 +82,8 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     open_writer(dir, lock, manifest, needs_repair, options, tuning)
 }
 
-/// True if there is a manifest, false if the directory is empty except for the lock file. Any other directory is an error
-/// and is not changed.
+/// True if there is a manifest, false if the directory is empty except for the lock file. Any other directory is an
+/// error and is not changed.
 fn has_manifest(dir: &dyn Dir) -> Result<bool> {
     for name in MANIFEST_NAMES {
         match dir.open(name, Access::Read) {
@@ -213,9 +214,9 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
     Ok(Snapshot::sealed(manifest.generation, manifest.dim as usize, segments))
 }
 
-/// Removes files that have a name of a store and are not in the manifest: a crash left them incomplete, or replaced but not
-/// yet removed. Their numbers are not used again, because a removed name may come back after the next crash. Both manifests
-/// are synced first: until then the copy on the disk may still list a file to be removed.
+/// Removes files that have a name of a store and are not in the manifest: a crash left them incomplete, or replaced but
+/// not yet removed. Their numbers are not used again, because a removed name may come back after the next crash. Both
+/// manifests are synced first: until then the copy on the disk may still list a file to be removed.
 fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest, mut is_durable: bool) -> Result<()> {
     let listed = manifest::listed(manifest);
     for name in dir.names()?.into_iter().filter(|name| !listed.contains(name)) {
@@ -288,7 +289,8 @@ fn find_log(dir: &dyn Dir, manifest: &Manifest) -> Result<FoundLog> {
     Ok(FoundLog::Log(file, examined))
 }
 
-/// Replays the log's calls into the tail and leaves a log that can be appended to. Then makes the store visible to readers.
+/// Replays the log's calls into the tail and leaves a log that can be appended to. Then makes the store visible to
+/// readers.
 fn recover(writer: &mut Writer, found: FoundLog) -> Result<()> {
     match found {
         FoundLog::Missing => {}
@@ -325,7 +327,8 @@ fn copy_forward(writer: &mut Writer, file: &dyn File, examined: &Examined) -> Re
     writer.end_copy(old)
 }
 
-/// Replays the calls of a log up to byte `end` into `state` and maps their rows from the file; returns the next free id.
+/// Replays the calls of a log up to byte `end` into `state` and maps their rows from the file; returns the next free
+/// id.
 fn replay_in_place(
     state: &mut Snapshot,
     file: &dyn File,

@@ -1,7 +1,7 @@
 //! Poisoning by construction: only a step can change the state, and after a failed step there are no more steps.
 //!
-//! An error poisons unless the code that returns it says that nothing has changed. If a case is forgotten, the cost is that
-//! writes are refused until the store is opened again; no acknowledged call is lost.
+//! An error poisons unless the code that returns it says that nothing has changed. If a case is forgotten, the cost is
+//! that writes are refused until the store is opened again; no acknowledged call is lost.
 
 use crate::error::{Error, Result};
 use std::ops::Deref;

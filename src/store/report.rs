@@ -119,8 +119,8 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Reads every byte of the store's files and compares all checksums. An error names the damaged file and block. Writers
-    /// go on; files that they replace meanwhile are skipped. Progress of `work` is in bytes.
+    /// Reads every byte of the store's files and compares all checksums. An error names the damaged file and block.
+    /// Writers go on; files that they replace meanwhile are skipped. Progress of `work` is in bytes.
     pub fn verify(&self, work: &mut Work) -> Result<VerifyReport> {
         let vectors = self.state()?.view().count();
         let (manifest, log) = self.listed_and_log()?;
@@ -146,7 +146,8 @@ impl Store {
         Ok(report)
     }
 
-    /// The manifest, which must be equal in both copies, and the id and length of the active log; (0, 0) if there is none.
+    /// The manifest, which must be equal in both copies, and the id and length of the active log; (0, 0) if there is
+    /// none.
     fn listed_and_log(&self) -> Result<(Manifest, (u64, u64))> {
         // Under the writer's lock, because a swap writes one copy after the other.
         let writer = self.lock_writer();

@@ -11,7 +11,8 @@ pub struct SearchOptions<'a> {
     pub allow_ids: Option<&'a [u64]>,
     /// True: distances to codes are those to the decoded vectors, not estimates of those to the inserted vectors.
     pub is_exact: bool,
-    /// The fraction of the inverted lists to visit, 0 to 1, where 1 scans every code; 0: the number that compress measured.
+    /// The fraction of the inverted lists to visit, 0 to 1, where 1 scans every code; 0: the number that compress
+    /// measured.
     pub effort: f64,
     /// Number of candidates to rerank per query if scores are coarse; values below k count as k; 0: chosen from k.
     pub rerank: u64,
@@ -20,9 +21,9 @@ pub struct SearchOptions<'a> {
 }
 
 impl Store {
-    /// The k nearest vectors of each of `queries: [nq][dim]`, into `ids: [nq][k]` and `distances: [nq][k]`: nearest first,
-    /// equal distances by ascending id, `NO_ID` and NaN in unused slots. The number of threads and the division of queries
-    /// into calls do not change an answer. Nothing is written on an error.
+    /// The k nearest vectors of each of `queries: [nq][dim]`, into `ids: [nq][k]` and `distances: [nq][k]`: nearest
+    /// first, equal distances by ascending id, `NO_ID` and NaN in unused slots. The number of threads and the division
+    /// of queries into calls do not change an answer. Nothing is written on an error.
     pub fn search(
         &self,
         queries: &[f32],

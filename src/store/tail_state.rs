@@ -1,5 +1,5 @@
-//! Rows of the active log while they are written: the buffer in which readers see them, their ids, and the contents of the
-//! next frame.
+//! Rows of the active log while they are written: the buffer in which readers see them, their ids, and the contents of
+//! the next frame.
 
 use super::pending::Pending;
 use crate::error::{Error, Result};
@@ -174,8 +174,8 @@ impl TailState {
         (self.rows, self.buffer_row) = (0, 0);
     }
 
-    /// Gives rows `first_row..` of the tail their ids. `fresh`: none of the ids is stored. Returns a state to publish if
-    /// readers of `state` would not find the ids.
+    /// Gives rows `first_row..` of the tail their ids. `fresh`: none of the ids is stored. Returns a state to publish
+    /// if readers of `state` would not find the ids.
     pub(super) fn name_rows(
         &mut self,
         state: &Snapshot,

@@ -41,8 +41,8 @@ pub struct CompressReport {
 
 impl Store {
     /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes.
-    /// Durable when it returns. After an error or a crash the store is as it was. Progress counts each vector twice: for the
-    /// training and for its code.
+    /// Durable when it returns. After an error or a crash the store is as it was. Progress counts each vector twice:
+    /// for the training and for its code.
     pub fn compress(&self, options: &CompressOptions, work: &mut Work) -> Result<CompressReport> {
         let begin = Instant::now();
         options.check()?;
@@ -75,8 +75,8 @@ impl Store {
         })
     }
 
-    /// Removes deleted and replaced vectors from the files. Durable when it returns. After an error or a crash the store is
-    /// as it was. Progress counts vectors.
+    /// Removes deleted and replaced vectors from the files. Durable when it returns. After an error or a crash the
+    /// store is as it was. Progress counts vectors.
     pub fn compact(&self, work: &mut Work) -> Result<()> {
         let _guard = self.upkeep.acquire()?;
         let (frozen, _) = self.freeze()?;
@@ -144,8 +144,8 @@ impl Store {
         Rewrite { dir: self.dir.as_ref(), header, source, target }.run(work)
     }
 
-    /// Replaces the segments with the ids `replaced` by `new`, and hides in `new` the rows hidden since `frozen`. After an
-    /// error that changed nothing, removes the new files.
+    /// Replaces the segments with the ids `replaced` by `new`, and hides in `new` the rows hidden since `frozen`. After
+    /// an error that changed nothing, removes the new files.
     fn swap(&self, frozen: &Snapshot, replaced: &[u64], mut new: Vec<SegmentView>) -> Result<()> {
         let names: Vec<String> = new.iter().map(|new| new.segment.name().to_owned()).collect();
         self.write(|writer| {

@@ -1,7 +1,7 @@
 //! The lock that lets one compress, compact or close run at a time.
 //!
-//! Compress and compact call a progress function while they hold it. Acquiring the lock again inside that function would be
-//! a deadlock, so it is an error instead.
+//! Compress and compact call a progress function while they hold it. Acquiring the lock again inside that function
+//! would be a deadlock, so it is an error instead.
 
 use crate::error::{Error, Result};
 use std::sync::{Mutex, MutexGuard, PoisonError};

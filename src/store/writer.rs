@@ -1,7 +1,7 @@
 //! The writer: checks a call, then runs it as one step on its state.
 //!
-//! A check reads the state and cannot poison. A step changes it. After a failed step, unless its error says that nothing has
-//! changed, writes are refused until a new open has recovered.
+//! A check reads the state and cannot poison. A step changes it. After a failed step, unless its error says that
+//! nothing has changed, writes are refused until a new open has recovered.
 
 use super::durable::Durable;
 use super::poisonable::Poisonable;

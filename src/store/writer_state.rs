@@ -132,8 +132,8 @@ impl WriterState {
         self.install(segments, true).map_err(StepError::into_broken)
     }
 
-    /// Makes `segments` the store's sealed files. With `ends_log`, they hold all rows of the active log, which ends. An error
-    /// before the swap changes nothing; a failed swap is `Broken`.
+    /// Makes `segments` the store's sealed files. With `ends_log`, they hold all rows of the active log, which ends. An
+    /// error before the swap changes nothing; a failed swap is `Broken`.
     pub(super) fn install(&mut self, segments: Vec<Arc<SegmentView>>, ends_log: bool) -> StepResult<()> {
         let before = self.durable.swap_files(&segments, ends_log.then_some(self.tail.next_id()))?;
         let mut state = self.snapshot().copy();
@@ -192,8 +192,8 @@ impl WriterState {
         Ok(state)
     }
 
-    /// Makes room for a call of `rows` rows and `bytes` bytes: seals a full log, begins a new one, allocates blocks and a
-    /// buffer. If there is no space, nothing changes.
+    /// Makes room for a call of `rows` rows and `bytes` bytes: seals a full log, begins a new one, allocates blocks and
+    /// a buffer. If there is no space, nothing changes.
     fn make_room(&mut self, rows: u32, bytes: u64) -> StepResult<()> {
         let is_full = self.durable.log().log().is_some_and(|log| log.length() >= self.tuning.seal_bytes);
         if self.publisher.is_open() && (is_full || self.tail.is_too_full_for(rows)) {

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The store, and where it is. Removed if it is dropped before it is finished.
+/// An incomplete store. Removed if it is dropped before it is finished.
 pub struct Draft {
     pub store: Store,
     path: PathBuf,
@@ -44,7 +44,8 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After the rename there is nothing here. The failure that led here is reported; files that stay matter less.
+        // After the rename there is nothing to remove. Otherwise an error is ignored: the failure that led here is
+        // reported.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
