@@ -189,8 +189,8 @@ fn effort(survivors: usize, errors: &[f32], stage: &Stage) -> SearchEffort {
     SearchEffort { survivors, slack: SLACK * errors.iter().sum::<f32>() / stage.symbols() as f32 }
 }
 
-/// Widens the windows of a stage to `window` runs. New components are noise in proportion to the root of `errors:
-/// [dim]`.
+/// Widens the windows of a stage to `window` runs. New components are noise in proportion to the square root of
+/// `errors: [dim]`.
 fn widen(stage: Stage, errors: &[f32], window: usize, random: &mut Random) -> Stage {
     let layout = StageLayout::new(stage.layout.boundaries.clone(), window);
     let mut values = vec![0.0; layout.components()];
