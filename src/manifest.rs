@@ -38,7 +38,7 @@ pub fn load(dir: &dyn Dir) -> Result<Loaded> {
     if let [first, second] = sound.as_slice()
         && (first.store, first.dim, first.metric) != (second.store, second.dim, second.metric)
     {
-        return Err(Error::corrupt(MANIFEST_NAMES[0], format!("of another store than {}", MANIFEST_NAMES[1])));
+        return Err(Error::corrupt(MANIFEST_NAMES[0], format!("belongs to another store than {}", MANIFEST_NAMES[1])));
     }
     let is_whole = sound.len() == 2 && sound[0] == sound[1];
     let manifest = sound.into_iter().max_by_key(|manifest| manifest.generation);

@@ -348,7 +348,7 @@ pub fn read_header(file: &dyn File) -> Result<FileHeader> {
 
 /// Turns the "no such file" of a file that the manifest lists into `Corrupt`; other errors stay as they are.
 pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
-    if error.is_missing() { Error::corrupt(name, "the manifest lists this file, and it is missing") } else { error }
+    if error.is_missing() { Error::corrupt(name, "the manifest lists this file, but it is missing") } else { error }
 }
 
 /// Bytes between two progress reports of `verify`.

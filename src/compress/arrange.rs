@@ -99,7 +99,7 @@ impl<'a> Order<'a> {
             let found = self.view.locate(id)?;
             found
                 .map(|found| (id, found))
-                .ok_or_else(|| Error::Internal(format!("id {id} is gone from a frozen state")))
+                .ok_or_else(|| Error::Internal(format!("id {id} is missing from a frozen state")))
         });
         batch.collect()
     }

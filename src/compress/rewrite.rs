@@ -196,7 +196,7 @@ impl Rewrite<'_> {
                 book.decode(&code, &mut expected);
             }
             if found.iter().zip(&expected).any(|(left, right)| left.to_bits() != right.to_bits()) {
-                return Err(Error::corrupt(live.segment.name(), format!("row {row} (id {id}) reads back otherwise")));
+                return Err(Error::corrupt(live.segment.name(), format!("row {row} (id {id}) reads back differently")));
             }
         }
         Ok(live)

@@ -170,7 +170,7 @@ pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     while let Some((offset, frame)) = reader.next()? {
         let header = frame.header;
         extents.extend(extent_of(&header, offset, rows, stride));
-        rows = rows.checked_add(header.rows).ok_or_else(|| Error::corrupt(file.name(), "more than 2^32 rows"))?;
+        rows = rows.checked_add(header.rows).ok_or_else(|| Error::corrupt(file.name(), "more than 2^32 - 1 rows"))?;
         if header.flags & flags::CONTINUES == 0 {
             (good_end, seq, previous) = (reader.offset, seq.max(header.seq), reader.previous);
             (good_rows, good_extents) = (rows, extents.len());

@@ -161,13 +161,13 @@ impl SealedIds {
             file.section_error(SectionKind::Ids, what)
         };
         let counts_up = ids.length == 0;
-        let count = u32::try_from(ids.count).map_err(|_| damage("more than 2^32 - 1"))?;
+        let count = u32::try_from(ids.count).map_err(|_| damage("more than 2^32 - 1 ids"))?;
         if count > rows || (count < rows && (!is_log || counts_up)) {
-            return Err(damage("expected one for each row"));
+            return Err(damage("expected one id for each row"));
         }
-        let spread = last.checked_sub(first).ok_or_else(|| damage("the first is above the last"))?;
+        let spread = last.checked_sub(first).ok_or_else(|| damage("the first id is above the last id"))?;
         if last == NO_ID || (counts_up && count > 0 && spread != u64::from(count) - 1) {
-            return Err(damage("they do not count up to the last"));
+            return Err(damage("the ids do not count up to the last id"));
         }
         if !counts_up && ids.length < directory_bytes(count) + SLACK as u64 {
             return Err(damage("shorter than its directory"));

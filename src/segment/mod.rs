@@ -234,7 +234,7 @@ impl Segment {
     fn search_extent<'a>(&self, extents: &'a [Extent], row: u32) -> Result<&'a Extent> {
         let index = extents.partition_point(|extent| extent.first_row <= row);
         extents.get(index.wrapping_sub(1)).ok_or_else(|| {
-            self.file.section_error(SectionKind::Extents, format!("row {row} is in none of {}", extents.len()))
+            self.file.section_error(SectionKind::Extents, format!("row {row} is in none of {} extents", extents.len()))
         })
     }
 

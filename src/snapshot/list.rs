@@ -25,7 +25,7 @@ impl View<'_> {
         found.truncate(capacity);
         // The writer hides the older row of an id, so only forged files can have an id twice.
         if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::corrupt("store", format!("id {} is live twice", pair[0].0)));
+            return Err(Error::corrupt("store", format!("id {} has two live rows", pair[0].0)));
         }
         Ok(found)
     }

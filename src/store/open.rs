@@ -95,7 +95,7 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
     if let Some(orphan) = names.iter().find(|name| Kind::parse(name).is_some()) {
         return Err(Error::corrupt(
             orphan,
-            "a segment, and both manifests are missing; put MANIFEST.A or MANIFEST.B back from a copy of the store",
+            "a file of a store, but both manifests are missing; restore MANIFEST.A or MANIFEST.B from a copy of the store",
         ));
     }
     match names.iter().find(|name| *name != LOCK_NAME) {
@@ -107,8 +107,7 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
 fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result<Manifest> {
     check_dim(dim, true)?;
     if dir.names()?.iter().any(|name| Kind::parse(name).is_some()) {
-        let what =
-            "not sound, and the directory holds segments; put MANIFEST.A or MANIFEST.B back from a copy of the store";
+        let what = "not sound, and the directory has files of a store; restore MANIFEST.A or MANIFEST.B from a copy of the store";
         return Err(Error::corrupt(MANIFEST_NAMES[0], what));
     }
     let manifest = Manifest {
@@ -238,7 +237,7 @@ fn refuse_foreign(dir: &dyn Dir, name: &str, manifest: &Manifest) -> Result<()> 
     match read_header(file.as_ref()) {
         Ok(header) if header.store != manifest.store => Err(Error::corrupt(
             name,
-            format!("of store {:02x?}, the manifest is of {:02x?}", header.store, manifest.store),
+            format!("belongs to store {:02x?}, the manifest to {:02x?}", header.store, manifest.store),
         )),
         Err(error @ Error::Io { .. }) => Err(error),
         _ => Ok(()),

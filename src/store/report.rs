@@ -155,7 +155,7 @@ impl Store {
         let Some(manifest) = loaded.manifest else {
             return Err(Error::corrupt(
                 MANIFEST_NAMES[0],
-                "not sound, and neither is the other manifest; put one back from a copy of the store",
+                "not sound, and neither is the other manifest; restore one from a copy of the store",
             ));
         };
         if !loaded.is_whole && writer.is_some() {
