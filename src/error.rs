@@ -93,7 +93,7 @@ pub enum Error {
         /// Steps in all.
         total: u64,
     },
-    /// A number above what the format or the machine can hold.
+    /// A number larger than the format or the machine can hold.
     #[error("{0}")]
     TooBig(String),
     /// A failed system call.
@@ -116,7 +116,7 @@ pub enum Error {
     /// An allocation of this many bytes failed.
     #[error("out of memory: {0} bytes could not be allocated")]
     OutOfMemory(usize),
-    /// A file's bytes are not what was written.
+    /// The bytes of a file are not those that were written.
     #[error("{file}: {what}")]
     Corrupt {
         /// The damaged file.
@@ -134,7 +134,7 @@ pub enum Error {
         file: String,
         /// Its version, or feature bits.
         found: u32,
-        /// What this library reads.
+        /// The version, or feature bits, that this library reads.
         expected: u32,
     },
     /// A sealed file has a section that a reader must know and this library does not.

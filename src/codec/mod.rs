@@ -1,10 +1,10 @@
 //! Codecs: a vector of `dim` floats becomes a code of `row_bytes` bytes, under a codebook that was trained on a sample.
 //!
 //! ```text
-//! windows    4-bit symbols, each of which adds one of 16 codewords to some dims   (`windows`): few bits a dim
-//! scalar     an integer of 0 to 16 bits for each dim                              (`scalar`): many bits a dim
+//! windows    4-bit symbols, each of which adds one of 16 codewords to some dims   (`windows`): few bits per dim
+//! scalar     an integer of 0 to 16 bits for each dim                              (`scalar`): many bits per dim
 //!            symbols are the highest bits of the integers
-//! code       [symbols / 2, rounded up] u8, two symbols a byte, low nibble first; then `side_bytes` bytes
+//! code       [symbols / 2, rounded up] u8, two symbols per byte, low nibble first; then `side_bytes` bytes
 //! ```
 //!
 //! Training is deterministic: the same sample and seed give the same bytes on every machine. docs/codecs.md has the

@@ -292,7 +292,7 @@ mod tests {
         }
         assert_eq!(side.byte_of(&[0.0], &[0.0], &[0.0]), 0);
         assert_eq!(side.byte_of(&[0.0], &[1e9], &[0.0]), 255);
-        // The norm of a huge vector overflows f32; its side byte says nothing.
+        // The norm of a huge vector overflows f32; its side byte gives no correction.
         let huge = side.byte_of(&[f32::MAX], &[f32::MAX], &[0.0]);
         assert_eq!(side.correction(huge, &[f32::MAX], &[0.0]), Correction::NONE);
     }

@@ -30,7 +30,7 @@ const BYTE: f64 = 254.0;
 const FLOAT_ERROR: f64 = 4e-6;
 
 /// Standard deviations of rounding by which the score of a near row may exceed that of the k-th best: the k-th best of
-/// many scores lies about two below its exact value, and one row in 10^9 lies more than six above.
+/// many scores is about two below its exact value, and one row in 10^9 is more than six above.
 const DEVIATIONS: f64 = 8.0;
 
 /// Candidates to rerank where scores are coarse: this many for each neighbour, and some more. A coarse score

@@ -152,7 +152,7 @@ impl<'a> Parts<'a> {
         Ok(budget.shape(&self.plain).is_ok().then_some(Plan::AddBook { source, budget }))
     }
 
-    /// `Recode`, or an error that says what ratio can be reached.
+    /// `Recode`, or an error with the largest ratio that can be reached.
     fn recode(&self) -> Result<Plan> {
         let source = self.state(self.frozen.segments.clone());
         let budget = self.shared_budget(&source, &[])?;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// Rows read back and compared after a file is written.
 const CHECKED_ROWS: usize = 64;
 
-/// What the rows become.
+/// The form of the rows in the new file.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// Raw rows, copied.
@@ -55,7 +55,7 @@ pub struct Rewrite<'a> {
     pub header: FileHeader,
     /// The rows.
     pub source: &'a Snapshot,
-    /// What they become.
+    /// The form of the rows.
     pub target: Target,
 }
 

@@ -60,7 +60,7 @@ pub unsafe extern "C" fn omen_store_search(
     out_distances: *mut f32,
 ) -> i32 {
     on_store(store, |store| {
-        // SAFETY: conventions 3 and 5: arrays of these shapes, a struct of the size it says.
+        // SAFETY: conventions 3 and 5: arrays of these shapes, a struct of `struct_size` bytes.
         let (queries, options) =
             unsafe { (input("queries", queries, nq, store.dim() as usize)?, search_options(options)?) };
         // SAFETY: as above.

@@ -117,9 +117,9 @@ impl omen_compress_options {
     };
 }
 
-/// What omen_store_compress did. Bytes are those of the files. The errors cover every vector. An error is measured when
-/// the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call count
-/// with the error measured in that call.
+/// Report of omen_store_compress. Bytes are those of the files. The errors cover every vector. An error is measured
+/// when the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call
+/// count with the error measured in that call.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_compress_report {
@@ -127,9 +127,9 @@ pub struct omen_compress_report {
     pub struct_size: u64,
     /// Vectors compressed.
     pub vectors: u64,
-    /// Bytes of all files of the directory before.
+    /// Bytes of all files of the store before.
     pub bytes_before: u64,
-    /// Bytes of all files of the directory afterwards.
+    /// Bytes of all files of the store afterwards.
     pub bytes_after: u64,
     /// Bytes of the code of one vector.
     pub code_bytes: u64,
@@ -195,7 +195,7 @@ pub struct omen_store_stats {
     pub vectors: u64,
     /// Deleted or replaced vectors whose bytes omen_store_compact would free.
     pub deleted: u64,
-    /// Bytes of all files of the directory.
+    /// Bytes of all files of the store.
     pub bytes_on_disk: u64,
     /// vectors x dim x 4: the vectors as floats.
     pub raw_bytes: u64,

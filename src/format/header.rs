@@ -14,7 +14,7 @@ const HEADER_SEED: u64 = 0x4845_4144;
 /// The header of a numbered file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileHeader {
-    /// What it holds.
+    /// The kind of the file.
     pub kind: Kind,
     /// The store it belongs to.
     pub store: [u8; 16],

@@ -16,7 +16,7 @@ const MANIFEST_SEED: u64 = 0x4c49_5354;
 /// One sealed file of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentEntry {
-    /// What it holds.
+    /// The kind of the file.
     pub kind: Kind,
     /// Its number.
     pub id: u64,

@@ -46,7 +46,7 @@ pub const MANIFEST_NAMES: [&str; 2] = ["MANIFEST.A", "MANIFEST.B"];
 /// Kind of a numbered file; it determines the suffix of the name and the number in headers and manifests (§2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Append log; sealed, it is a raw segment whose rows lie in frames.
+    /// Append log. A sealed log is a raw segment whose rows are in frames.
     Log = 1,
     /// Raw rows, contiguous, in ascending order of id.
     Raw = 2,

@@ -70,7 +70,7 @@ impl SectionKind {
 /// An entry of the table: one part of a sealed file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// What it holds: the number of a [`SectionKind`], or one that this library does not know.
+    /// The number of a [`SectionKind`], or one that this library does not know.
     pub kind: u32,
     /// [`REQUIRED`] or 0.
     pub flags: u32,
@@ -78,7 +78,7 @@ pub struct Section {
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Its items; what an item is depends on the kind.
+    /// Number of items; the kind defines the item.
     pub count: u64,
 }
 

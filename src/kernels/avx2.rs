@@ -1,4 +1,4 @@
-//! The kernels compiled for AVX2: 8 floats a register; `score` by byte shuffles and `extend` in registers.
+//! The kernels compiled for AVX2: 8 floats per register; `score` by byte shuffles and `extend` in registers.
 
 use super::scan::{BLOCK_ROWS, PiecewiseLinear, SILENT, Scan, Sides};
 use super::trellis::{Branches, INDEX_BITS, Predecessors};
@@ -246,7 +246,7 @@ impl<const SURVIVORS: usize> Cheapest<SURVIVORS> {
         Cheapest { costs: [[_mm256_set1_epi32(-1); 2]; SURVIVORS], path: _mm256_setzero_si256() }
     }
 
-    /// Inserts the next path into the ascending list of each codeword, whose last entry is dropped.
+    /// Inserts the next path into the ascending costs of each codeword; the largest cost is dropped.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn insert(&mut self, totals: [__m256; 2]) {

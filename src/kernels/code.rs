@@ -2,7 +2,7 @@
 
 use super::BLOCK_ROWS;
 
-/// The parts of a code: `[symbols / 2, rounded up]` u8, two symbols a byte, then `[side_bytes]` u8.
+/// The parts of a code: `[symbols / 2, rounded up]` u8, two symbols per byte, then `[side_bytes]` u8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeLayout {
     /// 4-bit symbols of a code.

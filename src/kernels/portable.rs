@@ -49,7 +49,7 @@ fn extend(predecessors: &Predecessors<'_>, survivors: usize, slack: f32, branche
             }
         }
         let mut entering = totals.map(|total| total.to_bits() & !INDEX_BITS | path as u32);
-        // In each lane an insertion into an ascending list, whose last entry is dropped.
+        // In each lane, inserts a cost into the ascending costs; the largest one is dropped.
         for costs in &mut branches.costs[..survivors] {
             for (kept, entering) in costs.iter_mut().zip(&mut entering) {
                 (*kept, *entering) = ((*kept).min(*entering), (*kept).max(*entering));

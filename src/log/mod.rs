@@ -146,7 +146,7 @@ impl Log {
         self.length - HEADER_BYTES as u64 - u64::from(self.rows) * self.stride() - listed.sum::<u64>()
     }
 
-    /// Allocates blocks for frames up to byte `end`, and for `ahead` bytes more where there is room.
+    /// Allocates blocks for frames up to byte `end`, and for `ahead` bytes more if there is room.
     pub fn reserve(&mut self, end: u64, ahead: u64) -> Result<()> {
         if end <= self.reserved {
             return Ok(());

@@ -25,7 +25,7 @@ pub struct RowSet {
     keeps_blocks: bool,
 }
 
-/// Rows whose codes lie in blocks of their own. The slot of a row is its index in `rows`.
+/// Rows whose codes were gathered into dense blocks. The slot of a row is its index in `rows`.
 #[derive(Clone, Copy)]
 pub struct Gathered<'a> {
     /// Ascending.

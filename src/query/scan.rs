@@ -22,7 +22,7 @@ const BYTES_AT_ONCE: usize = 128 << 10;
 /// Blocks whose products and lengths are scored before they are combined (cosine of scalar codes).
 const COSINE_BLOCKS: usize = 32;
 
-/// One query while codes of one book are scanned.
+/// One query while it scans codes of one codebook.
 pub struct Scanner<'a> {
     /// Its number in the tile.
     pub query: usize,

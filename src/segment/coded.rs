@@ -72,7 +72,7 @@ impl CodedParts {
         self.row_bytes
     }
 
-    /// The inverted lists; `None` where rows lie in order of id.
+    /// The inverted lists; `None` if rows are in order of id.
     pub fn lists(&self) -> Option<&Lists> {
         self.lists.as_ref()
     }

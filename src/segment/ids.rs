@@ -1,4 +1,4 @@
-//! Ids of a sealed segment: id → row by a sorted, packed list that is read in the mapped file (format.md §6.5).
+//! Ids of a sealed segment: id → row by sorted, packed ids, which are read in the mapped file (format.md §6.5).
 //!
 //! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128. For
 //! each id the file stores `id − (base of the group + rank in the group)`, in as many bits as the largest of these

@@ -1,4 +1,4 @@
-//! Sealed segments: immutable rows or codes with their ids, read where they lie (format.md §6).
+//! Sealed segments: immutable rows or codes with their ids, read in the mapped file (format.md §6).
 //!
 //! A segment returns rows and codes as bytes. The codec decodes codes; the snapshot combines segment and codec.
 //!

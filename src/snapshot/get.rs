@@ -142,7 +142,7 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Reads the vectors at `places` into `out: [places][dim]`, zeros where there is none.
+    /// Reads the vectors at `places` into `out: [places][dim]`; zeros for `None`.
     pub fn read_all(&self, places: &[Option<Place>], out: &mut [f32]) -> Result<()> {
         let segment_of = |place: &Option<Place>| match place {
             Some(Place::Sealed(segment, _)) => Some(*segment),

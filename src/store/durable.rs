@@ -92,7 +92,7 @@ impl Durable {
         Ok(())
     }
 
-    /// Allocates blocks for `bytes` more bytes of log, and for `ahead` more where there is room. An error changes
+    /// Allocates blocks for `bytes` more bytes of log, and for `ahead` more if there is room. An error changes
     /// nothing.
     pub(super) fn reserve(&mut self, bytes: u64, ahead: u64) -> StepResult<()> {
         self.log.reserve(bytes, ahead).map_err(StepError::Refused)

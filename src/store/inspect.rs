@@ -26,7 +26,7 @@ pub struct InspectedFile {
     pub bytes: u64,
     /// True if the manifest lists it; also for manifests and the lock, which need not be listed.
     pub is_listed: bool,
-    /// What is wrong with it.
+    /// Its damage; `None` if it is sound.
     pub damage: Option<String>,
 }
 

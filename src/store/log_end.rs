@@ -112,7 +112,7 @@ impl LogEnd {
         *self = LogEnd::new(self.seq);
     }
 
-    /// Frees what is allocated behind the log's end and makes the log durable.
+    /// Frees the blocks behind the log's end and makes the log durable.
     pub(super) fn close(&mut self, dir: &dyn Dir) -> Result<Closed> {
         let Some(log) = &mut self.log else { return Ok(Closed::AsListed) };
         log.trim()?;

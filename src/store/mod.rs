@@ -16,7 +16,7 @@
 //! tail_state    rows of the active log: buffer, ids, contents of the next frame
 //! publisher     the state that readers see
 //! durable       files: active log, sealed segments, tombstones, manifest
-//! log_end       how far the active log is written, and which calls are durable
+//! log_end       the end of the active log, and which calls are durable
 //! pending       calls that are not in a frame yet
 //! ```
 

@@ -370,7 +370,7 @@ fn replay_frame(state: &mut Snapshot, frame: &FrameRead, row: &mut u32, mut next
     Ok(next_id)
 }
 
-/// Opens without a lock and without a write. Meanwhile the writer may swap files and append to the log, so an error is
+/// Opens without a lock and without a write. The writer may meanwhile swap files and append to the log, so an error is
 /// returned only if the next attempt fails with the same one.
 fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> {
     let mut last: Option<Error> = None;

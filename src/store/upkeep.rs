@@ -120,7 +120,7 @@ impl Store {
         let _ = self.dir.remove(name);
     }
 
-    /// Seals what the log holds, so that every row is in a sealed segment, and returns that state.
+    /// Seals the log, so that every row is in a sealed segment, and returns that state.
     fn freeze(&self) -> Result<(Snapshot, Manifest)> {
         self.write(|writer| {
             writer.seal()?;

@@ -20,7 +20,7 @@ const HEADER_BYTES: usize = 20;
 /// Bytes of the grid of a dim.
 const GRID_BYTES: usize = 1 + 4 + 4;
 
-/// The most bytes of a stored book of `shape`: those of one with grids.
+/// Upper bound on the stored bytes of a codebook of `shape`: the bytes of one with grids.
 pub(super) fn stored_bytes(shape: &Shape) -> usize {
     HEADER_BYTES + shape.dim * GRID_BYTES
 }

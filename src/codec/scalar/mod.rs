@@ -4,7 +4,7 @@
 //! grids      dim d has bits[d], 0 to 16: value = low[d] + step[d] · number       (`grid`)
 //! halves     each dim is a half                                                  (`half`)
 //! symbols    the four highest bits of each dim with four bits or more; of an odd number of such dims the last has none
-//! code       the symbols, two a byte, low nibble first; then the other bits of the numbers, lowest bit first,
+//! code       the symbols, two per byte, low nibble first; then the other bits of the numbers, lowest bit first,
 //!            dim after dim, without gaps; unused bits are zero
 //! ```
 //! `train` chooses the grids, `book` has the stored bytes, `codes` encodes and decodes. Scores use the symbols only

@@ -149,7 +149,7 @@ impl Values {
         Values { ascending: values, is_whole }
     }
 
-    /// The value at quantile `share`, limited to what a range can hold.
+    /// The value at quantile `share`, clamped to the largest size of a range.
     fn quantile(&self, share: f64) -> f64 {
         let index = (share * (self.ascending.len() - 1) as f64).round() as usize;
         f64::from(self.ascending[index]).clamp(-FARTHEST, FARTHEST)

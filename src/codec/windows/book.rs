@@ -31,7 +31,7 @@ const NUMBER_MAX: f32 = i8::MAX as f32;
 /// Scales are at most this, so that sums of codewords stay finite.
 const SCALE_MAX: f32 = 1e12;
 
-/// Bytes of a book before its stages: header, means, parameters of the side byte, scales and numbers of directions.
+/// Bytes of a codebook before its stages: header, means, parameters of the side byte, scales and numbers of directions.
 fn head_bytes(dim: usize, has_side: bool, directions: usize) -> usize {
     [8 * 4, dim * 4, usize::from(has_side) * 3 * 4, directions * 4, directions * dim].iter().sum()
 }

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! vector     means + unit · rotate back( Σ over all symbols of the codeword chosen )
-//! stages     each has at most dim symbols; the first codes the vector, the next one the residual of it, and so on
+//! stages     each has at most dim symbols; the first codes the vector, each later one the residual of those before
 //! windows    a symbol's codewords cover its own run of dims and the runs of the symbols after it (`stage`)
 //! rotation   none, or the directions that the runs consist of (`rotation`)
-//! code       [symbols / 2, rounded up] u8, two symbols a byte, low nibble first; then the side byte if there is one
+//! code       [symbols / 2, rounded up] u8, two symbols per byte, low nibble first; then the side byte if there is one
 //! ```
 //!
 //! This is additive quantization (Babenko, Lempitsky: Additive Quantization for Extreme Vector Compression, CVPR 2014)

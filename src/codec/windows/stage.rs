@@ -1,7 +1,7 @@
 //! One stage of a code: symbols whose codewords overlap, and the search that chooses them together.
 //!
-//! The dims are cut into runs, one for each symbol. A symbol's codewords cover its own run and those of the `window -
-//! 1` symbols after it, so each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
+//! The dims are cut into runs, one for each symbol. A symbol's codewords cover `window` runs: its own and those of the
+//! symbols after it. So each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
 
 use crate::codec::shape::DIM_MAX;
 use crate::kernels::{

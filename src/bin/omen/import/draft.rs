@@ -17,7 +17,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Creates a store for `target`, after removing what a killed import left.
+    /// Removes the leftover of a killed import, then creates a store for `target`.
     pub fn create(target: &Path, dim: u32, options: &Options) -> Outcome<Draft> {
         let Some(name) = target.file_name() else {
             return Err(Failure::argument(format!(
@@ -50,7 +50,7 @@ impl Drop for Draft {
     }
 }
 
-/// Removes what a killed import left at `path`. Fails if an import is still writing there.
+/// Removes the leftover of a killed import at `path`. Fails if an import is still writing there.
 fn remove_leftover(path: &Path) -> Outcome<()> {
     if !path.exists() {
         return Ok(());
