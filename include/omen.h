@@ -5,10 +5,10 @@
  *
  * This is the interface for C; omen.hpp is the one for C++.
  *
- * CONVENTIONS. They hold for every function. The comment of a function says only what is special to it.
+ * CONVENTIONS. They hold for every function. The comment of a function adds only what is special to it.
  *
- *  1. Status. A function that can fail returns an int32_t: OMEN_OK (0), or a status whose range says who must act:
- *     1-19 the caller, 20-29 the machine, 30-39 the file, 40-49 the library. omen_status_name returns its name,
+ *  1. Status. A function that can fail returns an int32_t: OMEN_OK (0), or a status. Its range tells what failed:
+ *     1-19 the caller, 20-29 the machine, 30-39 a file, 40-49 the library. omen_status_name returns its name,
  *     omen_last_message a detailed message. The comment of a function lists the statuses special to it. Every
  *     function may also return OMEN_NULL_POINTER, OMEN_INVALID_HANDLE, OMEN_INVALID_ARGUMENT, OMEN_IO,
  *     OMEN_OUT_OF_MEMORY, OMEN_CORRUPT (bytes are checked when they are read) and OMEN_PANIC (a bug in the library,
@@ -92,7 +92,7 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_ABI_VERSION 1
 
 /**
- * Not an id: search returns it where there is no neighbour. No vector can have it.
+ * The id that no vector can have. omen_store_search returns it in slots without a neighbour.
  */
 #define OMEN_NO_ID UINT64_MAX
 
@@ -117,12 +117,12 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_INVALID_ARGUMENT 3
 
 /**
- * The store has a different dim from the one the call asks for.
+ * The dim of the call is not the store's.
  */
 #define OMEN_DIM_MISMATCH 4
 
 /**
- * The store has a different metric from the one the call asks for.
+ * The metric of the call is not the store's.
  */
 #define OMEN_METRIC_MISMATCH 5
 
@@ -182,7 +182,7 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_OUT_OF_MEMORY 23
 
 /**
- * A file has other bytes than were written; the message names the file and the position.
+ * The bytes of a file are not those that were written; the message names the file and the position.
  */
 #define OMEN_CORRUPT 30
 
@@ -412,9 +412,9 @@ struct omen_compress_options {
 };
 
 /**
- * What omen_store_compress did. Bytes are those of the files. The errors cover every vector. An error is measured when
- * the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call count
- * with the error measured in that call.
+ * Report of omen_store_compress. Bytes are those of the files. The errors cover every vector. An error is measured
+ * when the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call
+ * count with the error measured in that call.
  */
 struct omen_compress_report {
     /**
@@ -426,11 +426,11 @@ struct omen_compress_report {
      */
     uint64_t vectors;
     /**
-     * Bytes of all files of the directory before.
+     * Bytes of all files of the store before.
      */
     uint64_t bytes_before;
     /**
-     * Bytes of all files of the directory afterwards.
+     * Bytes of all files of the store afterwards.
      */
     uint64_t bytes_after;
     /**
@@ -478,11 +478,12 @@ struct omen_search_options {
     uint64_t struct_size;
     /**
      * Number of candidates to rerank for each query, at least `k`; 0 (default): the library chooses. More candidates
-     * find more neighbours only if scores see part of a code (scalar codes, ratios of about 2 to 5).
+     * find more neighbours only if scores are computed from a part of each code (scalar codes, ratios of about 2 to
+     * 5).
      */
     uint64_t rerank;
     /**
-     * Share of the store to visit, above 0 and up to 1 (every code); 0 (default): the library chooses.
+     * Share of the inverted lists to visit, above 0 and up to 1 (every code); 0 (default): the library chooses.
      */
     double effort;
     /**
@@ -516,11 +517,11 @@ struct omen_store_stats {
      */
     uint64_t vectors;
     /**
-     * Deleted or replaced vectors whose bytes omen_store_compact would give back.
+     * Deleted or replaced vectors whose bytes omen_store_compact would free.
      */
     uint64_t deleted;
     /**
-     * Bytes of all files of the directory.
+     * Bytes of all files of the store.
      */
     uint64_t bytes_on_disk;
     /**
@@ -661,8 +662,8 @@ void omen_store_options_init(struct omen_store_options *options);
  * Errors: OMEN_DIM_MISMATCH, OMEN_METRIC_MISMATCH, OMEN_LOCKED, OMEN_NO_SPACE, OMEN_VERSION, OMEN_NOT_A_STORE (also if
  * there is no store and the mode does not create one), OMEN_TOO_BIG (too many stores are open).
  *
- * Disk: a new store survives a crash from here on. In an existing store, what a crash left incomplete is dropped: all
- * committed calls are there, and of the calls after the last commit those up to the first incomplete one.
+ * Disk: a new store survives a crash from here on. In an existing store, calls that a crash left incomplete are
+ * dropped: all committed calls are there, and of the calls after the last commit those up to the first incomplete one.
  * OMEN_READ_ONLY writes nothing and shows the committed calls only.
  */
 int32_t omen_store_open(const char *path,
@@ -763,7 +764,7 @@ int32_t omen_store_delete(struct omen_store *store, const uint64_t *ids, size_t 
  */
 int32_t omen_store_commit(struct omen_store *store);
 
-/* READING: readers wait for nobody, and see whole calls only. */
+/* READING: readers never wait for a writer, and see whole calls only. */
 
 /**
  * Reads the vectors of `n` ids. They are bit for bit those that were inserted; after omen_store_compress they are
@@ -806,10 +807,11 @@ int32_t omen_store_contains(const struct omen_store *store, const uint64_t *ids,
  *     uint64_t position = 0; size_t n;
  *     while ((status = omen_store_scan(store, &position, 1000, ids, vectors, &n)) == OMEN_OK && n > 0) { ... }
  *
- * Each call sees the store as it is at that moment: writes between two calls are seen if their ids lie ahead.
+ * Each call sees the store as it is at that moment: of the writes between two calls, a later call sees those with ids
+ * from `*inout_position` on.
  *
  * @param store           an open store
- * @param inout_position  the smallest id to read; 0 starts. The library sets it to where the next call goes on
+ * @param inout_position  the smallest id to read; 0 at the start. The library sets it to the position of the next call
  * @param capacity        number of vectors that the arrays hold; with 0 nothing is read, and `*out_n` is 0
  * @param out_ids         `uint64_t[capacity]`
  * @param out_vectors     `float[capacity][dim]`, as omen_store_get reads them. NULL: ids only
@@ -841,7 +843,7 @@ void omen_compress_options_init(struct omen_compress_options *options);
  *
  * @param store       an open store
  * @param options     may be NULL: the defaults
- * @param out_report  receives what was measured. Set its `struct_size` first
+ * @param out_report  receives the report. Set its `struct_size` first
  *
  * Threads: a long call. Readers and writers go on meanwhile.
  *
@@ -884,10 +886,11 @@ void omen_search_options_init(struct omen_search_options *options);
  * queries in one call are faster than one at a time, because they share the passes over memory.
  *
  * Inverted lists: omen_store_compress makes them for large stores. A search then visits the lists nearest to its
- * query: as many as compress found to hold nearly all neighbours, or the share of the store given by `effort`.
+ * query: as many as compress found to hold nearly all neighbours, or the share of the lists given by `effort`.
  *
- * Filters: with `allow_ids` or `exact` every vector in question is compared. The last filter is cached together with
- * the codes it allows, in at most 4 MiB, so repeating the same `allow_ids` costs far less than the first time.
+ * Filters: with `allow_ids` every allowed vector is searched, and with `exact` every vector; inverted lists are not
+ * used. The last filter is cached together with the codes it allows, in at most 4 MiB, so repeating the same
+ * `allow_ids` costs far less than the first time.
  *
  * Errors: OMEN_NOT_FINITE, OMEN_TOO_BIG.
  *
@@ -920,7 +923,7 @@ int32_t omen_store_stats(const struct omen_store *store, struct omen_store_stats
  * @param options     may be NULL: the defaults
  * @param out_report  receives how much was read. Set its `struct_size` first
  *
- * Threads: a long call. Readers and writers go on meanwhile. It starts after a write that is running.
+ * Threads: a long call. Readers and writers go on meanwhile. It waits for a running write before it starts.
  *
  * Errors: OMEN_CORRUPT: the message names the file and the block. OMEN_CANCELLED.
  *
@@ -931,7 +934,7 @@ int32_t omen_store_verify(const struct omen_store *store,
                           struct omen_verify_report *out_report);
 
 /**
- * Removes the bytes of deleted and replaced vectors and gives them back to the file system.
+ * Removes deleted and replaced vectors from the files, and frees their bytes.
  *
  * @param store    an open store
  * @param options  may be NULL: the defaults

@@ -17,7 +17,7 @@ comptime OMEN_ABI_VERSION: UInt32 = 1
 that can break a compiled program. New functions and new members at the end of structs do not change it."""
 
 comptime OMEN_NO_ID: UInt64 = UInt64.MAX
-"""Not an id: search returns it where there is no neighbour. No vector can have it."""
+"""The id that no vector can have. omen_store_search returns it in slots without a neighbour."""
 
 comptime OMEN_OK: Int32 = 0
 """The call did what its comment says."""
@@ -32,10 +32,10 @@ comptime OMEN_INVALID_ARGUMENT: Int32 = 3
 """An argument or an option is out of range; the message names it and what was expected."""
 
 comptime OMEN_DIM_MISMATCH: Int32 = 4
-"""The store has a different dim from the one the call asks for."""
+"""The dim of the call is not the store's."""
 
 comptime OMEN_METRIC_MISMATCH: Int32 = 5
-"""The store has a different metric from the one the call asks for."""
+"""The metric of the call is not the store's."""
 
 comptime OMEN_NOT_FINITE: Int32 = 6
 """A vector has a NaN or an infinity; the message says where."""
@@ -71,7 +71,7 @@ comptime OMEN_OUT_OF_MEMORY: Int32 = 23
 """The system has not enough memory for the call."""
 
 comptime OMEN_CORRUPT: Int32 = 30
-"""A file has other bytes than were written; the message names the file and the position."""
+"""The bytes of a file are not those that were written; the message names the file and the position."""
 
 comptime OMEN_VERSION: Int32 = 31
 """A file has a format version that this library does not know."""
@@ -215,18 +215,18 @@ struct CompressOptions(Copyable, Movable):
 
 @fieldwise_init
 struct CompressReport(Copyable, Movable):
-    """What omen_store_compress did. Bytes are those of the files. The errors cover every vector. An error is measured when
-    the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call count
-    with the error measured in that call."""
+    """Report of omen_store_compress. Bytes are those of the files. The errors cover every vector. An error is measured
+    when the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call
+    count with the error measured in that call."""
 
     var struct_size: UInt64
     """sizeof(omen_compress_report), set by the caller before the call."""
     var vectors: UInt64
     """Vectors compressed."""
     var bytes_before: UInt64
-    """Bytes of all files of the directory before."""
+    """Bytes of all files of the store before."""
     var bytes_after: UInt64
-    """Bytes of all files of the directory afterwards."""
+    """Bytes of all files of the store afterwards."""
     var code_bytes: UInt64
     """Bytes of the code of one vector."""
     var codebook_bytes: UInt64
@@ -259,9 +259,10 @@ struct SearchOptions(Copyable, Movable):
     """sizeof(omen_search_options) that the caller was compiled with."""
     var rerank: UInt64
     """Number of candidates to rerank for each query, at least `k`; 0 (default): the library chooses. More candidates
-    find more neighbours only if scores see part of a code (scalar codes, ratios of about 2 to 5)."""
+    find more neighbours only if scores are computed from a part of each code (scalar codes, ratios of about 2 to
+    5)."""
     var effort: Float64
-    """Share of the store to visit, above 0 and up to 1 (every code); 0 (default): the library chooses."""
+    """Share of the inverted lists to visit, above 0 and up to 1 (every code); 0 (default): the library chooses."""
     var allow_ids: Optional[Pointer[UInt64, MutUntrackedOrigin]]
     """Only these ids may be found: `uint64_t[allow_n]`, in any order. NULL (default) and an `allow_n` of 0: every id."""
     var allow_n: UInt64
@@ -286,9 +287,9 @@ struct StoreStats(Copyable, Movable):
     var vectors: UInt64
     """Number of vectors in the store."""
     var deleted: UInt64
-    """Deleted or replaced vectors whose bytes omen_store_compact would give back."""
+    """Deleted or replaced vectors whose bytes omen_store_compact would free."""
     var bytes_on_disk: UInt64
-    """Bytes of all files of the directory."""
+    """Bytes of all files of the store."""
     var raw_bytes: UInt64
     """vectors x dim x 4: the vectors as floats."""
     var segments: UInt64
