@@ -7,8 +7,9 @@
 //! per-survivor processing: Raheli, Polydoros, Tzeng, IEEE Trans. Comm. 1995). Paths whose cost exceeds the lowest one
 //! by more than `slack` are dropped (the T-algorithm: Simmons, IEEE Trans. Comm. 1990).
 //!
-//! The sum that a path adds to later dims is not carried along: it is summed for a stretch of dims when the search reaches it.
-//! Most of a sum comes from symbols so far back that all surviving paths share them, and that part is computed once.
+//! The sum that a path adds to later dims is not carried along: it is summed for a stretch of dims when the search
+//! reaches it. Most of a sum comes from symbols so far back that all surviving paths share them, and that part is
+//! computed once.
 
 use super::lanes::{CODEWORDS, Lanes};
 
