@@ -4,10 +4,13 @@
 //!     OMEN_KILLS=10000   so many kills instead of 500
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod random;
+
 use omen::error::Error;
 use omen::os::open_or_create_dir;
 use omen::store::{CompressOptions, Options, Store, Tuning};
 use omen::work::Work;
+use random::mix;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -22,11 +25,9 @@ const CHILD: &str = "OMEN_KILL_CHILD";
 /// More calls than a child makes between two acknowledgements.
 const CALLS_UNACKNOWLEDGED: u64 = 64;
 
+/// A random number for two numbers.
 fn mixed(seed: u64, number: u64) -> u64 {
-    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    mix(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03))
 }
 
 /// The vector that call `number` puts under `id`.

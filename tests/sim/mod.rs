@@ -13,6 +13,7 @@ mod disk;
 mod explore;
 mod fates;
 mod hash;
+#[path = "../random/mod.rs"]
 mod random;
 mod replay;
 mod tape;
