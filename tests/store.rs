@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod memory;
+mod waiting;
 
 use memory::MemoryDir;
 use omen::error::Error;
@@ -9,6 +10,7 @@ use omen::format::{MANIFEST_NAMES, Manifest};
 use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store, Tuning};
 use omen::work::Work;
 use std::collections::BTreeMap;
+use waiting::{Beside, GUARD};
 
 fn vectors(first: u64, count: usize, dim: usize) -> Vec<f32> {
     (0..count * dim).map(|i| ((first as usize * dim + i) * 7919 % 1000) as f32 / 10.0).collect()
@@ -139,20 +141,16 @@ fn verify_runs_inside_a_progress_function_and_beside_writers() {
         let options = CompressOptions { ratio: 2.0, ..CompressOptions::default() };
         compressing.compress(&options, &mut Work::new(0, Some(&mut verify)))
     });
-    hear.recv_timeout(std::time::Duration::from_secs(20)).expect("verify ends").unwrap();
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for first in 0..40 {
-                // Deletes and upserts leave tombstone files that the next swap replaces.
-                store.upsert(&[first], &vectors(first, 1, 16)).unwrap();
-                store.delete(&[first + 100]).unwrap();
-                store.compact(&mut Work::default()).unwrap();
-            }
-            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-        });
-        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-            store.verify(&mut Work::default()).unwrap();
+    hear.recv_timeout(GUARD).expect("verify ends").unwrap();
+    let verify = |_, _| {
+        store.verify(&mut Work::default()).unwrap();
+    };
+    Beside::run(1, verify, |verifies| {
+        for first in 0..40 {
+            // Deletes and upserts leave tombstone files that the next swap replaces.
+            store.upsert(&[first], &vectors(first, 1, 16)).unwrap();
+            store.delete(&[first + 100]).unwrap();
+            verifies.during("verify beside a compact", |work| store.compact(work));
         }
     });
     store.verify(&mut Work::default()).unwrap();
