@@ -184,7 +184,7 @@ impl Moment {
             // However slow the machine, the other kills of the directory find codes.
             _ if kill.is_multiple_of(KILLS_A_STORE) => Moment::Compressed,
             0 => Moment::Started,
-            _ => Moment::Acknowledged(1 + mixed(kill, 79) as usize % 16),
+            _ => Moment::Acknowledged(1 + mixed(kill, 79) as usize % 4),
         }
     }
 

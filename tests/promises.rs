@@ -243,7 +243,7 @@ fn ratios_that_are_none_are_refused() {
         assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
     }
     let error = store.compress(&options(1000.0), &mut Work::default()).unwrap_err().to_string();
-    assert!(error.contains("1000") && error.contains("100 vectors of dim 4 reach"), "{error}");
+    assert!(error.contains("ratio 1000: 100 vectors of dim 4 ") && error.contains("too small to compress"), "{error}");
     assert_eq!(store.stats().unwrap().raw_vectors, 100);
 }
 

@@ -78,10 +78,14 @@ fn bytes_are_exact_also_where_the_sample_did_not_see_them() {
 #[test]
 fn whole_numbers_stay_exact_with_few_bits_where_their_range_fits() {
     let mut random = Random::new(1);
-    // Ranges of 2, 4, 16, 64 and 1024 numbers: 1 + 2 + 4 + 6 + 10 bits are 23, in three bytes of five dims.
+    // Ranges of 2, 4, 16, 64 and 1024 numbers: 1 + 2 + 4 + 6 + 10 bits are 23, in three bytes of five dims. The first two
+    // rows are the ends of the ranges: steps that are no whole numbers are counted from the least to the greatest value.
     let rows: Vec<f32> = (0..500)
-        .flat_map(|_| {
-            [(2, 5), (4, -3), (16, -8), (64, 1000), (1024, -512)].map(|(n, low)| random.below(n) as f32 + low as f32)
+        .flat_map(|row| {
+            [(2, 5), (4, -3), (16, -8), (64, 1000), (1024, -512)].map(|(n, low)| {
+                let number = if row < 2 { row * (n - 1) } else { random.below(n) };
+                number as f32 + low as f32
+            })
         })
         .collect();
     let book = train(&rows, 5, 4);
