@@ -228,7 +228,7 @@ fn run_child(path: &Path, first: u64, moment: &Moment, after: Duration) -> Optio
     let status = child.wait().unwrap();
     assert!(status.code().is_none(), "the child ended by itself: {status}");
     lines.extend(receiver);
-    lines.iter().filter_map(|line| acknowledged(line)).last()
+    lines.iter().rev().find_map(|line| acknowledged(line))
 }
 
 /// Trap 14: whatever is acknowledged before a kill is there after it, bit for bit, and `verify` finds no damage.
