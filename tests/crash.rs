@@ -218,11 +218,8 @@ fn every_sync_that_is_left_out_is_found() {
             scope.spawn(|| {
                 while let Some((life, nth, site)) = work.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     // A line that is known to be needed gets one pass more each time, not two.
-                    let is_known = found
-                        .lock()
-                        .unwrap()
-                        .iter()
-                        .any(|(other, told)| line_of(other) == line_of(&site) && told.0 > 0);
+                    let is_known =
+                        found.lock().unwrap().iter().any(|(other, told)| line_of(other) == line_of(site) && told.0 > 0);
                     let passes = if is_known { 1 } else { 2 };
                     let Some((is_found, place)) = lives[*life].without(*nth, passes) else { continue };
                     let mut found = found.lock().unwrap();
