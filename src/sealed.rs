@@ -350,11 +350,11 @@ pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
     if error.is_missing() { Error::corrupt(name, "the manifest lists this file, and it is missing") } else { error }
 }
 
-/// `verify` reports its progress once in this many blocks: every 4 MiB.
-const PROGRESS_BLOCKS: usize = 1024;
+/// A verify reports its progress each time it has read this many bytes.
+pub const PROGRESS_BYTES: u64 = 4 << 20;
 
 /// Reads every byte of a sealed file from the file, not through the map, and checks it; returns the number of blocks.
-/// Reports bytes to `work`, once in `PROGRESS_BLOCKS` blocks.
+/// Reports bytes to `work`, once in [`PROGRESS_BYTES`].
 pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u64> {
     let opened = Sealed::open(dir, entry)?;
     let file = dir.open(&opened.name, Access::Read)?;
@@ -369,8 +369,9 @@ pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u6
         let bytes = &mut block_bytes[..BLOCK_BYTES.min(data - block * BLOCK_BYTES)];
         file.read_at(bytes, (block * BLOCK_BYTES) as u64)?;
         opened.compare("block", block, block as u64, bytes, u32_at(expected, 0))?;
-        if block % PROGRESS_BLOCKS == 0 {
-            work.report((block * BLOCK_BYTES) as u64, entry.length)?;
+        let read = (block * BLOCK_BYTES) as u64;
+        if read.is_multiple_of(PROGRESS_BYTES) {
+            work.report(read, entry.length)?;
         }
     }
     Ok(table.len() as u64 / 4)

@@ -378,6 +378,21 @@ fn a_compact_that_is_cancelled_at_any_step_leaves_the_store_as_it_was() {
 }
 
 #[test]
+fn verify_and_compact_report_forward_and_end_at_their_total() {
+    let store = open_copy(&two_groups());
+    for run in [|store: &Store, work: &mut Work| store.verify(work).map(drop), Store::compact] {
+        let mut reports = Vec::new();
+        let mut on_progress = |done: u64, total: u64| {
+            reports.push((done, total));
+            false
+        };
+        run(&store, &mut Work::new(0, Some(&mut on_progress))).unwrap();
+        assert!(reports.is_sorted() && reports.iter().all(|report| report.1 == reports[0].1), "{reports:?}");
+        assert!(reports.last().is_some_and(|(done, total)| done == total && *total > 0), "{reports:?}");
+    }
+}
+
+#[test]
 fn a_verify_that_is_cancelled_at_any_step_changes_nothing() {
     let dir = two_groups();
     let before = dir.contents();

@@ -25,7 +25,8 @@ struct Room {
 fn rooms() -> BTreeMap<String, Room> {
     let text = std::fs::read_to_string(format!("{ROOT}/docs/architecture.md")).unwrap();
     let mut rooms = BTreeMap::new();
-    for line in text.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+    let table = text.split("| layer |").nth(1).unwrap().lines().skip(2).take_while(|line| line.starts_with('|'));
+    for line in table {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let layer = cells[0].parse().unwrap();
         let name = cells[1].trim_matches('`').to_owned();

@@ -2,6 +2,9 @@
 //!
 //! Everything is little-endian. Every number read from a file is checked here or where it is used, and before it
 //! decides the size of an allocation.
+//!
+//! `header` (of every file), `frame` (of a log), `manifest`, `footer` and `sections` (of sealed files), `bound` (rounded
+//! error bounds).
 
 mod bound;
 mod footer;

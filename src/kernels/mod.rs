@@ -6,6 +6,10 @@
 //! files do not depend on the machine that wrote them. Two inner functions, `extend` and `score`, are written by hand for
 //! each instruction set; those of `portable` are the definition.
 //!
+//! Bodies: `distance`, `matrix`, `nearest` (codewords), `trellis` and `chain` (search for symbols), `sums` (of codewords),
+//! `scan` (scores of codes), `dequantize` (scalar codes); over `lanes`. Levels: `portable`, `avx2`, `avx512`. `code` has the
+//! sizes of codes and blocks.
+//!
 //! `dispatch` declares the kernels, and the table below the levels. Another instruction set takes one file beside `avx2`,
 //! one `mod` line and one row of that table.
 #![expect(unsafe_code, reason = "calls of functions compiled for CPU features, and SIMD loads and stores")]

@@ -10,6 +10,9 @@
 //! - Until then, any subset of the effects may survive a crash, completely, in part or garbled. Every 4 KiB block that
 //!   an unsynced write touched may be garbled, including bytes in it that were synced before.
 //! - A mapping need not follow later writes: the store maps only bytes that it never changes again.
+//!
+//! `disk` is the real directory, `map` its read-only maps. `buffer` is memory that one thread fills while others read;
+//! `shared` is the cell that readers load snapshots from, over `sync` (atomics) and `barrier` (membarrier).
 
 mod barrier;
 pub mod buffer;

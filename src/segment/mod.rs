@@ -1,6 +1,9 @@
 //! Sealed segments: immutable rows or codes with their ids, read where they lie (format.md §6).
 //!
 //! A segment knows bytes and rows. Codes are decoded by the codec; the snapshot brings segment and codec together.
+//!
+//! `ids` (id to row), `lists` (inverted lists), `coded` (what only files of codes have), `tombstones` (hidden rows),
+//! `writer`.
 
 mod coded;
 pub mod ids;

@@ -387,7 +387,12 @@ fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> 
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| Error::Locked("the writer replaced files faster than they could be opened".into())))
+    Err(last.unwrap_or_else(|| {
+        Error::Locked(format!(
+            "the store could not be opened read-only: a writer replaced its files during each of {READER_TRIES} attempts; \
+             try again"
+        ))
+    }))
 }
 
 fn read_state(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {

@@ -141,7 +141,7 @@ impl Store {
             self.unless_replaced(verified, &entry.kind.file_name(entry.id), &mut report)?;
         }
         work.report(done, total)?;
-        let verified = self.verify_log(log);
+        let verified = work.part((done, total), total, |work| self.verify_log(log, work));
         self.unless_replaced(verified, &Kind::Log.file_name(log.0), &mut report)?;
         Ok(report)
     }
@@ -192,7 +192,7 @@ impl Store {
     }
 
     /// Checks every frame of log `id` up to byte `length`.
-    fn verify_log(&self, (id, length): (u64, u64)) -> Result<VerifyReport> {
+    fn verify_log(&self, (id, length): (u64, u64), work: &mut Work) -> Result<VerifyReport> {
         if length == 0 {
             return Ok(VerifyReport::default());
         }
@@ -200,13 +200,18 @@ impl Store {
         let file = self.dir.open(&name, Access::Read).map_err(|error| sealed::missing_is_corrupt(error, &name))?;
         let header = sealed::read_header(file.as_ref())?;
         let mut reader = FrameReader::new(file.as_ref(), &header)?;
-        let mut blocks = 0;
+        let (mut blocks, mut reported) = (0, 0);
         while reader.offset < length {
             if reader.next()?.is_none() {
                 return Err(Error::corrupt(&name, format!("frame at byte {}: not sound", reader.offset)));
             }
             blocks += 1;
+            if reader.offset >= reported + sealed::PROGRESS_BYTES {
+                work.report(reader.offset, length)?;
+                reported = reader.offset;
+            }
         }
+        work.report(length, length)?;
         Ok(VerifyReport { files: 1, blocks, bytes: length, vectors: 0 })
     }
 }

@@ -90,7 +90,7 @@ impl Uses {
 
     /// The file that defines what a path names, and the name.
     fn resolve(&self, user: usize, segments: &[String], depth: u32) -> Option<(usize, String)> {
-        if depth > 8 {
+        if depth > 8 || segments.is_empty() {
             return None;
         }
         let module = &self.units[user].module;

@@ -7,6 +7,7 @@
 //! code       the symbols, two a byte, low nibble first; then the other bits of the numbers, lowest bit first,
 //!            dim after dim, without gaps; unused bits are zero
 //! ```
+//! `train` chooses the grids, `book` has the stored bytes, `codes` encodes and decodes.
 //! A scan of the symbols scores such codes coarsely, at a quarter to all of the cost of reading whole codes (`table`).
 
 mod book;

@@ -13,6 +13,9 @@
 //! quantization (Marcellin, Fischer, IEEE Trans. Comm. 1990). Windows of one run are product quantization (Jégou,
 //! Douze, Schmid: Product Quantization for Nearest Neighbor Search, PAMI 2011). Decoder, file and scan are the same for
 //! all widths.
+//!
+//! Training: `sample` (scaled rows), `trial` (dims or directions), `train` (stage by stage, with `kmeans` and `fit`). The
+//! codebook: `plan` (its shape), `book` (its bytes). Codes: `codes` (encode, decode), `table` (scores for a query).
 
 mod book;
 mod codes;
