@@ -193,7 +193,7 @@ fn search_refuses_slices_of_a_wrong_length_and_efforts_out_of_range() {
     };
     search(8, 4, 4, 1.0).unwrap();
     search(0, 0, 0, 0.0).unwrap();
-    assert_eq!(refusal(search(7, 4, 4, 0.0)), "queries: found 7 values, expected 1 x 4");
+    assert_eq!(refusal(search(7, 4, 4, 0.0)), "queries: 7 floats are not a multiple of dim 4");
     assert_eq!(refusal(search(8, 3, 4, 0.0)), "ids: found 3 values, expected 2 x 2");
     assert_eq!(refusal(search(8, 4, 5, 0.0)), "distances: found 5 values, expected 2 x 2");
     for effort in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
@@ -209,7 +209,7 @@ fn compress_refuses_ratios_below_one_and_not_finite() {
     for ratio in [0.0, 0.99, -16.0, f64::NAN, f64::INFINITY] {
         let options = CompressOptions { ratio, ..CompressOptions::default() };
         let text = refusal(store.compress(&options, &mut Work::default()));
-        assert!(text.starts_with("ratio: found "), "{text}");
+        assert!(text.starts_with("ratio ") && text.ends_with(": expected a number of at least 1"), "{text}");
     }
 }
 
