@@ -164,8 +164,10 @@ struct WorkOptions : omen_work_options {
     OnProgress on_progress;
 };
 
-/** Result of a search: k neighbours of each query, nearest first. OMEN_NO_ID and NaN fill the remaining places when fewer
- *  than k are found. */
+/**
+ * Result of a search: k neighbours of each query, nearest first. OMEN_NO_ID and NaN fill the remaining places when fewer
+ * than k are found.
+ */
 struct Neighbours {
     /** uint64_t[nq][k] */
     std::vector<std::uint64_t> ids;
@@ -179,8 +181,7 @@ inline Status invalid(const char *what, std::size_t found, const std::string &ex
     return {OMEN_INVALID_ARGUMENT, std::string(what) + ": found " + std::to_string(found) + ", expected " + expected};
 }
 
-/** Calls an OnProgress from the function pointer of C. It catches exceptions, because they must not unwind through the
- *  library. */
+/** Calls an OnProgress from the function pointer of C. Exceptions are caught: they must not unwind through the library. */
 struct Progress {
     const OnProgress &function;
     std::exception_ptr thrown;
@@ -343,8 +344,7 @@ class Store {
 
     // Reading
 
-    /** Reads vectors. With `found`, found[i] is 0 and the vector is zeros if the id is missing; without it, a missing id is
-     *  an error. */
+    /** Reads vectors. If an id is missing, its vector is zeros and found[i] is 0; without `found` that is an error. */
     Status try_get(Ids ids, View<float> vectors, View<std::uint8_t> found = {}) const {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         if (found.data() != nullptr && found.size() != ids.size())

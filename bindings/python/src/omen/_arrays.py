@@ -1,4 +1,4 @@
-"""Checks of arguments: which numpy arrays are passed to the library without a copy, which are copied, and which are refused."""
+"""Checks arrays: which are passed to the library without a copy, which are copied, and which are refused."""
 from __future__ import annotations
 
 from typing import Any, Optional
@@ -26,7 +26,7 @@ def vectors(what: str, given: Any, dim: int) -> Vectors:
 
 
 def ids(what: str, given: Any) -> Ids:
-    """`given` as uint64[n] in C order; a copy unless it is uint64 or int64 in C order. Only whole numbers from 0 on pass."""
+    """`given` as uint64[n] in C order; a copy unless it is uint64 or int64 in C order. Negative ids are refused."""
     array = np.asarray(given)
     if array.ndim != 1:
         raise InvalidArgument(f"{what}: shape {array.shape}, expected (n,)")

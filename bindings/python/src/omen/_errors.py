@@ -1,4 +1,4 @@
-"""One exception for each status of include/omen.h. It also derives from the built-in exception of the same meaning, if any."""
+"""One exception for each status of include/omen.h, also derived from the built-in exception of the same meaning."""
 from __future__ import annotations
 
 from typing import Optional

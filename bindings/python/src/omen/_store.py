@@ -1,7 +1,7 @@
 """The store: one method for each omen_store_* function of include/omen.h.
 
-Any thread may make any call, and a call releases the GIL. The conventions at the top of the header hold: a call is all or
-nothing, readers do not wait, and writes are durable after `commit`.
+Any thread may make any call, and a call releases the GIL. The conventions at the top of the header hold: a call is all
+or nothing, readers do not wait, and writes are durable after `commit`.
 """
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class Store:
         return bool(self.contains([id])[0])
 
     def scan(self, chunk: int = 1000, start: int = 0) -> Iterator[tuple[Ids, Vectors]]:
-        """Reads the store by ascending id, from the id `start` on: yields (ids[m], vectors[m, dim]) with m up to `chunk`.
+        """Reads the store by ascending id, from `start` on: yields (ids[m], vectors[m, dim]) with m up to `chunk`.
 
         Each chunk has new arrays, and shows the store as it is when the chunk is read.
         """
@@ -293,7 +293,7 @@ class Store:
         return filled(Stats, report)
 
     def verify(self, *, progress: Optional[Progress] = None, threads: int = 0) -> VerifyReport:
-        """Reads every byte from the disk and compares all checksums. Raises Corrupt, which names the file and the block.
+        """Reads every byte from the disk and compares all checksums. Raises Corrupt with the file and the block.
 
         progress, threads  as for compress
         """
