@@ -48,9 +48,9 @@ class Clock:
     def __init__(self):
         self.begin = time.perf_counter()
         self.first = None
-        self.callback = PROGRESS(self.told)
+        self.callback = PROGRESS(self.on_progress)
 
-    def told(self, _user, done, total):
+    def on_progress(self, _user, done, total):
         if self.first is None and 2 * done > total:
             self.first = (time.perf_counter(), done - total // 2)
         return 0

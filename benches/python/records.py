@@ -36,6 +36,6 @@ def columns(rows):
     return '\n'.join([line(rows[0]), rule, *map(line, rows[1:])])
 
 
-def told(path):
+def relative(path):
     """The path as the reader of a report knows it."""
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
