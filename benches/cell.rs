@@ -2,11 +2,7 @@
 //!
 //! The cells take turns, and the fastest of many short rounds counts: on a busy machine most rounds are interrupted.
 //! Run `cargo bench --bench cell`.
-#![allow(
-    clippy::expect_used,
-    missing_docs,
-    reason = "a benchmark that cannot start stops"
-)]
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark that cannot start stops")]
 
 use arc_swap::ArcSwap;
 use omen::os::Shared;
