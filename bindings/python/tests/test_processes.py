@@ -42,7 +42,7 @@ def test_errors_of_threads_are_their_own(filled):
 
 
 @pytest.fixture
-def nobody_interrupted():
+def no_thread_switches():
     """Stops the interpreter from switching threads: another thread runs only when a call releases the GIL."""
     former = sys.getswitchinterval()
     sys.setswitchinterval(1000)
@@ -50,7 +50,7 @@ def nobody_interrupted():
     sys.setswitchinterval(former)
 
 
-def test_other_threads_run_during_a_call(filled, nobody_interrupted):
+def test_other_threads_run_during_a_call(filled, no_thread_switches):
     """A compact waits for a compress, which waits for this thread. If the compact kept the GIL, this would deadlock."""
     is_first, is_queued, may_end = threading.Event(), threading.Event(), threading.Event()
 
