@@ -1,4 +1,4 @@
-//! Each instruction set's kernels equal the portable ones to the bit, and the portable ones equal plain arithmetic.
+//! Every level of the kernels equals the portable one to the bit, and the portable one equals plain arithmetic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::kernels::{

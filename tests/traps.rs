@@ -1,10 +1,10 @@
 //! Traps: failures that happened to other stores, one test each, on real files and the real data set.
 //!
-//! Other files test the rest: 4 (a fake quantizer) tests/codec.rs, which compares with a reference; 6 and 18 (a crash in the
-//! middle of a compress; a count beside the data) the simulator of tests/crash.rs; 14 (an acknowledged batch lost) the kills
-//! of tests/kill.rs; 22 (an unchecked system call) tests/faults.rs and the full disk of tests/input.rs; 25 (a benchmark that
-//! cheats) benches/peers, which reads back what it wrote; 29 (the C ABI) tests/abi.rs; 30 (docs ahead of code) tests/tidy.rs.
-//! 24 (one of two files measured) is `used` below, which always measures the directory.
+//! Held elsewhere: 4 (a fake quantizer) by tests/codec.rs, which compares with a reference; 6 and 18 (a crash in
+//! mid-compress; a count beside the data) by the simulator of tests/crash.rs; 14 (an acknowledged batch lost) by the kills
+//! of tests/kill.rs; 22 (an unchecked system call) by tests/faults.rs and the full disk of tests/input.rs;
+//! 25 (a benchmark that cheats) by benches/peers, which reads back what it wrote; 29 (the C ABI) by tests/abi.rs; 30 (docs
+//! ahead of code) by the commands the README names. 24 (one of two files measured) is `used` below: always the directory.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod memory;
