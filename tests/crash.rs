@@ -1,9 +1,9 @@
-//! Crashes at every place: random lives of a store on the simulated disk, cut anywhere, rebuilt with any part of what was
-//! not synced lost or garbled, opened and compared with the model; crashes inside recovery included.
+//! Crashes at every point. Random lives of a store on the simulated disk are cut at any point; the disk is rebuilt with
+//! any part of the unsynced effects lost or garbled, opened, and compared with the model. Recovery itself is cut too.
 //!
-//!     OMEN_CRASH_STATES=100000000   so many distinct states instead of a million
-//!     OMEN_CRASH_FIRST=5000         begins with this life instead of life 0
-//!     OMEN_CRASH_SEED=17            explores this life alone, and wholly
+//!     OMEN_CRASH_STATES=100000000   number of distinct states to explore instead of a million
+//!     OMEN_CRASH_FIRST=5000         starts with this life instead of life 0
+//!     OMEN_CRASH_SEED=17            explores this life only, completely
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "sim/life.rs"]

@@ -1,6 +1,6 @@
 //! Bad input: each has its status and a message with numbers, and changes nothing.
 //!
-//! Tests that need a mount are skipped, and say so, where the system refuses one, unless OMEN_REQUIRE_ALL is set.
+//! If the system refuses a mount, tests that need one are skipped and say so; with OMEN_REQUIRE_ALL set they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::error::Error;

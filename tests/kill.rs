@@ -1,7 +1,8 @@
-//! kill -9: this binary runs itself as a child that writes to a real directory and acknowledges each commit over a pipe.
-//! The parent kills it at a random moment, opens what is left and compares it with the calls the child must have made.
+//! kill -9: this binary runs itself as a child that writes to a real directory and acknowledges each commit over a
+//! pipe. The parent kills it at a random moment, opens the store and compares it with the calls the child must have
+//! made.
 //!
-//!     OMEN_KILLS=10000   so many kills instead of 500
+//!     OMEN_KILLS=10000   number of kills instead of 500
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod random;

@@ -1,6 +1,7 @@
-//! Random calls against a model that is a map, in a store of small sizes, so that logs are sealed and files replaced often.
+//! Random calls on a store with small limits, so that logs are sealed and files replaced often, and on a model that is
+//! a map.
 //!
-//! 256 lists of calls; PROPTEST_CASES for more. A failing list is shrunk to the shortest that fails.
+//! 256 lists of calls; PROPTEST_CASES sets another number. A failing list is shrunk to the shortest that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod memory;

@@ -1,5 +1,5 @@
-//! A call through the C ABI that takes its time holds back nothing that is replaced meanwhile: neither the buffers of a
-//! bulk insert nor the states that other calls publish beside a compress.
+//! A long call through the C ABI keeps no replaced memory from being freed: neither the buffers of a bulk insert nor
+//! the snapshots that other calls publish beside a compress.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 #![expect(unsafe_code, reason = "the C ABI is called as C calls it")]
 

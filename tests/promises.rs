@@ -1,4 +1,5 @@
-//! What `compress` promises, on vectors of every kind: the bytes, the bound, the report; or a refusal that says what can be.
+//! The promises of `compress` on vectors of every kind: the bytes, the bound and the report, or a refusal that names
+//! what can be reached.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod random;

@@ -1,4 +1,5 @@
-//! Scalar codes: exactness, how errors fall, hard inputs, stored form, and the way through a store.
+//! Scalar codes: exact values, how errors fall with more bits, hard inputs, stored form, and compressing a store with
+//! them.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod random;

@@ -1,4 +1,4 @@
-//! The store through its Rust surface, on real files.
+//! The store through its Rust API, on real files.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod memory;
