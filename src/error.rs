@@ -1,6 +1,7 @@
-//! The errors of the library: each carries what was found and what was expected, and maps to a status of the C ABI.
+//! The errors of the library. Each says what was found and what was expected, and maps to a status of the C ABI.
 //!
-//! Status ranges say who must act: 1–19 the caller, 20–29 the machine, 30–39 the file, 40–49 the library.
+//! Ranges of statuses: 1–19 the caller made a mistake, 20–29 the machine failed, 30–39 a file is bad, 40–49 the library
+//! failed.
 
 use crate::metric::Metric;
 use std::io;
@@ -84,7 +85,7 @@ pub enum Error {
     /// A write through a read-only handle.
     #[error("the store was opened read-only and refuses writes; open it for writing")]
     IsReadOnly,
-    /// The progress callback asked to stop.
+    /// The progress function cancelled the call.
     #[error("cancelled by the progress callback after {done} of {total} steps")]
     Cancelled {
         /// Steps done.
@@ -92,7 +93,7 @@ pub enum Error {
         /// Steps in all.
         total: u64,
     },
-    /// A number above what the format or the machine can hold.
+    /// A number larger than the format or the machine can hold.
     #[error("{0}")]
     TooBig(String),
     /// A failed system call.
@@ -115,7 +116,7 @@ pub enum Error {
     /// An allocation of this many bytes failed.
     #[error("out of memory: {0} bytes could not be allocated")]
     OutOfMemory(usize),
-    /// A file's bytes are not what was written.
+    /// The bytes of a file are not those that were written.
     #[error("{file}: {what}")]
     Corrupt {
         /// The damaged file.
@@ -133,7 +134,7 @@ pub enum Error {
         file: String,
         /// Its version, or feature bits.
         found: u32,
-        /// What this library reads.
+        /// The version, or feature bits, that this library reads.
         expected: u32,
     },
     /// A sealed file has a section that a reader must know and this library does not.

@@ -13,7 +13,7 @@ use crate::metric::Metric;
 /// About how many rows a list has. Shorter lists need more bytes for centroids; longer ones make a search scan more
 /// rows.
 const ROWS_A_LIST: u64 = 96;
-/// Below this, scanning all rows is as fast as choosing lists.
+/// With fewer rows, scanning all of them is as fast as choosing lists.
 const ROWS_MIN: u64 = 1 << 14;
 /// The most lists of a file.
 const INVERTED_LISTS_MAX: u32 = 1 << 12;
@@ -30,7 +30,7 @@ const CELLS_VISITED: usize = 8;
 const QUERIES: usize = 512;
 /// Number of neighbours a search is assumed to ask for.
 const NEIGHBOURS: u64 = 10;
-/// The share of them that visited lists must contain.
+/// The share of these neighbours that the visited lists must contain.
 const RECALL: f64 = 0.997;
 
 /// Number of lists for `rows` rows: a power of two, or 0 if lists do not pay.
@@ -78,8 +78,8 @@ impl Index {
         Index { dim, metric, cells, firsts, centroids }
     }
 
-    /// The centroids, `[lists][dim]`, with the mean length of `sample: [n][dim]`, so that a codebook for such vectors
-    /// can code them.
+    /// The centroids, `[lists][dim]`, for a codebook of vectors like `sample: [n][dim]`. For cosines they have the mean
+    /// length of the sample, because centroids are means of normalized rows.
     pub fn centroids_like(&self, sample: &[f32]) -> Vec<f32> {
         if self.metric != Metric::Cosine {
             return self.centroids.clone();
@@ -113,7 +113,7 @@ impl Index {
     }
 
     /// Number of lists a search must visit to find the neighbours of a query, measured on `sample: [n][dim]` of `rows`
-    /// rows. Neighbours within a sample are farther than those among all rows, so fewer of them are looked for.
+    /// rows. A sample is less dense than all rows, so the number of neighbours is reduced in the same proportion.
     pub fn probes(&self, sample: &[f32], rows: u64) -> u32 {
         let (dim, count) = (self.dim, sample.len() / self.dim);
         let mut lists = vec![0; count];
@@ -150,8 +150,8 @@ fn normalize(row: &mut [f32]) {
     }
 }
 
-/// Divides `lists` among groups in proportion to their number of `members`, one at least for each: `[groups + 1]`, the
-/// first list of each group, and the end.
+/// Divides `lists` among groups in proportion to their number of `members`, at least one for each: `[groups + 1]`, the
+/// first list of each group, and the number of lists.
 fn divide(members: &[usize], lists: usize) -> Vec<usize> {
     let (total, spare) = (members.iter().sum::<usize>().max(1), lists - members.len());
     // One list for each group, and the others in proportion to the members so far.

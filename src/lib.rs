@@ -1,6 +1,6 @@
 //! libomen: a vector store that other programs link. One shared library, one C header, a directory of plain files.
 //!
-//! The C ABI in `ffi` is the product; what is public here serves the tests, the benchmarks and the command line.
+//! The C ABI in `ffi` is the product. The other public modules serve the tests, the benchmarks and the command line.
 //! `docs/architecture.md` has the layers and the flows, `docs/format.md` every byte on disk.
 
 pub mod codec;

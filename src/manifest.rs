@@ -10,12 +10,12 @@ use crate::os::{Access, Dir};
 /// The longest manifest that is read: about 1.6 million files.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// What was read from the two copies.
+/// The result of reading both copies.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The sound copy of the highest generation; `None` where there is none, because no store was completely created.
+    /// The sound copy of the highest generation; `None` if creating the store was not completed.
     pub manifest: Option<Manifest>,
-    /// True if both copies equal it.
+    /// True if both copies are sound and equal.
     pub is_whole: bool,
 }
 
@@ -38,18 +38,18 @@ pub fn load(dir: &dyn Dir) -> Result<Loaded> {
     if let [first, second] = sound.as_slice()
         && (first.store, first.dim, first.metric) != (second.store, second.dim, second.metric)
     {
-        return Err(Error::corrupt(MANIFEST_NAMES[0], format!("of another store than {}", MANIFEST_NAMES[1])));
+        return Err(Error::corrupt(MANIFEST_NAMES[0], format!("belongs to another store than {}", MANIFEST_NAMES[1])));
     }
     let is_whole = sound.len() == 2 && sound[0] == sound[1];
     let manifest = sound.into_iter().max_by_key(|manifest| manifest.generation);
     match (manifest, damage) {
-        // Creation writes the second copy after the first is durable. So two damaged copies are a damaged store.
+        // Creation writes the second copy after the first is durable, so two damaged copies mean a damaged store.
         (None, Some(error)) if missing == 0 => Err(error),
         (manifest, _) => Ok(Loaded { manifest, is_whole }),
     }
 }
 
-/// Reads and checks one copy; `None` where it is missing.
+/// Reads and checks one copy; `None` if it is missing.
 pub fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     let file = match dir.open(name, Access::Read) {
         Err(error) if error.is_missing() => return Ok(None),
@@ -64,12 +64,12 @@ pub fn read(dir: &dyn Dir, name: &str) -> Result<Option<Manifest>> {
     Manifest::decode(name, &bytes).map(Some)
 }
 
-/// Writes `manifest` into both copies. It is durable when this returns, and so are the names of the files it lists; the
-/// contents of these files must be durable before.
+/// Writes `manifest` into both copies. When this returns, the manifest and the names of the files it lists are durable.
+/// The contents of these files must be durable before the call.
 ///
 /// The order keeps one whole copy on the disk at any time. A damaged copy is written first, then an older or missing
-/// one. A copy of this generation, which a swap that was cut short has left, is only synced: it may be in the page
-/// cache only, or be the only copy whose files are still there.
+/// one. A copy of this generation, left by an interrupted swap, is synced and not written: it may be only in the page
+/// cache, and it may be the only copy whose files still exist.
 pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     let bytes = manifest.encode();
     let rank = |name| match read(dir, name) {
@@ -80,21 +80,21 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     };
     let mut copies = MANIFEST_NAMES.map(|name| (rank(name), name));
     copies.sort();
-    // Sync the copy that remains while the other is written: the process that wrote it may have been killed before
-    // its sync.
+    // Sync the other copy before the first is overwritten: the process that wrote it may have been killed before its
+    // sync.
     match dir.open(copies[1].1, Access::Write) {
         Err(error) if error.is_missing() => {}
         other => other?.sync()?,
     }
-    // The same holds for the names of both copies and of the files that the new manifest lists.
+    // The same for the names of both copies and of the files that the new manifest lists.
     if copies.iter().any(|(rank, _)| *rank != Rank::Missing) {
         dir.sync()?;
     }
     let mut names_synced = false;
     for (_, name) in copies.into_iter().filter(|(rank, _)| *rank != Rank::Same) {
         let is_new = write(dir, name, &bytes)?;
-        // The second copy of a new store is written after the first and its name are durable, see `load`. The second
-        // name becomes durable with the next swap.
+        // Of a new store, the second copy is written after the first and its name are durable (see `load`). The name of
+        // the second becomes durable with the next swap.
         if is_new && !names_synced {
             dir.sync()?;
             names_synced = true;
@@ -103,12 +103,12 @@ pub fn store(dir: &dyn Dir, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Makes both copies durable, which are equal: the process that wrote them may have been killed before its sync.
+/// Syncs both copies, which are equal: the process that wrote them may have been killed before its sync.
 pub fn sync(dir: &dyn Dir) -> Result<()> {
     MANIFEST_NAMES.iter().try_for_each(|name| dir.open(name, Access::Write)?.sync())
 }
 
-/// Copies in the order they are written.
+/// States of a copy, in the order in which copies are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Damaged,
@@ -128,14 +128,15 @@ fn write(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<bool> {
         file.set_length(bytes.len() as u64)?;
     }
     if let Err(error) = file.sync() {
-        // The kernel may return these bytes as if they were on the disk: the next open must not read them.
+        // After a failed sync the page cache may still return these bytes. Truncate, so that the next open does not
+        // read them.
         let _ = file.set_length(0);
         return Err(error);
     }
     Ok(is_new)
 }
 
-/// Names of the files of the store, the active log included, which need not exist yet.
+/// Names of all files of the store. The active log is included although it may not exist yet.
 pub fn listed(manifest: &Manifest) -> Vec<String> {
     let files = manifest.files.iter().map(|file| file.kind.file_name(file.id));
     files.chain([Kind::Log.file_name(manifest.log)]).collect()

@@ -14,7 +14,7 @@ use crate::work::Work;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seeds the checksums of the blocks of the block table; no data block has so high a number.
+/// Seeds the checksums of the blocks of the block table. Numbers of data blocks are far below it.
 const TABLE_SEED: u64 = 1 << 60;
 const BLOCKS_PER_TABLE_BLOCK: usize = BLOCK_BYTES / 4;
 
@@ -23,13 +23,13 @@ const BLOCKS_PER_TABLE_BLOCK: usize = BLOCK_BYTES / 4;
 pub struct BlockSums {
     id: u64,
     sums: Vec<u32>,
-    /// Hash of the block that is not full yet.
+    /// Hash of the last block, which is not full yet.
     open: crc32fast::Hasher,
     open_bytes: usize,
 }
 
 impl BlockSums {
-    /// For file `id`, which is still empty.
+    /// Starts at the first byte of file `id`.
     pub fn new(id: u64) -> BlockSums {
         BlockSums { id, sums: Vec::new(), open: crc32fast::Hasher::new_with_initial(seed(id, 0)), open_bytes: 0 }
     }
@@ -39,7 +39,7 @@ impl BlockSums {
         (self.sums.len() * BLOCK_BYTES + self.open_bytes) as u64
     }
 
-    /// Covers the bytes that follow.
+    /// Covers the next `bytes` of the file.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (now, rest) = bytes.split_at(bytes.len().min(BLOCK_BYTES - self.open_bytes));
@@ -52,7 +52,8 @@ impl BlockSums {
         }
     }
 
-    /// Covers bytes whose checksums, cut at block ends, are known: whole blocks are not hashed again.
+    /// Covers `parts`, whose bytes are cut at block ends into `pieces` of (checksum, length). Whole blocks are not
+    /// hashed again.
     pub fn update_pieces(&mut self, pieces: &[(u32, usize)], parts: &[&[u8]]) {
         let mut start = 0;
         for (sum, bytes) in pieces {
@@ -106,18 +107,18 @@ fn checksum_bytes(data_bytes: u64) -> (u64, u64) {
     (blocks * 4, blocks.div_ceil(BLOCKS_PER_TABLE_BLOCK as u64) * 4)
 }
 
-/// Bytes behind `data_bytes` of data: tables of checksums, table of sections and footer.
+/// Bytes after `data_bytes` of data: tables of checksums, table of sections and footer.
 fn trailer_bytes(data_bytes: u64, sections: u32) -> u64 {
     let (table, second) = checksum_bytes(data_bytes);
     table + second + u64::from(sections) * Section::BYTES as u64 + FOOTER_BYTES as u64
 }
 
-/// The most bytes behind `data_bytes` of data.
+/// Upper bound on the bytes after `data_bytes` of data.
 pub fn trailer_bytes_max(data_bytes: u64) -> u64 {
     trailer_bytes(data_bytes, SECTIONS_MAX)
 }
 
-/// Length of a sealed file of these sections.
+/// Length of a sealed file with these sections, in bytes.
 pub fn file_bytes(layout: &SectionLayout) -> u64 {
     layout.end() + trailer_bytes(layout.end(), layout.sections().len() as u32)
 }
@@ -129,14 +130,14 @@ pub struct SealedWriter {
     id: u64,
     sums: BlockSums,
     layout: SectionLayout,
-    /// Bytes that `sums` covers and the file does not have yet.
+    /// Bytes that `sums` covers and that are not written yet.
     buffer: Vec<u8>,
 }
 
 const WRITE_BYTES: usize = 1 << 20;
 
 impl SealedWriter {
-    /// Begins a file that was created empty.
+    /// Begins in an empty file.
     pub fn new(file: Box<dyn File>, header: &FileHeader) -> SealedWriter {
         let (mut sums, buffer) = (BlockSums::new(header.id), header.encode().to_vec());
         sums.update(&buffer);
@@ -150,13 +151,13 @@ impl SealedWriter {
         SealedWriter { file, id, sums, layout, buffer: Vec::new() }
     }
 
-    /// Begins a section, whose bytes follow in calls of `write`.
+    /// Begins a section. Its bytes follow in calls of `write`.
     pub fn begin_section(&mut self, kind: SectionKind) -> Result<()> {
         let padding = self.layout.next_offset(kind) - self.sums.length();
         self.write(&vec![0; to_usize(padding)?])
     }
 
-    /// Ends the section of `kind` that was begun last; it holds `count` items.
+    /// Ends the current section, which is of `kind` and holds `count` items.
     pub fn end_section(&mut self, kind: SectionKind, count: u64) {
         let length = self.sums.length() - self.layout.next_offset(kind);
         self.layout.add(kind, length, count);
@@ -170,7 +171,7 @@ impl SealedWriter {
         Ok(())
     }
 
-    /// Appends bytes to the section that was begun last.
+    /// Appends bytes to the current section.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.sums.update(bytes);
         self.buffer.extend_from_slice(bytes);
@@ -184,8 +185,8 @@ impl SealedWriter {
         Ok(())
     }
 
-    /// Writes tables and footer, cuts off what lies behind, and makes the file durable, except for its name. `footer`
-    /// gives the fields that do not depend on the layout. Returns the file's length and root.
+    /// Writes tables and footer, truncates the file after them, and syncs it (not the directory). `footer` has the
+    /// fields that do not depend on the layout. Returns the file's length and root.
     pub fn finish(mut self, footer: Footer) -> Result<(u64, u32)> {
         self.flush()?;
         let (sections, data_bytes) = (self.layout.sections().len() as u32, self.sums.length());
@@ -209,16 +210,16 @@ pub struct Sealed {
     map: Map,
     footer: Footer,
     sections: Vec<Section>,
-    /// Where the block table is: right behind the data.
+    /// Byte range of the block table, which follows the data.
     table: Range<usize>,
-    /// Where the second table is.
+    /// Byte range of the second table.
     second: Range<usize>,
     proven_blocks: ProvenBlocks,
     proven_table: ProvenBlocks,
 }
 
 impl Sealed {
-    /// Opens the file a manifest lists: length, tables and footer must agree with its entry.
+    /// Opens a file of the manifest. Length, tables and footer must agree with its entry.
     pub fn open(dir: &dyn Dir, entry: &SegmentEntry) -> Result<Sealed> {
         let name = entry.kind.file_name(entry.id);
         let file = dir.open(&name, Access::Read).map_err(|error| missing_is_corrupt(error, &name))?;
@@ -266,13 +267,13 @@ impl Sealed {
         &self.footer
     }
 
-    /// The section of this kind, which lies inside the data; a file without it is damaged.
+    /// The section of this kind, which lies inside the data. It is an error if the file has none.
     pub fn section(&self, kind: SectionKind) -> Result<Section> {
         let found = self.sections.iter().find(|section| section.kind == kind as u32);
         found.copied().ok_or_else(|| self.section_error(kind, "missing from the table of sections"))
     }
 
-    /// Damage in the section of this kind.
+    /// An error that reports damage in the section of this kind.
     pub fn section_error(&self, kind: SectionKind, what: impl std::fmt::Display) -> Error {
         Error::corrupt(&self.name, format!("section {}: {what}", kind.name()))
     }
@@ -287,7 +288,7 @@ impl Sealed {
         Err(self.section_error(kind, format!("{found}, expected {length} bytes of {count}")))
     }
 
-    /// `length` bytes from `offset`; their blocks are checked if they were not before.
+    /// `length` bytes from `offset`. Blocks that were not read before are compared with their checksums.
     #[inline]
     pub fn bytes(&self, offset: u64, length: usize) -> Result<&[u8]> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -345,16 +346,16 @@ pub fn read_header(file: &dyn File) -> Result<FileHeader> {
     FileHeader::decode(file.name(), &bytes)
 }
 
-/// Makes the error of opening a file that the manifest lists an error of damage where the file is missing.
+/// Turns the "no such file" of a file that the manifest lists into `Corrupt`; other errors stay as they are.
 pub fn missing_is_corrupt(error: Error, name: &str) -> Error {
-    if error.is_missing() { Error::corrupt(name, "the manifest lists this file, and it is missing") } else { error }
+    if error.is_missing() { Error::corrupt(name, "the manifest lists this file, but it is missing") } else { error }
 }
 
-/// A verify reports its progress each time it has read this many bytes.
+/// Bytes between two progress reports of `verify`.
 pub const PROGRESS_BYTES: u64 = 4 << 20;
 
-/// Reads every byte of a sealed file from the file, not through the map, and checks it; returns the number of blocks.
-/// Reports bytes to `work`, once in [`PROGRESS_BYTES`].
+/// Reads the block table and every data block with `read`, not through the map, and compares their checksums; returns
+/// the number of blocks. Reports bytes to `work` once every [`PROGRESS_BYTES`].
 pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u64> {
     let opened = Sealed::open(dir, entry)?;
     let file = dir.open(&opened.name, Access::Read)?;
@@ -377,8 +378,8 @@ pub fn verify(dir: &dyn Dir, entry: &SegmentEntry, work: &mut Work) -> Result<u6
     Ok(table.len() as u64 / 4)
 }
 
-/// Which blocks were checked: a bit a block. Threads may read and set bits at the same time; a block may be checked
-/// twice.
+/// One bit for each block: 1 once its checksum matched. Threads read and set bits concurrently, so a block may be
+/// checked twice.
 #[derive(Debug)]
 struct ProvenBlocks {
     words: Vec<AtomicU64>,

@@ -1,7 +1,7 @@
 //! The tail: the rows of the active log as readers see them while one writer appends.
 //!
-//! Rows are numbered in the order of insertion. A reader takes a count from its snapshot: rows below it never change,
-//! rows above it may appear at any time and are not read. There are no locks.
+//! Rows are numbered in the order of insertion. A reader has a count from its snapshot: rows below it never change,
+//! rows from it on may appear at any time and are not read. There are no locks.
 
 use crate::format::Extent;
 use crate::os::{Map, Published};
@@ -56,7 +56,7 @@ impl Tail {
         self.rows_at(row, 1)
     }
 
-    /// The bytes of `row` and of the rows behind it in memory, at most `most` rows, all of which must be visible.
+    /// The bytes of `row` and of the rows that follow it in memory, at most `most` rows, all of which must be visible.
     pub fn rows_at(&self, row: u32, most: u32) -> &[u8] {
         if row >= self.buffer_row {
             let start = (row - self.buffer_row) as usize * self.stride;
@@ -69,9 +69,9 @@ impl Tail {
 
 /// Ids of the tail. Ids that count up take no memory; the first that does not starts a hash table.
 ///
-/// The hash table uses open addressing over atomics. The writer stores the key, then the row: a reader that finds a
-/// row finds its key. Keys are never removed; the snapshot's tombstones hide a deleted row. Where an id is put again,
-/// `newest` has its newest row, and `older` leads from a row to the one before it, for readers of an earlier
+/// The hash table uses open addressing over atomics. The writer stores the key, then the row, so a reader that sees a
+/// row sees its key. Keys are never removed; the snapshot's tombstones hide a deleted row. If an id is put again,
+/// `newest` has its newest row, and `older` maps a row to the previous row of the same id, for readers of an earlier
 /// snapshot.
 #[derive(Debug)]
 pub struct TailIds {
@@ -120,7 +120,7 @@ impl TailIds {
         }
     }
 
-    /// True if the ids of the tail count up so far and `id` for `row` continues that.
+    /// True if the ids of the tail count up so far and `id` at `row` continues the run.
     pub fn continues_run(&self, row: u32, id: u64) -> bool {
         self.run_rows.load(Ordering::Relaxed) == u32::MAX && self.run_first.checked_add(u64::from(row)) == Some(id)
     }
@@ -135,7 +135,7 @@ impl TailIds {
         self.run_rows.load(Ordering::Relaxed) == u32::MAX
     }
 
-    /// Gives `row` the id `id`; `previous` is the row that had it before. The caller has made room (`grow`), and
+    /// Gives `row` the id `id`; `previous` is the row that had it before. The caller has made room (`grow`) and
     /// publishes the row afterwards.
     pub fn list(&self, row: u32, id: u64, previous: Option<u32>) {
         let used = self.listed_count.load(Ordering::Relaxed);

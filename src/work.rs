@@ -1,5 +1,4 @@
-//! `Work`: what every operation that takes long is handed. How many threads it may use, whom it tells how far it is, and
-//! whether it is to stop.
+//! `Work`: threads, progress and cancellation, a parameter of every long operation.
 
 use crate::error::{Error, Result};
 use crate::threads;
@@ -11,22 +10,22 @@ pub type OnProgress<'a> = dyn FnMut(u64, u64) -> bool + 'a;
 pub struct Work<'a> {
     threads: u32,
     on_progress: Option<&'a mut OnProgress<'a>>,
-    /// Steps of the whole operation; 0 until it has begun.
+    /// Steps of the whole operation; 0 before `begin`.
     total: u64,
-    /// The steps that the part being done covers.
+    /// First and last step of the current part.
     span: (u64, u64),
-    /// The most steps reported: what is done again does not run backwards.
+    /// The most steps reported so far, because progress must not decrease when a part is repeated.
     reported: u64,
 }
 
 impl<'a> Work<'a> {
-    /// Work on at most `threads` threads, the calling one among them, that reports to `on_progress`. `threads` 0: as many
-    /// as the operation's owner says, such as the store.
+    /// Work on at most `threads` threads, including the calling one, that reports to `on_progress`. `threads` 0: the
+    /// number given to `begin`.
     pub fn new(threads: u32, on_progress: Option<&'a mut OnProgress<'a>>) -> Work<'a> {
         Work { threads, on_progress, total: 0, span: (0, 0), reported: 0 }
     }
 
-    /// Begins an operation of `total` steps; `threads` counts where the work came without a number.
+    /// Begins an operation of `total` steps. `threads` is used if the work was made with 0 threads.
     pub fn begin(&mut self, total: u64, threads: u32) {
         (self.total, self.span, self.reported) = (total, (0, total), 0);
         self.threads = if self.threads == 0 { threads } else { self.threads };
@@ -37,10 +36,11 @@ impl<'a> Work<'a> {
         threads::count(self.threads)
     }
 
-    /// Reports that `done` of the `of` equal pieces of this part are done. `Cancelled` if the receiver says so.
+    /// Reports that `done` of the `of` equal pieces of this part are done. An error, `Cancelled`, if the receiver
+    /// cancels.
     pub fn report(&mut self, done: u64, of: u64) -> Result<()> {
         if self.total == 0 {
-            // Work on one part alone, as the tests of that part do it.
+            // Without `begin`: the part is the whole operation, as in `inspect` and in tests.
             self.begin(of, self.threads);
         }
         self.reported = self.reported.max(self.step(done, of));
@@ -73,7 +73,7 @@ impl<'a> Work<'a> {
 }
 
 impl Default for Work<'_> {
-    /// Reports to nobody, and is never cancelled.
+    /// No progress function; cannot be cancelled.
     fn default() -> Self {
         Work::new(0, None)
     }

@@ -1,11 +1,11 @@
-//! Blocks: 32 codes interleaved for the scan, so that a 16-entry shuffle finds one symbol of all rows side by side.
+//! Blocks: 32 codes interleaved for the scan, so that the same symbol of all rows lies side by side for byte shuffles.
 //!
 //! ```text
 //! for each pair of symbols 2k, 2k+1     16 bytes: symbol 2k of row v (low nibble) and of row v + 16 (high nibble)
 //!                                       16 bytes: symbol 2k+1 likewise
 //! then                                  [32][side_bytes] side bytes
 //! ```
-//! An odd number of symbols is padded with a zero symbol, a block that is not full with zero rows.
+//! An odd number of symbols is padded with a zero symbol, and a block that is not full with zero rows.
 
 use crate::kernels::CodeLayout;
 pub use crate::kernels::{BLOCK_ROWS as ROWS, block_bytes as bytes};
@@ -58,7 +58,7 @@ pub fn gather(from: &[(&[u8], usize)], symbols: usize, side_bytes: usize, out: &
     }
 }
 
-/// The nibble of row `lane` in each half of a pair: its byte, and the bits below it in that byte.
+/// Position of the nibble of row `lane` in each half of a pair: its byte, and its shift in bits.
 fn nibble_of(lane: usize) -> (usize, usize) {
     (lane % HALF, 4 * (lane / HALF % 2))
 }

@@ -1,7 +1,7 @@
-//! What every kind of codebook offers to the rest of the crate.
+//! The interface of every kind of codebook.
 //!
-//! A kind is a folder beside this file. Its `mod.rs` is all that `codec/mod.rs` sees of it: a number for files,
-//! `train`, `parse`, `stored_bytes`, and a type with this trait.
+//! A kind is a folder beside this file. `codec/mod.rs` uses only its `mod.rs`: a number for files, `train`, `parse`,
+//! `stored_bytes`, and a type with this trait.
 
 use super::side::Correction;
 use super::table::QueryTable;

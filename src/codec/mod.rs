@@ -1,19 +1,19 @@
 //! Codecs: a vector of `dim` floats becomes a code of `row_bytes` bytes, under a codebook that was trained on a sample.
 //!
 //! ```text
-//! windows    4-bit symbols, each of which adds one of 16 codewords to some dims   (`windows`): few bits a dim
-//! scalar     an integer of 0 to 16 bits for each dim                              (`scalar`): many bits a dim
+//! windows    4-bit symbols, each of which adds one of 16 codewords to some dims   (`windows`): few bits per dim
+//! scalar     an integer of 0 to 16 bits for each dim                              (`scalar`): many bits per dim
 //!            symbols are the highest bits of the integers
-//! code       [symbols / 2, rounded up] u8, two symbols a byte, low nibble first; then `side_bytes` bytes
+//! code       [symbols / 2, rounded up] u8, two symbols per byte, low nibble first; then `side_bytes` bytes
 //! ```
 //!
 //! Training is deterministic: the same sample and seed give the same bytes on every machine. docs/codecs.md has the
 //! mathematics. This module works on slices of floats and bytes: no files, no ids.
 //!
 //! Every kind of codebook is a folder with the same small interface (`coder`). A new kind adds a folder, and an arm in
-//! `Codebook::train`, `stored_bytes` and `parse`. All kinds share `shape` (what a codebook is to be like), `block` (codes
-//! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `reader` (stored codebooks), `random`
-//! and `round`.
+//! `Codebook::train`, `stored_bytes` and `parse`. All kinds share `shape` (parameters of a codebook), `block` (codes
+//! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `reader` (stored codebooks),
+//! `random` and `round`.
 
 pub mod block;
 mod coder;
@@ -73,21 +73,21 @@ fn check(sample: &[f32], shape: &Shape) -> Result<()> {
 }
 
 impl Shape {
-    /// Stages of window codes of this shape: each codes what those before it leave.
+    /// Number of stages of window codes of this shape; each stage codes the residual of those before it.
     pub fn stages(&self) -> usize {
         windows::stages(self)
     }
 }
 
-/// The id of the codebook stored as `bytes`: never 0 or `u64::MAX`, which reports use for none and for several.
+/// The id of the codebook stored as `bytes`. 0 and `u64::MAX` are reserved and never returned.
 fn id_of(bytes: &[u8]) -> u64 {
     xxh3_64(bytes).clamp(1, u64::MAX - 1)
 }
 
-/// Everything needed to encode and decode the vectors of one generation. Never changes.
+/// A codebook: encodes vectors, decodes codes and scores them. Immutable.
 #[derive(Clone)]
 pub struct Codebook {
-    /// As it is stored.
+    /// The stored form.
     bytes: Vec<u8>,
     /// See [`Codebook::id`]; hashed when it is first asked for, so that an open need not.
     id: OnceLock<u64>,
@@ -127,13 +127,13 @@ impl Codebook {
         Codebook::parse(&bytes).map_err(|what| Error::Internal(format!("a trained codebook: {what}")))
     }
 
-    /// The most bytes [`Codebook::as_bytes`] gives for a codebook of this shape, unless dims that never vary make its
-    /// runs uneven: then it may be more.
+    /// Upper bound on the stored bytes of a codebook of this shape. Constant dims can make the runs of window codes
+    /// uneven; then it may have more.
     pub fn stored_bytes(shape: &Shape) -> usize {
         if shape.is_scalar() { scalar::stored_bytes(shape) } else { windows::stored_bytes(shape) }
     }
 
-    /// The codebook as it is stored.
+    /// The stored form of the codebook.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -143,8 +143,8 @@ impl Codebook {
         *self.id.get_or_init(|| id_of(&self.bytes))
     }
 
-    /// The one of `known` that is stored as `bytes`, else the codebook parsed from them. `bytes` come from `file` and
-    /// are not trusted.
+    /// The codebook of `known` that is stored as `bytes`, else one parsed from `bytes`, which come from `file` and are
+    /// not trusted.
     pub fn intern(known: &[Arc<Codebook>], file: &str, bytes: &[u8]) -> Result<Arc<Codebook>> {
         if known.is_empty() {
             return Codebook::from_bytes(file, bytes).map(Arc::new);
@@ -198,8 +198,8 @@ impl Codebook {
         self.layout.row_bytes()
     }
 
-    /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written. The codec searches for the code
-    /// that decodes nearest to each row; of window codes the search is approximate.
+    /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written. Searches for the code that
+    /// decodes nearest to each row; the search for window codes is approximate.
     pub fn encode(&self, rows: &[f32], codes: &mut [u8]) {
         self.coder.encode(rows, codes);
     }
@@ -222,13 +222,13 @@ impl Codebook {
         self.coder.correction(code, decoded)
     }
 
-    /// The table of `query: [dim]`. `None` if codes of this book have no table for `metric`, or if products overflow:
-    /// then codes must be decoded.
+    /// The table of `query: [dim]`. `None` if this codebook has no table for `metric`, or if products overflow; then
+    /// codes must be decoded.
     pub fn table(&self, metric: Metric, query: &[f32]) -> Option<QueryTable<'_>> {
         self.coder.table(metric, query)
     }
 
-    /// What [`QueryTable::distance_of_symbols`] needs to know about a code that decodes to `decoded: [dim]`.
+    /// The norm that [`QueryTable::distance_of_symbols`] needs of a code that decodes to `decoded: [dim]`.
     pub fn norm(&self, metric: Metric, decoded: &[f32]) -> f32 {
         match metric {
             Metric::L2 => self.coder.l2_norm(decoded),

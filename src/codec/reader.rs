@@ -1,4 +1,4 @@
-//! Reads the fields of a stored codebook from front to back. Allocates only for fields that the bytes really hold.
+//! Reads the fields of a stored codebook in order. Allocates only for fields whose bytes are there.
 
 /// A position in a stored codebook.
 pub(super) struct BookReader<'a> {

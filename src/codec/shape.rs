@@ -1,11 +1,11 @@
-//! The shape of a codebook: what is decided before it is trained.
+//! The shape of a codebook: the parameters that are chosen before its training.
 
 use crate::metric::Metric;
 
 /// The most components a vector may have.
 pub const DIM_MAX: usize = crate::format::DIM_MAX as usize;
 
-/// Codes of at least this many 32nds of a byte a dim (5.75 bits) are scalar codes.
+/// Codes of at least this many 32nds of a byte per dim (5.75 bits) are scalar codes.
 ///
 /// Relative MSE of window codes and of scalar codes at 5, 5.5, 6 and 8 bits a dim (windows of 8, trained on 4,000 rows,
 /// measured on others): on SIFT (128 dims) 6.4e-4 and 1.1e-3, 4.1e-4 and 5.9e-4, 2.4e-4 and 2.7e-4, 5.3e-5 and 0; on
@@ -14,7 +14,7 @@ pub const DIM_MAX: usize = crate::format::DIM_MAX as usize;
 /// because it is far faster.
 const SCALAR_FROM: usize = 23;
 
-/// What a codebook is to be like.
+/// The parameters of a codebook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Components of a vector.
@@ -44,7 +44,7 @@ pub enum Quality {
 }
 
 impl Shape {
-    /// The most bytes a code of this dim may have: 16 bits a dim.
+    /// The most bytes a code of this dim may have: 16 bits per dim.
     pub fn row_bytes_max(dim: usize) -> usize {
         dim * 2
     }
@@ -58,7 +58,7 @@ impl Shape {
         self.row_bytes >= Shape::row_bytes_scalar(self.dim)
     }
 
-    /// Checks what all kinds of codebooks have in common; the error says what is wrong.
+    /// Checks the parameters that all kinds of codebooks have; the error says what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
         let Shape { dim, row_bytes, .. } = *self;
         if !(1..=DIM_MAX).contains(&dim) {

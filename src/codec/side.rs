@@ -1,5 +1,5 @@
-//! The side byte of a code: one number about its vector. A scan of symbols needs it, and it corrects part of their
-//! error.
+//! The side byte of a code: one number of its vector. Scores need it, and it corrects a part of the error of the
+//! symbols.
 //!
 //! ```text
 //! L2              distance = n − 2 ⟨q − means, x̂ − means⟩ + ‖q − means‖²
@@ -7,32 +7,32 @@
 //! inner product   distance = −f ⟨q, x̂⟩               f = ‖x‖ ÷ ‖x̂‖
 //! cosine          distance = 1 − f ⟨q, x̂⟩ ÷ ‖q‖      f = 1 ÷ ‖x̂‖
 //! ```
-//! Rounding shrinks a vector: for a near neighbour of q, ⟨q, x⟩ is larger than ⟨q, x̂⟩. The norm that fits ⟨q, x⟩ is
-//! therefore ‖x‖ rather than ‖x̂‖ (Gao, Long: RaBitQ, SIGMOD 2024, §3.2, for unit vectors). Which mix of both is best
-//! for L2 depends on the data; training chooses it by recall.
+//! Quantization shrinks a vector: for a near neighbour of q, ⟨q, x⟩ is larger than ⟨q, x̂⟩. Therefore ‖x‖ is the better
+//! norm to combine with the estimate of ⟨q, x⟩ than ‖x̂‖ (Gao, Long: RaBitQ, SIGMOD 2024, §3.2, for unit vectors). The
+//! best mix of both for L2 depends on the data; training chooses it by recall.
 
 use crate::error::Result;
 use crate::kernels::{PiecewiseLinear, SILENT, SLOPE_MAX, kernels};
 use crate::metric::Metric;
 
-/// Number of sample rows that serve as queries when the mix is chosen, and of neighbours compared for each. The denser
-/// the rows, the smaller the best mix; the two nearest of a sample are as near as the ten nearest of five times as many
+/// Number of sample rows that serve as queries when the mix is chosen, and of neighbours compared for each. The best
+/// mix depends on how near the neighbours are. Two neighbours in the sample are as near as ten among five times as many
 /// rows.
 const QUERIES: usize = 1024;
 const NEIGHBOURS: usize = 2;
 
-/// PiecewiseLinear of progress that [`Side::train`] counts as; it calls `step` one time less.
+/// Steps of progress that [`Side::train`] counts as. It calls `step` at most one time less.
 pub(super) const TRAINING_STEPS: usize = 16;
 
 /// Mixes that training compares.
 const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
 
-/// Bytes that stand for a number. The byte below means "too small for the scale", the byte above "too large".
+/// Bytes with a number of the scale. The byte below them means "too small for the scale", the byte above "too large".
 const NUMBERS: std::ops::RangeInclusive<u8> = SILENT[0] + 1..=SILENT[1] - 1;
 
-/// One row in this many may lie beyond the scale at either end.
+/// One sample row in this many may be beyond the scale at each end.
 const BEYOND: usize = 1000;
-/// The scale reaches beyond the numbers of the sample by this factor.
+/// The scale extends beyond the numbers of the other sample rows by this factor.
 const MARGIN: f64 = 1.25;
 
 /// The logarithmic scale of the side bytes of a codebook.
@@ -76,9 +76,9 @@ impl Side {
         is_sound.then(|| Side { metric, mix, least, ratio, numbers: (0..256).map(next).collect() })
     }
 
-    /// Learns the scale from `rows: [n][dim]` and what they decode to, `decoded: [n][dim]`, and the mix by how many of
-    /// their nearest neighbours sample rows find. `step` is called less than [`TRAINING_STEPS`] times; its error ends
-    /// the training.
+    /// Learns the scale from `rows: [n][dim]` and their decoded codes `decoded: [n][dim]`, and chooses the mix with the
+    /// highest recall on sample rows. Calls `step` less than [`TRAINING_STEPS`] times; an error of it ends the
+    /// training.
     pub(super) fn train(
         metric: Metric,
         means: &[f32],
@@ -115,7 +115,7 @@ impl Side {
             (Some(low), Some(high)) => (f64::from(*low) / MARGIN, f64::from(*high) * MARGIN),
             _ => (1.0, 2.0),
         };
-        // The 256th root, by square roots: they are the same on every machine.
+        // The 256th root, as eight square roots, which every machine rounds the same way.
         let ratio = (0..8).fold(high / low, |ratio, _| ratio.sqrt());
         let least = (low as f32).max(f32::MIN_POSITIVE);
         Side::of_parts(metric, mix, least, (ratio as f32).clamp(1.0, 2.0)).unwrap_or(side)
@@ -138,12 +138,12 @@ impl Side {
         f64::from(self.numbers[usize::from(byte)])
     }
 
-    /// The largest number minus the least.
+    /// The largest number minus the smallest.
     pub(super) fn spread(&self) -> f64 {
         self.number(u8::MAX) - self.number(0)
     }
 
-    /// The largest difference of numbers sixteen bytes apart.
+    /// The largest difference of the numbers of bytes b and b + 16.
     pub(super) fn steepest(&self) -> f64 {
         (self.number(u8::MAX) - self.number(239)).max(self.number(1) - self.number(0))
     }
@@ -153,8 +153,8 @@ impl Side {
         (f64::from(self.ratio) - 1.0) / 2.0
     }
 
-    /// Approximates `count` of each number (rising, 0 to 65,535) by the piecewise linear steps of a scan. Also returns
-    /// the least (negative) and the largest value of exact count minus approximation.
+    /// Approximates `count` of each number (increasing, 0 to 65,535) by the piecewise linear function of a scan. Also
+    /// returns the smallest (0 or negative) and the largest value of exact count minus approximation.
     pub(super) fn steps(&self, count: impl Fn(f64) -> f64) -> (PiecewiseLinear, f64, f64) {
         let at = |byte: usize| count(f64::from(self.numbers[byte]));
         let base: [f64; 16] = std::array::from_fn(|segment| at(segment * 16).round());
@@ -180,7 +180,7 @@ impl Side {
         }
     }
 
-    /// False if `byte` cannot be that of a row within `bound` of `decoded: [dim]`.
+    /// False if no row within `bound` of `decoded: [dim]` can have the side byte `byte`.
     pub(super) fn agrees(&self, byte: u8, decoded: &[f32], means: &[f32], bound: f32) -> bool {
         if !NUMBERS.contains(&byte) {
             return true;
@@ -208,7 +208,7 @@ impl Side {
 
     /// How `byte` corrects the distance to `decoded: [dim]`.
     pub(super) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
-        // With mix 0 the number is the norm of `decoded`, only less exact.
+        // With mix 0 the number is a less exact norm of `decoded`.
         if !NUMBERS.contains(&byte) || self.metric == Metric::L2 && self.mix == 0.0 {
             return Correction::NONE;
         }
@@ -255,7 +255,7 @@ fn count_recalled<const CANDIDATES: usize>(
     Ok(found)
 }
 
-/// The positions of the least `distances`, ties to the first, without position `query`.
+/// The positions of the [`NEIGHBOURS`] smallest `distances`, ties to the first, without position `query`.
 fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<usize> {
     let mut near: Vec<(f32, usize)> = Vec::with_capacity(2 * NEIGHBOURS);
     let by_distance = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
@@ -292,7 +292,7 @@ mod tests {
         }
         assert_eq!(side.byte_of(&[0.0], &[0.0], &[0.0]), 0);
         assert_eq!(side.byte_of(&[0.0], &[1e9], &[0.0]), 255);
-        // The norm of a huge vector overflows f32; its side byte says nothing.
+        // The norm of a huge vector overflows f32; its side byte gives no correction.
         let huge = side.byte_of(&[f32::MAX], &[f32::MAX], &[0.0]);
         assert_eq!(side.correction(huge, &[f32::MAX], &[0.0]), Correction::NONE);
     }

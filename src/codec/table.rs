@@ -10,27 +10,27 @@
 //! cosine     distance = 1 − f · (⟨q, means⟩ + Σ products) ÷ ‖q‖
 //! score      the same in integers; a product counts as a byte, in steps below the largest of its symbol
 //! ```
-//! The table knows how far a score may be off: at most by the sum of all rounding errors, and in practice, because they
-//! are independent, by no more than [`QueryTable::slack`]. A scan that allows for it finds the nearest codes by score.
+//! The error of a score is at most the sum of all rounding errors. They are independent, so in practice it does not
+//! exceed [`QueryTable::slack`]. A scan that adds this slack to its limit keeps the nearest codes.
 //!
-//! The kinds of codebooks make the products; all else is here.
+//! Each kind of codebook computes its own products; everything else is here.
 
 use super::side::Side;
 use super::{block, round};
 use crate::kernels::{BLOCK_ROWS, CODEWORDS, CodeLayout, Lanes, SILENT, SLOPE_MAX, Scan, Sides, kernels, sums_fit};
 use crate::metric::Metric;
 
-/// The largest score that is planned for. The rest of the 16 bits is room for rounding up.
+/// The largest planned score. The rest of the 16 bits is room for rounding errors.
 const SCORES: f64 = 65_000.0;
 
-/// The largest sum of two counts in a byte: one of them may be rounded up.
+/// The largest planned sum of two counts that are added in a byte; rounding both can add 1.
 const BYTE: f64 = 254.0;
 
 /// The largest relative error of a sum of floats.
 const FLOAT_ERROR: f64 = 4e-6;
 
 /// Standard deviations of rounding by which the score of a near row may exceed that of the k-th best: the k-th best of
-/// many scores lies about two below its exact value, and one row in 10^9 lies more than six above.
+/// many scores is about two below its exact value, and one row in 10^9 is more than six above.
 const DEVIATIONS: f64 = 8.0;
 
 /// Candidates to rerank where scores are coarse: this many for each neighbour, and some more. A coarse score
@@ -50,10 +50,9 @@ const DIRECTIONS: f32 = 32_000.0;
 pub struct QueryTable<'a> {
     /// Bytes of a block of codes.
     block_bytes: usize,
-    /// True if symbols are only a part of each code: scores choose the codes to decode and do not bound their
-    /// distances.
+    /// True if symbols are only a part of each code. Then scores choose candidates and give no bound on distances.
     is_coarse: bool,
-    /// The lengths of vectors as symbols give them, for cosines of codes without a side byte.
+    /// For cosines of codes without a side byte: the lengths of vectors, computed from symbols.
     length: Option<Length>,
     side: Option<&'a Side>,
     metric: Metric,
@@ -67,7 +66,7 @@ pub struct QueryTable<'a> {
     /// The products of a code add up to `most - step * count`, with `count` the sum of its counts.
     most: f64,
     step: f64,
-    /// A distance is `zero + unit * exact score`, and the exact score lies within `below..=above` of the one found.
+    /// A distance is `zero + unit * exact score`, and exact score minus computed score is in `below..=above`.
     zero: f64,
     unit: f64,
     below: f64,
@@ -77,14 +76,14 @@ pub struct QueryTable<'a> {
 }
 
 impl<'a> QueryTable<'a> {
-    /// The table of codes without a side byte whose symbols are only a part of them.
+    /// The table of codes without a side byte, whose symbols are only a part of each code.
     pub(super) fn coarse(layout: CodeLayout, metric: Metric, products: Vec<Lanes>) -> Option<QueryTable<'a>> {
         let table = QueryTable::of_products(layout, None, metric, 0.0, products)?;
         Some(QueryTable { is_coarse: true, ..table })
     }
 
-    /// The same for cosines: `squares` are the squares of what each symbol stands for. `None` for a query without a
-    /// direction.
+    /// Adds the lengths of vectors, for cosines. `squares: [symbols]` are the squares of the symbols' values. `None` if
+    /// the norm of the query is zero, subnormal or not finite.
     pub(super) fn with_squares(self, squares: Vec<Lanes>, query: &[f32]) -> Option<QueryTable<'a>> {
         let query_norm = f64::from(kernels().dot(query, query)).sqrt();
         let squares = QueryTable::of_products(
@@ -175,7 +174,7 @@ impl<'a> QueryTable<'a> {
     }
 
     /// For the other metrics: scales the inner product, at most `best`, by the number of the side byte. `None` if no
-    /// inner product is positive, because these scores begin at a product of zero.
+    /// inner product is positive, because scores start at an inner product of zero.
     fn with_scaled(mut self, side: &Side, best: f64, query_norm: f64) -> Option<QueryTable<'a>> {
         let from = best / self.unit;
         let whole = side.number(255) * 1.01;
@@ -214,8 +213,8 @@ impl<'a> QueryTable<'a> {
         Scan { sides: Sides::None, ..self.scan() }
     }
 
-    /// The distance, except for rounding, of a code whose symbols score `count`; `norm` is what
-    /// [`Codebook::norm`](super::Codebook::norm) gives.
+    /// The distance, except for rounding, of a code whose symbols have the score `count`; `norm` is
+    /// [`Codebook::norm`](super::Codebook::norm).
     pub fn distance_of_symbols(&self, count: u16, norm: f32) -> f32 {
         let products = (self.most - self.step * f64::from(count)) as f32;
         match self.metric {
@@ -224,8 +223,8 @@ impl<'a> QueryTable<'a> {
         }
     }
 
-    /// Number of candidates to rerank for `k` neighbours: k where scores are exact enough, else `wanted` or, if that is
-    /// 0, the default.
+    /// Number of candidates to rerank for `k` neighbours: k if scores are not coarse, else `wanted`, or the default if
+    /// that is 0.
     pub fn candidates(&self, k: usize, wanted: usize) -> usize {
         match wanted {
             _ if !self.is_coarse => k,
@@ -234,8 +233,8 @@ impl<'a> QueryTable<'a> {
         }
     }
 
-    /// Upper bound on how far a true top-k code's score may exceed the k-th best score. It counts rounding by symbols
-    /// as [`DEVIATIONS`] standard deviations; the k-th best score is rounded down already, as the best of many.
+    /// Upper bound on how far a true top-k code's score may exceed the k-th best score. It counts the rounding of
+    /// symbols as [`DEVIATIONS`] standard deviations.
     pub fn slack(&self) -> u16 {
         if self.is_coarse {
             return 0;
@@ -251,7 +250,7 @@ impl<'a> QueryTable<'a> {
             return u16::MAX;
         }
         let score = (f64::from(distance) - self.zero) / self.unit - self.below;
-        // NaN (an infinite distance in infinite units) means no limit.
+        // NaN (infinity divided by infinity) means no limit.
         if score < WORST { score.max(0.0) as u16 } else { u16::MAX }
     }
 
@@ -270,13 +269,13 @@ impl<'a> QueryTable<'a> {
         }
         let sum = self.sum_of_products(block, lane);
         Some(match self.metric {
-            // An estimate may be negative.
+            // The estimate of a small distance can be negative.
             Metric::L2 => (self.fixed - 2.0 * sum + number).max(0.0),
             _ => -(self.fixed + sum) * number,
         })
     }
 
-    /// Sums the products of a code's symbols in four independent sums, so that no addition waits for the one before.
+    /// Sums the products of a code's symbols in four independent sums, so that additions do not wait for each other.
     fn sum_of_products(&self, block: &[u8], lane: usize) -> f32 {
         let (pairs, _) = block.as_chunks::<BLOCK_ROWS>();
         let (fours, rest) = self.products.as_chunks::<8>();
@@ -307,7 +306,7 @@ struct Length {
 }
 
 impl Length {
-    /// From a table whose products are squares. `None` for a query without a direction.
+    /// From a table whose products are squares. `None` if the norm of the query is zero, subnormal or not finite.
     fn new(squares: QueryTable, query_norm: f64) -> Option<Length> {
         let QueryTable { counts, most, step, .. } = squares;
         let (most, step, query_norm) = (most as f32, step as f32, query_norm as f32);
@@ -316,14 +315,14 @@ impl Length {
 }
 
 impl QueryTable<'_> {
-    /// The scan that counts the lengths of vectors, where a score needs it beside [`QueryTable::scan`]:
+    /// The scan of the lengths of vectors, for tables that need it beside [`QueryTable::scan`];
     /// [`QueryTable::score_by_direction`] combines both.
     pub fn scan_of_lengths(&self) -> Option<Scan<'_>> {
         self.length.as_ref().map(|length| Scan { tables: &length.counts, ..self.scan() })
     }
 
-    /// The score of a code by its cosine, above 0, from `product`, its count by [`QueryTable::scan`], and `length`, its
-    /// count by [`QueryTable::scan_of_lengths`].
+    /// The score of a code by its cosine distance, at least 1, from its score `product` of [`QueryTable::scan`] and its
+    /// score `length` of [`QueryTable::scan_of_lengths`].
     #[inline]
     pub fn score_by_direction(&self, product: u16, length: u16) -> u16 {
         let Some(of) = &self.length else { return product };
@@ -334,16 +333,16 @@ impl QueryTable<'_> {
     }
 }
 
-/// The largest range that one byte must count. `Scan::tables` adds two symbols in a byte, of two pairs that go
-/// together, so their `ranges: [symbols]` count together.
+/// The largest sum of `ranges: [symbols]` that one byte must hold: a scan adds symbols 4j and 4j + 2 in a byte,
+/// likewise 4j + 1 and 4j + 3.
 fn widest_byte(ranges: &[f64]) -> f64 {
     let fours = ranges.chunks(4);
     let together = |four: &[f64], symbol: usize| four.iter().skip(symbol).step_by(2).sum::<f64>();
     fours.flat_map(|four| [0, 1].map(|symbol| together(four, symbol))).fold(0.0, f64::max)
 }
 
-/// Counts how many steps each product is below the `largest` of its symbol, two symbols side by side; also returns the
-/// variance of the rounding of all symbols together.
+/// The number of steps by which each product is below the `largest` of its symbol, two symbols side by side; and the
+/// variance of the sum of the rounding errors of all symbols.
 fn counts(products: &[Lanes], largest: &[f32], step: f32) -> (Vec<[u8; 32]>, f32) {
     let mut counts = vec![[0; 32]; products.len().div_ceil(2)];
     let symbols = counts.iter_mut().flat_map(|pair| pair.as_chunks_mut::<CODEWORDS>().0);

@@ -12,13 +12,13 @@ use crate::threads::in_parallel;
 use crate::work::Work;
 use std::collections::VecDeque;
 
-/// From this many rows on a full scan takes longer than a query may: lists may take 1/`SHARE_OF_MANY` of the code bytes.
+/// From this many rows on, a full scan is too slow for a query: lists may take 1/`SHARE_OF_MANY` of the code bytes.
 const MANY_ROWS: u64 = 1 << 18;
 const SHARE_OF_MANY: u64 = 8;
 /// With fewer rows, lists may take 1/`SHARE_OF_FEW` of the code bytes.
 const SHARE_OF_FEW: u64 = 24;
 
-/// Number of lists in a file of `rows` codes of `row_bytes` bytes; 0 where they do not pay.
+/// Number of lists in a file of `rows` codes of `row_bytes` bytes; 0 if they take too large a share of the bytes.
 pub fn lists_of(rows: u64, row_bytes: u64) -> u32 {
     let lists = index::lists_for(rows);
     let bytes = u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, row_bytes));
@@ -26,18 +26,18 @@ pub fn lists_of(rows: u64, row_bytes: u64) -> u32 {
     if bytes <= rows * row_bytes / share { lists } else { 0 }
 }
 
-/// The live rows of a state in the order in which they are written: by id, or list by list.
+/// Yields the live rows of a state in the order in which they are written: by id, or list by list.
 pub struct Order<'a> {
     view: View<'a>,
-    /// Ascending ids: of all rows where there are lists, else of the rows returned so far.
+    /// Ascending ids: of all rows if there are lists, else of the rows returned so far.
     ids: Vec<u64>,
     by_list: Option<ByList>,
 }
 
 struct ByList {
     lists: NewLists,
-    /// Positions in `ids` of the rows that come next.
-    places: VecDeque<u32>,
+    /// Positions in `ids` of the rows that are still to be written.
+    ranks: VecDeque<u32>,
 }
 
 impl<'a> Order<'a> {
@@ -45,7 +45,7 @@ impl<'a> Order<'a> {
         Order { view: source.view(), ids: Vec::new(), by_list: None }
     }
 
-    /// The order for codes of `book`. Reports to `work` while rows are assigned to lists, so that the caller can cancel.
+    /// The order for codes of `book`. Reports to `work` while it assigns rows to lists, so that the caller can cancel.
     pub fn of_codes(source: &'a Snapshot, book: &Codebook, metric: Metric, work: &mut Work) -> Result<Order<'a>> {
         let (rows, dim) = (source.view().count(), source.dim);
         let mut order = Order::by_id(source);
@@ -63,7 +63,7 @@ impl<'a> Order<'a> {
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
         let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
         let lists = NewLists { list_of, probes, centroids, norms, count };
-        order.by_list = Some(ByList { places: lists.ranks().into(), lists });
+        order.by_list = Some(ByList { ranks: lists.ranks().into(), lists });
         Ok(order)
     }
 
@@ -89,19 +89,19 @@ impl<'a> Order<'a> {
 
     /// The next rows, at most `most`; an empty batch at the end.
     pub fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
-        let Some(ByList { places, .. }) = &mut self.by_list else {
+        let Some(ByList { ranks, .. }) = &mut self.by_list else {
             let batch = self.view.in_order(self.ids.last().map_or(0, |last| last + 1), most)?;
             self.ids.extend(batch.iter().map(|(id, _)| *id));
             return Ok(batch);
         };
-        let placed = places.drain(..most.min(places.len())).map(|place| {
-            let id = self.ids[place as usize];
+        let batch = ranks.drain(..most.min(ranks.len())).map(|rank| {
+            let id = self.ids[rank as usize];
             let found = self.view.locate(id)?;
             found
                 .map(|found| (id, found))
-                .ok_or_else(|| Error::Internal(format!("id {id} is gone from a frozen state")))
+                .ok_or_else(|| Error::Internal(format!("id {id} is missing from a frozen state")))
         });
-        placed.collect()
+        batch.collect()
     }
 
     /// The ids, ascending, and the lists if there are any.

@@ -8,13 +8,14 @@ use crate::segment::coded_file_bytes;
 const WINDOW_GAINS: [(usize, f64); 8] =
     [(1, 0.0), (2, 0.42), (4, 0.49), (8, 0.60), (12, 0.62), (16, 0.64), (20, 0.73), (24, 0.75)];
 
-/// The same where principal directions are coded, which are uncorrelated; measured on sentence embeddings at 172 symbols.
+/// The same for principal directions, which are uncorrelated; measured on sentence embeddings at 172 symbols.
 const DIRECTION_GAINS: [(usize, f64); 5] = [(1, 0.0), (2, 0.42), (4, 0.49), (8, 0.522), (20, 0.533)];
 
-/// The same for one more byte of code per dim: each bit divides the error by 4.
+/// ln of the factor that one more byte of code per dim divides the MSE by: each of its 8 bits divides it by 4.
 const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
 
-/// The same for one stage less, on sentence embeddings at 98 bytes: two stages do not choose their symbols together.
+/// ln of the factor that one stage less divides the MSE by, measured on sentence embeddings at 98 bytes: the symbols of
+/// different stages are not chosen together.
 const STAGE_GAIN: f64 = 0.1;
 
 /// Bytes of a file of codes, its lists included.
@@ -34,13 +35,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The bytes to plan with: 0.1 % less, so that the codebook still fits when rows are added and the last block is not
-    /// full.
+    /// The bytes to plan with: 0.1 % less than the budget, so that the codebook still fits after rows are added and
+    /// with a last block that is not full.
     fn planned(&self) -> u64 {
         self.bytes - self.bytes / 1000
     }
 
-    /// The least budget in bytes that holds codes of `shortest`.
+    /// The least budget in bytes whose planned bytes hold codes of shape `shortest`.
     fn least(&self, shortest: &Shape) -> u64 {
         let bytes = self.bytes_of(shortest);
         bytes + bytes / 999 + 1
@@ -52,10 +53,11 @@ impl Budget {
         file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes) <= self.bytes
     }
 
-    /// `plain` with the code length and window of least expected error that fit; if none fits, the least bytes that would.
+    /// `plain` with the code length and window that fit and have the least expected error. The error is the least
+    /// budget, in bytes, that would fit.
     pub fn shape(&self, plain: &Shape) -> Result<Shape, u64> {
-        // The codebook of a longer scalar code may be smaller than that of a shorter window code: the two kinds are searched
-        // one after the other.
+        // Each kind has its own bisection: bytes are not monotone over both, because the codebook of a scalar code may
+        // be smaller than that of a shorter window code.
         let scalar = Shape::row_bytes_scalar(plain.dim);
         let of = |row_bytes: usize, window: usize| Shape { row_bytes, window, ..*plain };
         let fits = |row_bytes: usize, window: usize| self.bytes_of(&of(row_bytes, window)) <= self.planned();
@@ -67,7 +69,7 @@ impl Budget {
         for &(window, gain) in gains {
             let Some(row_bytes) = longest(1, scalar - 1, |row_bytes| fits(row_bytes, window)) else { continue };
             let shape = of(row_bytes, window);
-            // A few more bytes do not make up for the loss of another stage.
+            // Also consider the longest code of one stage less: a few more bytes may not make up for another stage.
             let one_stage_less = longest(1, row_bytes, |row_bytes| of(row_bytes, window).stages() < shape.stages());
             let shorter = one_stage_less.filter(|row_bytes| fits(*row_bytes, window));
             for shape in shorter.map(|row_bytes| of(row_bytes, window)).into_iter().chain([shape]) {
@@ -86,7 +88,7 @@ impl Budget {
     }
 }
 
-/// The largest number in `from..=to` that fits. Every number below one that fits also fits.
+/// The largest number in `from..=to` that fits, by bisection: every number below one that fits must fit too.
 fn longest(from: usize, to: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let (mut too_many, mut least) = (to + 1, from);
     while least < too_many {

@@ -5,7 +5,7 @@ use crate::format::Measured;
 use crate::kernels::BLOCK_ROWS;
 use crate::threads::in_parallel;
 
-/// Upper bounds of one batch: rows, in whole blocks, and bytes of their floats.
+/// Upper bounds on one batch: rows (a multiple of 32) and bytes of their floats.
 const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 16 << 20;
 
@@ -32,7 +32,7 @@ impl RowError {
         })
     }
 
-    /// Upper bound on ‖x − x̂‖: the factor covers the rounding of the sum.
+    /// Upper bound on ‖x − x̂‖: the factor exceeds the rounding error of the sum.
     pub fn distance(&self) -> f64 {
         self.error.sqrt() * (1.0 + 1e-9)
     }

@@ -1,10 +1,10 @@
-//! Compress and compact on a frozen state: which rows become what, and the file that holds them.
+//! Compress and compact on a frozen state: plans the new file, trains its codebook and writes it.
 //!
 //! ```text
-//! plan      chooses one of three outcomes; nothing is trained yet
+//! plan      chooses one of three outcomes from sizes and drift, before any training
 //! budget    the longest code whose file fits the bytes
-//! train     the codebook of that outcome, from a sample of rows
-//! rewrite   writes every row into one new file: arrange gives the order, encode the codes; then reads it back
+//! train     the codebook of the outcome, from a sample of rows
+//! rewrite   writes every row into one new file and reads it back; `arrange` gives the order, `encode` the codes
 //! ```
 //!
 //! This module changes no store: `store` freezes the state before and swaps the files afterwards.
@@ -34,13 +34,14 @@ pub const RATIO_DEFAULT: f64 = 16.0;
 pub struct CompressOptions {
     /// Raw float32 bytes ÷ bytes of the whole directory afterwards, at least 1.
     pub ratio: f64,
-    /// Vectors to train on; 0: chosen.
+    /// Vectors to train on; 0: chosen by the library.
     pub sample: u64,
     /// The same store and seed give the same codes.
     pub seed: u64,
     /// Effort of the encoder.
     pub quality: Quality,
-    /// Vectors of which those in the store are a sample: codes are as long as if all of them were there. 0: no sample.
+    /// If the store is a sample of a larger set: the number of vectors of that set. Codes are as long as for all of
+    /// them. 0: the store is not a sample.
     pub sample_of: u64,
 }
 

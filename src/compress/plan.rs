@@ -1,4 +1,4 @@
-//! Chooses what a compress makes of a frozen state: one of three outcomes.
+//! Chooses the outcome of a compress of a frozen state.
 
 use super::budget::Budget;
 use super::encode::encode;
@@ -18,24 +18,24 @@ const DRIFT_ROWS: u64 = 2048;
 /// Upper bound on drift: mean error of new rows under a codebook ÷ mean error of the rows it was trained for.
 const DRIFT_MAX: f64 = 1.3;
 
-/// The outcome of a compress. Segments outside its `source` stay as they are.
+/// The outcome of a compress. Segments outside of its `source` are not changed.
 #[derive(Debug)]
 pub enum Plan {
-    /// Raw rows join the codes of the newest codebook, which are copied.
+    /// Raw rows are coded with the newest codebook, in one file with the codes it has already, which are copied.
     Join {
         /// The raw segments and those of the codebook.
         source: Snapshot,
         /// The newest codebook of the store.
         book: Arc<Codebook>,
     },
-    /// Raw rows get a codebook of their own, and all codes stay.
+    /// Raw rows get a new codebook. Existing codes are not changed.
     AddBook {
         /// The raw segments.
         source: Snapshot,
         /// Byte budget of their file.
         budget: Budget,
     },
-    /// Every row is coded anew, codes from their decoded vectors.
+    /// Every row gets a new code; vectors that are codes already are decoded first.
     Recode {
         /// All segments.
         source: Snapshot,
@@ -45,7 +45,7 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// The rows of the new file.
+    /// The state whose rows the new file holds.
     pub fn source(&self) -> &Snapshot {
         match self {
             Plan::Join { source, .. } | Plan::AddBook { source, .. } | Plan::Recode { source, .. } => source,
@@ -58,12 +58,12 @@ impl Plan {
     }
 }
 
-/// The shape of window codes before lengths and windows are chosen.
+/// The shape before the code length and the window are chosen.
 pub fn plain_shape(dim: usize, metric: Metric, options: &CompressOptions) -> Shape {
     Shape { dim, row_bytes: 1, window: 1, directions: 0, metric: Some(metric), quality: options.quality }
 }
 
-/// The raw and the coded segments of a frozen state, and the byte budget of all.
+/// The raw and the coded segments of a frozen state, and the byte budget of all files.
 struct Parts<'a> {
     frozen: &'a Snapshot,
     options: &'a CompressOptions,
@@ -72,16 +72,16 @@ struct Parts<'a> {
     coded: Vec<Arc<SegmentView>>,
     raw_rows: u64,
     coded_rows: u64,
-    /// Bytes of all sealed files together.
+    /// Byte budget of all files together.
     bytes: u64,
     manifest_bytes: u64,
 }
 
 /// Chooses the outcome of a compress.
 ///
-/// `Join` if there are at least as many coded rows as raw ones, the newest codebook fits the raw rows and the ratio is met.
-/// Else `AddBook` if the ratio is met with it, else `Join` with more drift, else `Recode`. Only `Recode` codes a vector a
-/// second time.
+/// `Join` if there are at least as many coded rows as raw ones, the newest codebook fits the raw rows and the ratio is
+/// met. Else `AddBook` if the ratio is met with it, else `Join` with more drift, else `Recode`. Only `Recode` codes a
+/// vector a second time.
 pub fn plan(frozen: &Snapshot, manifest: &Manifest, metric: Metric, options: &CompressOptions) -> Result<Plan> {
     let parts = Parts::new(frozen, manifest, metric, options);
     let joined = parts.join()?;
@@ -109,19 +109,20 @@ impl<'a> Parts<'a> {
         Parts { frozen, options, plain, raw, coded, raw_rows, coded_rows, bytes, manifest_bytes }
     }
 
-    /// The state of these segments only.
+    /// A state of these segments only.
     fn state(&self, segments: Vec<Arc<SegmentView>>) -> Snapshot {
         Snapshot::sealed(self.frozen.generation, self.frozen.dim, segments)
     }
 
-    /// The budget of a file of the rows of `source`, beside the coded segments `kept`.
+    /// The budget of one file of the rows of `source`: all bytes less those of the coded segments `kept` and the
+    /// manifests.
     fn budget(&self, source: &Snapshot, kept: &[Arc<SegmentView>]) -> Result<Budget> {
         let rows = source.view().count();
         let bytes = self.bytes.saturating_sub(kept_bytes(kept) + self.manifest_bytes);
         Ok(Budget { rows, ids_bytes: ids_bytes(source)?, bytes })
     }
 
-    /// The same for `sample_of` rows if there are fewer: they will share the codebook.
+    /// The same budget planned for at least `sample_of` rows, which will share the codebook.
     fn shared_budget(&self, source: &Snapshot, kept: &[Arc<SegmentView>]) -> Result<Budget> {
         let budget = self.budget(source, kept)?;
         Ok(Budget { rows: budget.rows.max(self.options.sample_of), ..budget })
@@ -141,7 +142,7 @@ impl<'a> Parts<'a> {
         Ok(Some((Plan::Join { source, book }, drift)))
     }
 
-    /// `AddBook` if there are codes to keep and raw rows enough, and the ratio allows it.
+    /// `AddBook` if there are codes to keep and enough raw rows, and the ratio allows it.
     fn add_book(&self) -> Result<Option<Plan>> {
         if self.raw_rows < TRAINING_ROWS_MIN || self.coded_rows == 0 {
             return Ok(None);
@@ -151,7 +152,7 @@ impl<'a> Parts<'a> {
         Ok(budget.shape(&self.plain).is_ok().then_some(Plan::AddBook { source, budget }))
     }
 
-    /// `Recode`, or an error that says what ratio can be reached.
+    /// `Recode`, or an error with the largest ratio that can be reached.
     fn recode(&self) -> Result<Plan> {
         let source = self.state(self.frozen.segments.clone());
         let budget = self.shared_budget(&source, &[])?;
@@ -177,13 +178,14 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Bytes of coded segments that stay as they are, and of their tombstones.
+/// Bytes on disk of coded segments that are kept, and of their tombstones.
 fn kept_bytes(coded: &[Arc<SegmentView>]) -> u64 {
     let files: u64 = coded.iter().map(|segment| align(segment.segment.entry().length, BLOCK_BYTES as u64)).sum();
     files + tombstones::stored_bytes(coded.iter().map(|segment| &segment.hidden))
 }
 
-/// The mean error of the rows of `raw` under `book`, divided by that of the rows it was trained for, which are in `coded`.
+/// The mean error of the rows of `raw` under `book`, divided by the mean error of the rows that `book` was trained for,
+/// as the footer of `coded` has it.
 fn drift(raw: &Snapshot, rows: u64, book: &Codebook, coded: &SegmentView) -> Result<f64> {
     if rows < DRIFT_ROWS {
         return Ok(1.0);
@@ -194,7 +196,7 @@ fn drift(raw: &Snapshot, rows: u64, book: &Codebook, coded: &SegmentView) -> Res
     Ok(if error > 0.0 { error / coded.segment.footer().measured.trained } else { 1.0 })
 }
 
-/// Bytes of one manifest once the new segment is listed.
+/// Bytes of one manifest that also lists the new segment.
 fn manifest_bytes(manifest: &Manifest) -> u64 {
     let mut next = manifest.clone();
     next.files.push(SegmentEntry { kind: Kind::Code, id: 0, length: 0, rows: 0, root: 0 });

@@ -17,10 +17,10 @@ use std::sync::Arc;
 /// Rows read back and compared after a file is written.
 const CHECKED_ROWS: usize = 64;
 
-/// What the rows become.
+/// The form of the rows in the new file.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// They stay as inserted.
+    /// Raw rows, copied.
     Raw,
     /// Codes of this codebook; codes of the same codebook are copied.
     Coded(Arc<Codebook>),
@@ -49,26 +49,26 @@ impl Target {
 /// One file to be written from the live rows of `source`.
 #[derive(Debug)]
 pub struct Rewrite<'a> {
-    /// Where it is written.
+    /// The directory of the file.
     pub dir: &'a dyn Dir,
     /// Its header.
     pub header: FileHeader,
     /// The rows.
     pub source: &'a Snapshot,
-    /// What they become.
+    /// The form of the rows.
     pub target: Target,
 }
 
 impl Rewrite<'_> {
-    /// Writes, syncs, opens and checks the file; `None` where no row is live. Reports the rows done. On an error no file is
-    /// left.
+    /// Writes, syncs, opens and checks the file; `None` if no row is live. Reports the rows done. After an error the
+    /// file is removed.
     pub fn run(&self, work: &mut Work) -> Result<Option<SegmentView>> {
         if self.source.view().count() == 0 {
             return Ok(None);
         }
         let written = self.write(work).and_then(|entry| self.check(entry));
         if written.is_err() {
-            // The next open would remove it as well.
+            // If this fails, the next open removes the file.
             let _ = self.dir.remove(&self.header.kind.file_name(self.header.id));
         }
         written.map(Some)
@@ -108,7 +108,7 @@ impl Rewrite<'_> {
         }
     }
 
-    /// The error of copied codes, as measured when they were made. Sums shrink in proportion to the rows that are gone.
+    /// The error of copied codes, as measured when they were made. Sums are scaled by the share of rows that are live.
     fn copied_error(&self) -> Measured {
         let mut sum = Measured::default();
         for live in self.source.segments.iter().filter(|live| self.is_copied(live)) {
@@ -172,7 +172,7 @@ impl Rewrite<'_> {
         Ok(())
     }
 
-    /// Reads the file back: every checksum from the disk, and a sample of rows against their source.
+    /// Reads the file back, compares every checksum, and compares a sample of rows with their source.
     fn check(&self, entry: SegmentEntry) -> Result<SegmentView> {
         sealed::verify(self.dir, &entry, &mut Work::default())?;
         let known = self.target.codebook().map_or(&[][..], std::slice::from_ref);
@@ -196,7 +196,7 @@ impl Rewrite<'_> {
                 book.decode(&code, &mut expected);
             }
             if found.iter().zip(&expected).any(|(left, right)| left.to_bits() != right.to_bits()) {
-                return Err(Error::corrupt(live.segment.name(), format!("row {row} (id {id}) reads back otherwise")));
+                return Err(Error::corrupt(live.segment.name(), format!("row {row} (id {id}) reads back differently")));
             }
         }
         Ok(live)

@@ -1,12 +1,13 @@
-//! An even sample of the live rows of a state, for training.
+//! An evenly spread sample of the live rows of a state, for training.
 
 use crate::error::Result;
 use crate::snapshot::{Scratch, Snapshot};
 
-/// Upper bound in bytes of a sample whose size the caller does not choose: training holds some copies of it.
+/// Upper bound on the bytes of a sample of default size: training holds several copies of it.
 pub const SAMPLE_BYTES: u64 = 32 << 20;
 
-/// `wanted` of the live rows, one from each of as many equal stretches, because neighbours in a file are often alike.
+/// `wanted` of the `rows` live rows: the rows are cut into `wanted` equal stretches, and one row is chosen from each,
+/// because neighbours in a file are often alike.
 pub fn sample_rows(source: &Snapshot, rows: u64, wanted: u64, seed: u64) -> Result<Vec<f32>> {
     let mut vectors = Vec::with_capacity(wanted as usize * source.dim);
     let mut scratch = Scratch::default();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Default number of rows to train on.
 const SAMPLE_ROWS: u64 = 20_000;
 
-/// Percent of the training steps spent on choosing between dims and directions.
+/// Percent of the progress that choosing between dims and directions counts as.
 const TRIAL_PERCENT: u64 = 15;
 
 /// The codebook that the rows of `plan` are coded with.
@@ -42,7 +42,7 @@ fn within(budget: &Budget, plain: &Shape, sample: &[f32], seed: u64, work: &mut 
         if budget.fits(&book) || shape.window == 1 {
             return Ok(book);
         }
-        // Uneven runs make a codebook larger than it was charged for.
+        // Uneven runs can make the codebook larger than planned.
         shape.window = shape.window * 3 / 4;
     }
 }

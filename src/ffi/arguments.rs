@@ -1,5 +1,5 @@
-//! Conversion of pointers from C to slices, outputs and paths. Each function checks what can be checked: NULL, count,
-//! size, alignment. The header's conventions 2 and 3 ask the rest of the caller.
+//! Conversion of pointers from C to slices, outputs and paths. Each function checks for NULL, count, size and
+//! alignment. The caller guarantees the rest (the header's conventions 2 and 3).
 #![expect(unsafe_code, reason = "pointers from C become slices here and nowhere else")]
 
 use crate::error::{Error, Result};
@@ -8,10 +8,10 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::slice;
 
-/// The `[rows][width]` values at `pointer`, for reading. If there are none, the pointer is not used.
+/// The `[rows][width]` values at `pointer`, for reading. With 0 values the pointer is not used.
 ///
 /// # Safety
-/// A pointer that is not NULL points to `rows * width` values that nobody writes while the slice lives.
+/// A pointer that is not NULL points to `rows * width` values that no thread writes while the slice lives.
 pub(super) unsafe fn input<'a, T: Plain>(
     name: &'static str,
     pointer: *const T,
@@ -27,10 +27,10 @@ pub(super) unsafe fn input<'a, T: Plain>(
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
-/// The `[rows][width]` values at `pointer`, for writing. If there are none, the pointer is not used.
+/// The `[rows][width]` values at `pointer`, for writing. With 0 values the pointer is not used.
 ///
 /// # Safety
-/// A pointer that is not NULL points to `rows * width` values that nobody else touches while the slice lives.
+/// A pointer that is not NULL points to `rows * width` values that nothing else reads or writes while the slice lives.
 pub(super) unsafe fn output<'a, T: Plain>(
     name: &'static str,
     pointer: *mut T,
@@ -67,14 +67,14 @@ pub(super) unsafe fn output_or_null<'a, T: Plain>(
 /// # Safety
 /// Every bit pattern is a value.
 pub(super) unsafe trait Plain: Copy {}
-// SAFETY: numbers.
+// SAFETY: every bit pattern is an f32, and it has no padding.
 unsafe impl Plain for f32 {}
-// SAFETY: numbers.
+// SAFETY: every bit pattern is a u64, and it has no padding.
 unsafe impl Plain for u64 {}
-// SAFETY: numbers.
+// SAFETY: every bit pattern is a u8, and it has no padding.
 unsafe impl Plain for u8 {}
 
-/// No process has an array of more than 128 TiB. A larger count is a mistake, often a negative number.
+/// Largest array in bytes: 128 TiB, more than a process can have. A larger count is a mistake, often a negative number.
 const ARRAY_BYTES_MAX: usize = isize::MAX as usize >> (if usize::BITS == 64 { 16 } else { 0 });
 
 #[inline]
@@ -106,7 +106,8 @@ pub(super) struct OutParam<T>(NonNull<T>);
 
 impl<T> OutParam<T> {
     /// # Safety
-    /// A pointer that is not NULL points to memory for one value, at any alignment, valid until [`OutParam::set`].
+    /// A pointer that is not NULL points to writable memory for one value, at any alignment, valid until
+    /// [`OutParam::set`].
     pub(super) unsafe fn new(name: &'static str, pointer: *mut T) -> Result<OutParam<T>> {
         NonNull::new(pointer).map(OutParam).ok_or(Error::NullPointer(name))
     }
@@ -130,7 +131,7 @@ impl<T> OutParam<T> {
 /// The path at `pointer`: UTF-8, NUL-terminated, not empty.
 ///
 /// # Safety
-/// A pointer that is not NULL points to a NUL-terminated string that nobody writes while the path lives.
+/// A pointer that is not NULL points to a NUL-terminated string that no thread writes while the path lives.
 pub(super) unsafe fn path<'a>(name: &'static str, pointer: *const c_char) -> Result<&'a Path> {
     if pointer.is_null() {
         return Err(Error::NullPointer(name));

@@ -2,13 +2,13 @@
 
 use crate::error::{Error, Result};
 
-/// Lists the constants that an option may be as `(number, name in the header, value in Rust)`.
+/// Lists the values of an option as `(number, name in the header, value in Rust)`.
 macro_rules! choices {
     ($($constant:ident => $value:expr),+ $(,)?) => { [$(($constant, stringify!($constant), $value)),+] };
 }
 pub(super) use choices;
 
-/// The value of `number`, which the option `name` has.
+/// The value in Rust of the option `name` that was given as `number`.
 pub(super) fn choose<T: Copy>(name: &str, number: i32, choices: &[(i32, &'static str, T)]) -> Result<T> {
     match choices.iter().find(|(known, ..)| *known == number) {
         Some((.., value)) => Ok(*value),

@@ -30,7 +30,7 @@ pub unsafe extern "C" fn omen_compress_options_init(options: *mut omen_compress_
 ///
 /// @param store       an open store
 /// @param options     may be NULL: the defaults
-/// @param out_report  receives what was measured. Set its `struct_size` first
+/// @param out_report  receives the report. Set its `struct_size` first
 ///
 /// Threads: a long call. Readers and writers go on meanwhile.
 ///

@@ -4,7 +4,7 @@
 /// that can break a compiled program. New functions and new members at the end of structs do not change it.
 pub const OMEN_ABI_VERSION: u32 = 1;
 
-/// Not an id: search returns it where there is no neighbour. No vector can have it.
+/// The id that no vector can have. omen_store_search returns it in slots without a neighbour.
 pub const OMEN_NO_ID: u64 = u64::MAX;
 
 /// The call did what its comment says.
@@ -16,9 +16,9 @@ pub const OMEN_NULL_POINTER: i32 = 1;
 pub const OMEN_INVALID_HANDLE: i32 = 2;
 /// An argument or an option is out of range; the message names it and what was expected.
 pub const OMEN_INVALID_ARGUMENT: i32 = 3;
-/// The store has a different dim from the one the call asks for.
+/// The dim of the call is not the store's.
 pub const OMEN_DIM_MISMATCH: i32 = 4;
-/// The store has a different metric from the one the call asks for.
+/// The metric of the call is not the store's.
 pub const OMEN_METRIC_MISMATCH: i32 = 5;
 /// A vector has a NaN or an infinity; the message says where.
 pub const OMEN_NOT_FINITE: i32 = 6;
@@ -44,7 +44,7 @@ pub const OMEN_LOCKED: i32 = 22;
 /// The system has not enough memory for the call.
 pub const OMEN_OUT_OF_MEMORY: i32 = 23;
 
-/// A file has other bytes than were written; the message names the file and the position.
+/// The bytes of a file are not those that were written; the message names the file and the position.
 pub const OMEN_CORRUPT: i32 = 30;
 /// A file has a format version that this library does not know.
 pub const OMEN_VERSION: i32 = 31;

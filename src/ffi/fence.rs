@@ -1,4 +1,4 @@
-//! The fence around every exported function: a panic becomes a status, and a failure leaves a message for its thread.
+//! The fence around every exported function: a panic becomes a status, and a failure sets its thread's last message.
 
 use super::constants::{OMEN_OK, OMEN_PANIC};
 use super::handle;
@@ -14,7 +14,7 @@ use std::sync::Once;
 thread_local! {
     /// The message of this thread's last failure.
     static LAST_MESSAGE: RefCell<Option<CString>> = const { RefCell::new(None) };
-    /// The message that the panic hook recorded, until the fence takes it.
+    /// The message that the panic hook recorded, until the fence reads it.
     static PANIC_MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
     /// Number of fences this thread is inside of; more than one if a progress function calls the library.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -57,7 +57,8 @@ fn poison_after_panic(handle: *const omen_store, status: i32) -> i32 {
 #[cold]
 fn poison(handle: *const omen_store) {
     let why = LAST_MESSAGE.with_borrow(|last| last.as_ref().map(|text| text.to_string_lossy().into_owned()));
-    // The caller gets its status anyway, and a handle that was closed meanwhile needs no poison.
+    // An error is ignored: the caller gets the status of the panic, and a handle that was closed meanwhile needs no
+    // poison.
     let _ = catch_panic(|| {
         handle::with(handle, |store| {
             store.poison(why.as_deref().unwrap_or("a panic"));
@@ -80,9 +81,9 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     recorded.or_else(owned).or_else(literal).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// Installs a panic hook, because the library prints nothing: it records the message of a panic inside a fence or on one
-/// of the library's worker threads, whose names begin with "omen". Other panics, of a Rust program that links this crate,
-/// still reach the hook that was there before.
+/// Installs a panic hook, because the library prints nothing: it records the message of a panic inside a fence or on
+/// one of the library's worker threads, whose names begin with "omen". Other panics, of a Rust program that links this
+/// crate, still reach the hook that was there before.
 pub(super) fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -98,7 +99,7 @@ fn is_ours() -> bool {
 fn record(panic: &PanicHookInfo<'_>) {
     let what = panic.payload_as_str().unwrap_or("a panic without a message");
     let line = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
-    // In the destructors of a thread that ends there is no place for the message; the status remains.
+    // While a thread ends, its thread-local variables may be gone: then the message is lost, and the status remains.
     let _ = PANIC_MESSAGE.try_with(|message| message.replace(Some(format!("{what}{line}"))));
 }
 

@@ -23,7 +23,7 @@ struct Open {
     store: Store,
 }
 
-/// Which slots were used, how often, and which of them are free again.
+/// How often each slot was used, and the slots that are free again.
 struct Slots {
     /// Number of openings so far, for each slot that was ever used.
     openings: Vec<usize>,
@@ -56,7 +56,7 @@ impl Slots {
         Ok((slot, handle))
     }
 
-    /// Whether `handle` was returned by an opening.
+    /// True if `handle` was returned by an opening.
     fn has_returned(&self, handle: usize) -> bool {
         let (slot, opening) = (slot_of(handle), (handle ^ MARK) >> (SLOT_BITS + 1));
         handle == handle_of(slot, opening) && self.openings.get(slot).is_some_and(|openings| opening < *openings)
@@ -84,7 +84,7 @@ pub(super) fn with<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Re
     run(handle.addr(), shared.as_deref(), call)
 }
 
-/// As [`with`], for short calls: what any store replaces meanwhile is not freed before `call` returns.
+/// Like [`with`], for short calls: no state that any store replaces meanwhile is freed before `call` returns.
 #[inline]
 pub(super) fn with_pinned<T>(handle: *const omen_store, call: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
     let pinned = TABLE[slot_of(handle.addr())].load();

@@ -3,10 +3,10 @@
 //!
 //! This is the interface for C; omen.hpp is the one for C++.
 //!
-//! CONVENTIONS. They hold for every function. The comment of a function says only what is special to it.
+//! CONVENTIONS. They hold for every function. The comment of a function adds only what is special to it.
 //!
-//!  1. Status. A function that can fail returns an int32_t: OMEN_OK (0), or a status whose range says who must act:
-//!     1-19 the caller, 20-29 the machine, 30-39 the file, 40-49 the library. omen_status_name returns its name,
+//!  1. Status. A function that can fail returns an int32_t: OMEN_OK (0), or a status. Its range tells what failed:
+//!     1-19 the caller, 20-29 the machine, 30-39 a file, 40-49 the library. omen_status_name returns its name,
 //!     omen_last_message a detailed message. The comment of a function lists the statuses special to it. Every
 //!     function may also return OMEN_NULL_POINTER, OMEN_INVALID_HANDLE, OMEN_INVALID_ARGUMENT, OMEN_IO,
 //!     OMEN_OUT_OF_MEMORY, OMEN_CORRUPT (bytes are checked when they are read) and OMEN_PANIC (a bug in the library,

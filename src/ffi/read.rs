@@ -5,7 +5,7 @@ use super::arguments::{OutParam, input, output, output_or_null};
 use super::fence::{on_pinned_store, on_store};
 use super::types::omen_store;
 
-/// # READING: readers wait for nobody, and see whole calls only.
+/// # READING: readers never wait for a writer, and see whole calls only.
 ///
 /// Reads the vectors of `n` ids. They are bit for bit those that were inserted; after omen_store_compress they are
 /// decoded from their codes, which is an approximation.
@@ -68,10 +68,11 @@ pub unsafe extern "C" fn omen_store_contains(
 ///     uint64_t position = 0; size_t n;
 ///     while ((status = omen_store_scan(store, &position, 1000, ids, vectors, &n)) == OMEN_OK && n > 0) { ... }
 ///
-/// Each call sees the store as it is at that moment: writes between two calls are seen if their ids lie ahead.
+/// Each call sees the store as it is at that moment: of the writes between two calls, a later call sees those with ids
+/// from `*inout_position` on.
 ///
 /// @param store           an open store
-/// @param inout_position  the smallest id to read; 0 starts. The library sets it to where the next call goes on
+/// @param inout_position  the smallest id to read; 0 at the start. The library sets it to the position of the next call
 /// @param capacity        number of vectors that the arrays hold; with 0 nothing is read, and `*out_n` is 0
 /// @param out_ids         `uint64_t[capacity]`
 /// @param out_vectors     `float[capacity][dim]`, as omen_store_get reads them. NULL: ids only
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn omen_store_scan(
     })
 }
 
-/// With OMEN_FAILPOINT=panic in the environment, the next get panics, once.
+/// With OMEN_FAILPOINT=panic in the environment, the first get of the process panics.
 #[cfg(feature = "failpoints")]
 fn failpoint() {
     static SPENT: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

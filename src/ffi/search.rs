@@ -40,10 +40,11 @@ pub unsafe extern "C" fn omen_search_options_init(options: *mut omen_search_opti
 /// queries in one call are faster than one at a time, because they share the passes over memory.
 ///
 /// Inverted lists: omen_store_compress makes them for large stores. A search then visits the lists nearest to its
-/// query: as many as compress found to hold nearly all neighbours, or the share of the store given by `effort`.
+/// query: as many as compress found to hold nearly all neighbours, or the share of the lists given by `effort`.
 ///
-/// Filters: with `allow_ids` or `exact` every vector in question is compared. The last filter is cached together with
-/// the codes it allows, in at most 4 MiB, so repeating the same `allow_ids` costs far less than the first time.
+/// Filters: with `allow_ids` every allowed vector is searched, and with `exact` every vector; inverted lists are not
+/// used. The last filter is cached together with the codes it allows, in at most 4 MiB, so repeating the same
+/// `allow_ids` costs far less than the first time.
 ///
 /// Errors: OMEN_NOT_FINITE, OMEN_TOO_BIG.
 ///
@@ -59,7 +60,7 @@ pub unsafe extern "C" fn omen_store_search(
     out_distances: *mut f32,
 ) -> i32 {
     on_store(store, |store| {
-        // SAFETY: conventions 3 and 5: arrays of these shapes, a struct of the size it says.
+        // SAFETY: conventions 3 and 5: arrays of these shapes, a struct of `struct_size` bytes.
         let (queries, options) =
             unsafe { (input("queries", queries, nq, store.dim() as usize)?, search_options(options)?) };
         // SAFETY: as above.
@@ -70,7 +71,7 @@ pub unsafe extern "C" fn omen_store_search(
 }
 
 /// # Safety
-/// As for [`sized::options`]. `allow_ids` is an array of `allow_n` ids, which nobody writes while the options live.
+/// As for [`sized::options`]. `allow_ids` is an array of `allow_n` ids, which no thread writes while the options live.
 unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<SearchOptions<'a>> {
     // SAFETY: the contract of this function.
     let given = unsafe { sized::options(options, omen_search_options::DEFAULT)? };

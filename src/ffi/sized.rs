@@ -1,5 +1,5 @@
-//! Structs that begin with `struct_size`. Options and reports of a caller with an older or newer header are read and
-//! written as far as both sides know their members.
+//! Structs that begin with `struct_size`. If the caller was compiled with an older or newer header, only the members
+//! that both sides know are read and written.
 #![expect(unsafe_code, reason = "structs of C are copied byte by byte, struct_size bytes of them")]
 
 use super::types::{
@@ -9,7 +9,7 @@ use super::types::{
 use crate::error::{Error, Result};
 use std::ptr;
 
-/// No struct of any version is larger. A struct that claims to be is not initialised, and is not read.
+/// The largest `struct_size` of any version. A larger value means that the struct is not initialised; it is not read.
 const STRUCT_SIZE_MAX: u64 = 1024;
 
 /// A struct of the header.
@@ -33,8 +33,8 @@ unsafe impl Sized64 for omen_verify_report {}
 // SAFETY: as above.
 unsafe impl Sized64 for omen_work_options {}
 
-/// The options at `pointer`. Members that the caller does not have are those of `defaults`, all of them if `pointer` is
-/// NULL. `struct_size` is the caller's.
+/// The options at `pointer`. Members that the caller's struct lacks have the values of `defaults`; so have all members
+/// if `pointer` is NULL. `struct_size` is the caller's.
 ///
 /// # Safety
 /// A pointer that is not NULL points to a `u64` and, if that is a size [`struct_size`] accepts, to that many bytes.
@@ -76,12 +76,13 @@ impl<T: Sized64> Report<T> {
         Ok(Report { pointer, size })
     }
 
-    /// Writes as many bytes as the caller has, except `struct_size`, which stays the caller's. Members that this version
-    /// does not know become zero.
+    /// Writes as many bytes as the caller's struct has, except `struct_size`, which is not changed. Members that this
+    /// version does not know become zero.
     pub(super) fn set(self, value: T) {
         let (from, to) = ((&raw const value).cast::<u8>(), self.pointer.cast::<u8>());
         let (start, known) = (size_of::<u64>(), self.size.min(size_of::<T>()));
-        // SAFETY: `size` is at least 8, and the contract of `new` covers `size` bytes; `value` has `known` bytes or more.
+        // SAFETY: `size` is at least 8, and the contract of `new` covers `size` bytes; `value` has `known` bytes or
+        // more.
         unsafe {
             ptr::copy_nonoverlapping(from.add(start), to.add(start), known - start);
             ptr::write_bytes(to.add(known), 0, self.size - known);
@@ -89,7 +90,7 @@ impl<T: Sized64> Report<T> {
     }
 }
 
-/// The caller's `struct_size`, if it is a possible one.
+/// The caller's `struct_size`; an error if it is not a possible one.
 ///
 /// # Safety
 /// The pointer points to eight readable bytes, at any alignment.

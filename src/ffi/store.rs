@@ -38,8 +38,8 @@ pub unsafe extern "C" fn omen_store_options_init(options: *mut omen_store_option
 /// Errors: OMEN_DIM_MISMATCH, OMEN_METRIC_MISMATCH, OMEN_LOCKED, OMEN_NO_SPACE, OMEN_VERSION, OMEN_NOT_A_STORE (also if
 /// there is no store and the mode does not create one), OMEN_TOO_BIG (too many stores are open).
 ///
-/// Disk: a new store survives a crash from here on. In an existing store, what a crash left incomplete is dropped: all
-/// committed calls are there, and of the calls after the last commit those up to the first incomplete one.
+/// Disk: a new store survives a crash from here on. In an existing store, calls that a crash left incomplete are
+/// dropped: all committed calls are there, and of the calls after the last commit those up to the first incomplete one.
 /// OMEN_READ_ONLY writes nothing and shows the committed calls only.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omen_store_open(

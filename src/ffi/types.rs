@@ -117,9 +117,9 @@ impl omen_compress_options {
     };
 }
 
-/// What omen_store_compress did. Bytes are those of the files. The errors cover every vector. An error is measured when
-/// the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call count
-/// with the error measured in that call.
+/// Report of omen_store_compress. Bytes are those of the files. The errors cover every vector. An error is measured
+/// when the code is made, against the vector as omen_store_get returned it until then; codes kept from an earlier call
+/// count with the error measured in that call.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct omen_compress_report {
@@ -127,9 +127,9 @@ pub struct omen_compress_report {
     pub struct_size: u64,
     /// Vectors compressed.
     pub vectors: u64,
-    /// Bytes of all files of the directory before.
+    /// Bytes of all files of the store before.
     pub bytes_before: u64,
-    /// Bytes of all files of the directory afterwards.
+    /// Bytes of all files of the store afterwards.
     pub bytes_after: u64,
     /// Bytes of the code of one vector.
     pub code_bytes: u64,
@@ -157,9 +157,10 @@ pub struct omen_search_options {
     /// sizeof(omen_search_options) that the caller was compiled with.
     pub struct_size: u64,
     /// Number of candidates to rerank for each query, at least `k`; 0 (default): the library chooses. More candidates
-    /// find more neighbours only if scores see part of a code (scalar codes, ratios of about 2 to 5).
+    /// find more neighbours only if scores are computed from a part of each code (scalar codes, ratios of about 2 to
+    /// 5).
     pub rerank: u64,
-    /// Share of the store to visit, above 0 and up to 1 (every code); 0 (default): the library chooses.
+    /// Share of the inverted lists to visit, above 0 and up to 1 (every code); 0 (default): the library chooses.
     pub effort: f64,
     /// Only these ids may be found: `uint64_t[allow_n]`, in any order. NULL (default) and an `allow_n` of 0: every id.
     pub allow_ids: *const u64,
@@ -192,9 +193,9 @@ pub struct omen_store_stats {
     pub struct_size: u64,
     /// Number of vectors in the store.
     pub vectors: u64,
-    /// Deleted or replaced vectors whose bytes omen_store_compact would give back.
+    /// Deleted or replaced vectors whose bytes omen_store_compact would free.
     pub deleted: u64,
-    /// Bytes of all files of the directory.
+    /// Bytes of all files of the store.
     pub bytes_on_disk: u64,
     /// vectors x dim x 4: the vectors as floats.
     pub raw_bytes: u64,
@@ -237,9 +238,9 @@ pub struct omen_verify_report {
     pub vectors: u64,
 }
 
-// omen_*_init write whole structs and cannot know how many bytes the caller has, which may be compiled with an older
-// header. So these structs must not grow once they are released. New members will be set by init functions of other
-// names, to which a newer header maps these names; programs compiled earlier go on calling these.
+// omen_*_init write whole structs, and the caller's may be smaller if it was compiled with an older header. So these
+// structs must not grow once they are released. New members will be set by new init functions, to which a newer header
+// maps these names; programs that were compiled earlier still call these.
 const _: () = assert!(size_of::<omen_store_options>() == 24);
 const _: () = assert!(size_of::<omen_work_options>() == 32);
 const _: () = assert!(size_of::<omen_compress_options>() == 64);

@@ -35,7 +35,7 @@ pub unsafe extern "C" fn omen_store_stats(store: *const omen_store, out_stats: *
 /// @param options     may be NULL: the defaults
 /// @param out_report  receives how much was read. Set its `struct_size` first
 ///
-/// Threads: a long call. Readers and writers go on meanwhile. It starts after a write that is running.
+/// Threads: a long call. Readers and writers go on meanwhile. It waits for a running write before it starts.
 ///
 /// Errors: OMEN_CORRUPT: the message names the file and the block. OMEN_CANCELLED.
 ///
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn omen_store_verify(
     })
 }
 
-/// Removes the bytes of deleted and replaced vectors and gives them back to the file system.
+/// Removes deleted and replaced vectors from the files, and frees their bytes.
 ///
 /// @param store    an open store
 /// @param options  may be NULL: the defaults

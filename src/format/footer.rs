@@ -1,4 +1,4 @@
-//! The last bytes of a sealed file (format.md §6.6): its summary, and the root of its checksums.
+//! The footer of a sealed file (format.md §6.6): its summary, and the root of its checksums.
 
 use super::{SECTIONS_MAX, checksum, expect_checksum, f64_at, put, seed, u32_at, u64_at};
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub struct Measured {
     pub trained: f64,
 }
 
-/// What a sealed file says of itself as a whole. Where its parts lie is in the table of sections.
+/// The summary of a sealed file. The positions of its parts are in the table of sections.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Footer {
     /// Bytes covered by the block table: the header and all sections.
@@ -95,9 +95,8 @@ impl Footer {
         })
     }
 
-    /// Data bytes and entries of the table of sections as a stored footer claims them. They are not proven: they say
-    /// where the tables lie, and the root over these tables and the footer proves them. No more than `SECTIONS_MAX`
-    /// are accepted.
+    /// Data bytes and number of sections, as an unchecked footer has them. They give the positions of the tables, and
+    /// the root over these tables and the footer checks all of it. More than `SECTIONS_MAX` sections are an error.
     pub fn claimed_layout(file: &str, bytes: &[u8; FOOTER_BYTES]) -> Result<(u64, u32)> {
         let sections = u32_at(bytes, SECTIONS_AT);
         if sections > SECTIONS_MAX {
@@ -112,18 +111,18 @@ fn root(id: u64, tables: &[u8], footer: &[u8]) -> u32 {
     checksum(checksum(seed(id, FOOTER_SEED), tables), footer)
 }
 
-/// A run of rows of a sealed log that lie together in one frame (format.md §6.4).
+/// The rows of one frame of a log (format.md §6.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// First row of the segment in it.
+    /// Number of the first row.
     pub first_row: u32,
-    /// Rows in it.
+    /// Number of rows.
     pub rows: u32,
     /// Byte offset of the first row.
     pub offset: u64,
-    /// Byte offset of the ids, in row order; 0 where they count up from `first_id`.
+    /// Byte offset of the ids, in row order; 0 if they count up from `first_id`.
     pub ids_offset: u64,
-    /// Id of the first row where ids count up.
+    /// Id of the first row if ids count up.
     pub first_id: u64,
 }
 

@@ -13,7 +13,7 @@ const CHECKSUM_AT: usize = 60;
 pub mod flags {
     /// The last call of this frame continues in the next one.
     pub const CONTINUES: u32 = 1;
-    /// A commit ended here: other processes may read up to here.
+    /// A commit ends with this frame: other processes may read up to its end.
     pub const COMMIT: u32 = 2;
     /// The ids are listed; otherwise they count up from `first_id`.
     pub const IDS: u32 = 4;
@@ -32,7 +32,7 @@ pub struct FrameHeader {
     pub seq: u64,
     /// Every call up to this number was durable when the frame was written.
     pub durable_seq: u64,
-    /// Id of the first row where ids count up.
+    /// Id of the first row if ids count up.
     pub first_id: u64,
     /// Rows put.
     pub rows: u32,
@@ -71,7 +71,7 @@ impl FrameHeader {
         u32_at(bytes, CHECKSUM_AT)
     }
 
-    /// The header at `offset` of file `id`, or `None` where the bytes are not a sound header.
+    /// The header at `offset` of file `id`, or `None` if the bytes are not a sound header.
     pub fn decode(id: u64, offset: u64, bytes: &[u8; FRAME_HEADER_BYTES as usize]) -> Option<FrameHeader> {
         if u32_at(bytes, 0) != MAGIC || u32_at(bytes, CHECKSUM_AT) != checksum(seed(id, offset), &bytes[..CHECKSUM_AT])
         {
@@ -97,8 +97,7 @@ impl FrameHeader {
         self.flags & flags::IDS != 0
     }
 
-    /// Bytes of the rows and bytes of the numbers behind them (ids, deleted ids, operations), for rows of `stride`
-    /// bytes.
+    /// Bytes of the rows, and bytes of the lists after them (ids, deleted ids, operations), for rows of `stride` bytes.
     pub fn body_parts(&self, stride: u64) -> (u64, u64) {
         let ids = if self.has_id_list() { u64::from(self.rows) * 8 } else { 0 };
         (u64::from(self.rows) * stride, ids + u64::from(self.deletes) * 8 + u64::from(self.operations) * 4)

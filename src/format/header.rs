@@ -14,17 +14,17 @@ const HEADER_SEED: u64 = 0x4845_4144;
 /// The header of a numbered file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileHeader {
-    /// What it holds.
+    /// The kind of the file.
     pub kind: Kind,
     /// The store it belongs to.
     pub store: [u8; 16],
     /// Its number, also in its name.
     pub id: u64,
-    /// Floats a row.
+    /// Floats per row.
     pub dim: u32,
     /// The store's metric.
     pub metric: Metric,
-    /// Number of the last call before the first in this file (logs only).
+    /// Number of the last call before this file's first one (logs only).
     pub base_seq: u64,
 }
 

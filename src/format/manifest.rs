@@ -16,7 +16,7 @@ const MANIFEST_SEED: u64 = 0x4c49_5354;
 /// One sealed file of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentEntry {
-    /// What it holds.
+    /// The kind of the file.
     pub kind: Kind,
     /// Its number.
     pub id: u64,
@@ -35,19 +35,19 @@ pub struct Manifest {
     pub store: [u8; 16],
     /// Grows by one with each manifest written.
     pub generation: u64,
-    /// Floats a row.
+    /// Floats per row.
     pub dim: u32,
     /// The store's metric.
     pub metric: Metric,
-    /// No file ever had this number or a larger one.
+    /// Number of the next file: larger than that of any file so far.
     pub next_file: u64,
     /// Number of the active log, whether or not it exists yet.
     pub log: u64,
-    /// Bytes of the active log that a close made durable; 0: none.
+    /// Length of the active log at its last clean close, in bytes; 0 if there was none.
     pub log_clean: u64,
     /// Number of the last call before the active log.
     pub base_seq: u64,
-    /// The next id to be given out, before the active log.
+    /// The next free id at the start of the active log.
     pub base_next_id: u64,
     /// Segments, oldest first, then at most one file of tombstones.
     pub files: Vec<SegmentEntry>,

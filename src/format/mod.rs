@@ -3,8 +3,8 @@
 //! Everything is little-endian. Every number read from a file is checked here or where it is used, and before it
 //! decides the size of an allocation.
 //!
-//! `header` (of every file), `frame` (of a log), `manifest`, `footer` and `sections` (of sealed files), `bound` (rounded
-//! error bounds).
+//! `header` (of every file), `frame` (of a log), `manifest`, `footer` and `sections` (of sealed files), `bound`
+//! (rounded error bounds).
 
 mod bound;
 mod footer;
@@ -25,13 +25,13 @@ use crate::metric::Metric;
 
 /// Version of the format this library writes and the only one it reads (format.md §8).
 pub const VERSION: u32 = 1;
-/// Reads as another number on a machine of the other byte order.
+/// A number that shows the byte order: it reads differently on a big-endian machine.
 const ENDIAN_TAG: u32 = 0x0102_0304;
 /// Unit of checksums, of torn writes and of commits (§1).
 pub const BLOCK_BYTES: usize = 4096;
 /// The id that no vector may have: it fills unused slots of search results.
 pub const NO_ID: u64 = u64::MAX;
-/// The largest counter accepted from a file. No store counts so far, and adding to it cannot overflow.
+/// The largest counter accepted from a file. No store can reach it, and adding to it cannot overflow.
 pub const COUNT_MAX: u64 = 1 << 60;
 /// The largest dim.
 pub const DIM_MAX: u32 = 65_536;
@@ -43,10 +43,10 @@ pub const LOCK_NAME: &str = "LOCK";
 /// Names of the two manifests, written in turn (§3).
 pub const MANIFEST_NAMES: [&str; 2] = ["MANIFEST.A", "MANIFEST.B"];
 
-/// What a numbered file holds; its suffix and its number in headers and manifests (§2).
+/// Kind of a numbered file; it determines the suffix of the name and the number in headers and manifests (§2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Append log; sealed, it is a raw segment whose rows lie in frames.
+    /// Append log. A sealed log is a raw segment whose rows are in frames.
     Log = 1,
     /// Raw rows, contiguous, in ascending order of id.
     Raw = 2,
@@ -78,7 +78,7 @@ impl Kind {
         format!("{id:016x}.{}", self.suffix())
     }
 
-    /// Kind and id of a name of our own pattern.
+    /// Kind and id of a file name; `None` if it is not the name of a numbered file.
     pub fn parse(name: &str) -> Option<(Kind, u64)> {
         let (digits, suffix) = name.split_once('.')?;
         let kind = Kind::ALL.into_iter().find(|kind| kind.suffix() == suffix)?;
@@ -87,8 +87,8 @@ impl Kind {
     }
 }
 
-/// CRC-32 (IEEE) of `bytes`, started from a seed that depends on file and position: sound bytes in a wrong position do
-/// not pass (§1).
+/// CRC-32 (IEEE) of `bytes`. The seed depends on file and position, so that sound bytes in a wrong position do not
+/// match (§1).
 pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     hasher.update(bytes);

@@ -1,4 +1,4 @@
-//! The table of sections of a sealed file (format.md §6.2): which parts the file has, and where they lie.
+//! The table of sections of a sealed file (format.md §6.2): kind, position and size of each part of the file.
 
 use super::{HEADER_BYTES, put, u32_at, u64_at};
 use crate::error::{Error, Result};
@@ -42,11 +42,11 @@ macro_rules! section_kinds {
 section_kinds! {
     /// Rows (count: rows): the frames of a log, contiguous raw rows, or blocks of codes.
     Rows = 1, "rows", align 64, REQUIRED;
-    /// Sorted, packed ids (count: ids); no bytes where ids count up from the footer's first id in row order.
+    /// Sorted, packed ids (count: ids); no bytes if ids count up from the footer's first id in row order.
     Ids = 2, "ids", align 1, REQUIRED;
-    /// Logs: one u32 for each id in ascending order, its row (count: entries, or 0 where rows lie in order of id).
+    /// Logs: the row of each id, as u32, in ascending order of id (count: entries; 0 if rows are in order of id).
     IdRows = 3, "rows of ids", align 4, REQUIRED;
-    /// Logs: where runs of rows lie in the frames (count: extents).
+    /// Logs: the positions of the rows in the frames (count: extents).
     Extents = 4, "extents", align 1, REQUIRED;
     /// Codes: the codebook (count: 1).
     Codebook = 5, "codebook", align 1, REQUIRED;
@@ -54,7 +54,7 @@ section_kinds! {
     CodebookCopy = 6, "codebook copy", align 1, REQUIRED;
     /// Codes: one u16 error bound for each block of codes (count: blocks).
     Bounds = 7, "bounds", align 1, REQUIRED;
-    /// Codes: inverted lists (count: lists; 0, and no bytes, where rows lie in order of id).
+    /// Codes: inverted lists (count: lists; 0, and no bytes, if rows are in order of id).
     Lists = 8, "inverted lists", align 64, REQUIRED;
     /// Tombstone files: bitmaps of hidden rows (count: bitmaps).
     Tombstones = 9, "tombstones", align 1, REQUIRED;
@@ -70,7 +70,7 @@ impl SectionKind {
 /// An entry of the table: one part of a sealed file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// What it holds: the number of a [`SectionKind`], or one that this library does not know.
+    /// The number of a [`SectionKind`], or one that this library does not know.
     pub kind: u32,
     /// [`REQUIRED`] or 0.
     pub flags: u32,
@@ -78,7 +78,7 @@ pub struct Section {
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Its items; what an item is depends on the kind.
+    /// Number of items; the kind defines the item.
     pub count: u64,
 }
 
@@ -91,7 +91,7 @@ impl Section {
         Section { kind: kind as u32, flags: kind.flags(), offset, length, count }
     }
 
-    /// Its name, for messages; a number where the kind is unknown.
+    /// Its name, for messages; a number if the kind is unknown.
     pub fn name(&self) -> String {
         SectionKind::from_number(self.kind).map_or_else(|| self.kind.to_string(), |kind| kind.name().to_owned())
     }
@@ -123,9 +123,9 @@ impl Section {
     }
 }
 
-/// Reads and checks a table of sections whose bytes were proven: `bytes` is a multiple of [`Section::BYTES`]. Sections
-/// lie between the file header and `data_bytes`, do not overlap, and each kind occurs once. A required section of an
-/// unknown kind is refused; an unknown optional one is kept and never looked for.
+/// Reads and checks a table of sections whose checksum matched; `bytes` is a multiple of [`Section::BYTES`]. Sections
+/// must lie between the file header and `data_bytes` and not overlap, and each kind may occur once. A required section
+/// of an unknown kind is an error; an optional one is ignored.
 pub fn decode_sections(file: &str, data_bytes: u64, bytes: &[u8]) -> Result<Vec<Section>> {
     let sections: Vec<Section> = bytes.chunks_exact(Section::BYTES).map(Section::decode).collect();
     for section in &sections {

@@ -1,4 +1,4 @@
-//! The kernels compiled for AVX2: 8 floats a register; `score` by byte shuffles and `extend` in registers.
+//! The kernels compiled for AVX2: 8 floats per register; `score` by byte shuffles and `extend` in registers.
 
 use super::scan::{BLOCK_ROWS, PiecewiseLinear, SILENT, Scan, Sides};
 use super::trellis::{Branches, INDEX_BITS, Predecessors};
@@ -84,7 +84,8 @@ fn sums(tables: &[[u8; 32]], pairs: &[[u8; 32]], ahead: Option<usize>) -> U16x32
             odd[half] = _mm256_add_epi16(odd[half], _mm256_srli_epi16::<8>(entries[half]));
         }
     };
-    // The entries of two pairs fit a byte together. Four pairs an iteration, or the loop would be a fifth of the work.
+    // The sum of the entries of two pairs fits a byte. Four pairs per iteration, because with two the loop overhead is
+    // a fifth of the work.
     let two = |pairs: &[[u8; 32]; 2], tables: &[[u8; 32]; 2]| {
         let (first, second) = (look_up(&pairs[0], &tables[0]), look_up(&pairs[1], &tables[1]));
         [0, 1].map(|half| _mm256_add_epi8(first[half], second[half]))
@@ -205,7 +206,7 @@ fn cheapest<const SURVIVORS: usize, const OWN: usize>(predecessors: &Predecessor
     cheapest.costs
 }
 
-/// The same for any number of own dims.
+/// The cheapest paths to each codeword of a symbol with any number of own dims.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn cheapest_of_many<const SURVIVORS: usize>(predecessors: &Predecessors<'_>) -> [[__m256i; 2]; SURVIVORS] {
@@ -245,7 +246,7 @@ impl<const SURVIVORS: usize> Cheapest<SURVIVORS> {
         Cheapest { costs: [[_mm256_set1_epi32(-1); 2]; SURVIVORS], path: _mm256_setzero_si256() }
     }
 
-    /// Inserts the next path into the ascending list of each codeword, whose last entry is dropped.
+    /// Inserts the next path into the ascending costs of each codeword; the largest cost is dropped.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn insert(&mut self, totals: [__m256; 2]) {

@@ -1,5 +1,5 @@
-//! The kernels compiled for AVX-512: 16 floats a register. `score` and `extend` are those of AVX2: on the CPUs measured,
-//! wider registers shuffle no more bytes a cycle.
+//! The kernels compiled for AVX-512: 16 floats per register. `score` and `extend` are those of AVX2: on the CPUs
+//! measured, wider registers shuffle no more bytes a cycle.
 
 use super::avx2::{extend, score};
 use super::{compile_kernels, for_all_kernels};

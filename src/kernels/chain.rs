@@ -1,6 +1,7 @@
-//! The Viterbi algorithm (Viterbi, IEEE Trans. Inf. Theory 1967; applied to quantization by Marcellin, Fischer, IEEE Trans.
-//! Comm. 1990), for windows that cover the dims of a symbol and of the next one only. The cost of a codeword then depends on
-//! the codeword before it alone, so one path for each of 16 codewords is enough to find the nearest sum.
+//! Exact search for the symbols of a window code whose windows span at most two runs, by the Viterbi algorithm
+//! (Viterbi, IEEE Trans. Inf. Theory 1967; applied to quantization by Marcellin, Fischer, IEEE Trans. Comm. 1990). The
+//! cost of a codeword depends only on the codeword before it, so one path for each of 16 codewords is enough to find
+//! the nearest sum.
 
 use super::lanes::{CODEWORDS, Lanes};
 use super::trellis::Paths;

@@ -1,8 +1,8 @@
-//! How codes lie in memory and in files: the sizes that follow from their symbols and side bytes.
+//! Sizes of codes and of blocks of codes, which follow from the numbers of symbols and side bytes.
 
 use super::BLOCK_ROWS;
 
-/// The parts of a code: `[symbols / 2, rounded up]` u8, two symbols a byte, then `[side_bytes]` u8.
+/// The parts of a code: `[symbols / 2, rounded up]` u8, two symbols per byte, then `[side_bytes]` u8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeLayout {
     /// 4-bit symbols of a code.

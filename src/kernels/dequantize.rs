@@ -1,10 +1,10 @@
-//! Decoding of scalar codes: uniform quantizers with a bit width of their own for each dim.
+//! Decoding of scalar codes: one uniform quantizer for each dim, each with its own bit width.
 
 /// Dims decoded side by side.
 pub const GROUP_DIMS: usize = 8;
 
-/// Decoder of [`GROUP_DIMS`] dims: where the bits of their numbers are in a code, and which values the numbers stand for.
-/// A number consists of two bit fields.
+/// Decoder of [`GROUP_DIMS`] dims: the positions of their numbers' bits in a code, and the values of the numbers. A
+/// number consists of two bit fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dequantizer {
     /// The low bits.

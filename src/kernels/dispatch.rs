@@ -14,8 +14,8 @@ use super::*;
 /// visibility name(argument: Type, ...) -> Output = file::body, with helper(argument, ...);
 /// ```
 ///
-/// `body` gets the arguments. With a helper it also gets a closure that calls the `helper` of the file of the instruction
-/// set, for the part that is written by hand for each.
+/// `body` gets the arguments. With a helper it also gets a closure that calls the `helper` of the file of the
+/// instruction set, for the part that is written by hand for each.
 macro_rules! for_all_kernels {
     ($define:ident, $header:tt) => {
         $define! {

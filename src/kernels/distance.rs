@@ -1,4 +1,4 @@
-//! Distances, and the search for values that are not finite.
+//! Distances, and the search for NaN and infinite values.
 //!
 //! A sum over dims has `LANES` partial sums: element i is added to lane i mod `LANES`. At the end the upper half of the
 //! lanes is added to the lower half until one lane is left. Registers of any width up to `LANES` can follow this order.

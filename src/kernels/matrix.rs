@@ -1,6 +1,7 @@
 //! Products of rows with a matrix.
 //!
-//! Each output is summed over the depth in ascending order, so the tile sizes below change the speed and not the result.
+//! Each output is summed over the depth in ascending order, so the tile sizes below change the speed and not the
+//! result.
 
 /// Rows multiplied at once. Their sums, and those of some outputs, stay in registers.
 const TILE_ROWS: usize = 4;
@@ -17,8 +18,8 @@ pub(super) fn matmul_i8(left: &[f32], matrix: &[i8], width: usize, out: &mut [f3
     multiply(left, matrix, width, out, f32::from);
 }
 
-/// The product of `left: [n][depth]` and `matrix: [depth][width]` into `out: [n][width]`; `to_float` converts a value of
-/// the matrix.
+/// The product of `left: [n][depth]` and `matrix: [depth][width]` into `out: [n][width]`; `to_float` converts a value
+/// of the matrix.
 #[inline(always)]
 fn multiply<T: Copy>(left: &[f32], matrix: &[T], width: usize, out: &mut [f32], to_float: impl Fn(T) -> f32 + Copy) {
     let depth = matrix.len() / width;

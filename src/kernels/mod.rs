@@ -2,16 +2,16 @@
 //! instruction set is chosen once per process.
 //!
 //! The body of each kernel is plain Rust over arrays of a fixed number of lanes, with a fixed order of additions and
-//! without fused multiply-add. Each level compiles the same bodies for its registers, so all levels agree to the bit, and
-//! files do not depend on the machine that wrote them. Two inner functions, `extend` and `score`, are written by hand for
-//! each instruction set; those of `portable` are the definition.
+//! without fused multiply-add. Each level compiles the same bodies for its registers, so all levels agree to the bit,
+//! and files do not depend on the machine that wrote them. Two inner functions, `extend` and `score`, are written by
+//! hand for each instruction set; those of `portable` are the definition.
 //!
-//! Bodies: `distance`, `matrix`, `nearest` (codewords), `trellis` and `chain` (search for symbols), `sums` (of codewords),
-//! `scan` (scores of codes), `dequantize` (scalar codes); over `lanes`. Levels: `portable`, `avx2`, `avx512`. `code` has the
-//! sizes of codes and blocks.
+//! Bodies: `distance`, `matrix`, `nearest` (codewords), `trellis` and `chain` (search for symbols), `sums` (of
+//! codewords), `scan` (scores of codes), `dequantize` (scalar codes); over `lanes`. Levels: `portable`, `avx2`,
+//! `avx512`. `code` has the sizes of codes and blocks.
 //!
-//! `dispatch` declares the kernels, and the table below the levels. Another instruction set takes one file beside `avx2`,
-//! one `mod` line and one row of that table.
+//! `dispatch` declares the kernels, and the table below the levels. Another instruction set takes one file beside
+//! `avx2`, one `mod` line and one row of that table.
 #![expect(unsafe_code, reason = "calls of functions compiled for CPU features, and SIMD loads and stores")]
 
 use crate::metric::Metric;
@@ -149,8 +149,8 @@ pub fn floats(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Little-endian `bytes: [n * 4]` as floats without a copy; `None` if they are not aligned to 4 bytes, if their number is
-/// not a multiple of 4, or on a big-endian machine.
+/// Little-endian `bytes: [n * 4]` as floats without a copy; `None` if they are not aligned to 4 bytes, if their number
+/// is not a multiple of 4, or on a big-endian machine.
 pub fn floats_in_place(bytes: &[u8]) -> Option<&[f32]> {
     // SAFETY: every bit pattern is a valid f32, and `align_to` returns only the aligned middle part.
     let (before, floats, behind) = unsafe { bytes.align_to::<f32>() };

@@ -1,7 +1,7 @@
 //! The nearest of 16 codewords, for 16 points at a time.
 //!
-//! A lane is a point. Each lane gets 16 squared distances, then a running minimum over the codewords in ascending order,
-//! so that ties go to the lower index and no minimum across lanes is needed.
+//! A lane is a point. Each lane gets 16 squared distances, then a running minimum over the codewords in ascending
+//! order, so that ties go to the lower index and no minimum across lanes is needed.
 
 use super::lanes::CODEWORDS;
 

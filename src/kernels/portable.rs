@@ -1,5 +1,5 @@
-//! The kernels for any CPU of the architecture. They define the result, to the bit; so do `score` and `extend` here, which
-//! other levels write by hand.
+//! The kernels for any CPU of the architecture. They define the result to the bit. `score` and `extend` have another
+//! version in other levels, which must equal the one here.
 
 use super::lanes::CODEWORDS;
 use super::scan::{BLOCK_ROWS, SILENT, Scan, Sides};
@@ -8,8 +8,8 @@ use super::{compile_kernels, for_all_kernels};
 
 for_all_kernels!(compile_kernels, { Level::Portable, inline });
 
-/// Scores every row of `block` into `scores`; bit v of the result is 1 if row v is within `limit`. `_has_next` tells that
-/// another block follows in memory: a level may prefetch it.
+/// Scores every row of `block` into `scores`; bit v of the result is 1 if the score of row v is at most `limit`.
+/// `_has_next`: another block follows in memory, which a level may prefetch.
 #[inline(always)]
 fn score(scan: &Scan<'_>, block: &[u8], _has_next: bool, limit: u16, scores: &mut [u16; BLOCK_ROWS]) -> u32 {
     *scores = [0; BLOCK_ROWS];
@@ -35,8 +35,8 @@ fn score(scan: &Scan<'_>, block: &[u8], _has_next: bool, limit: u16, scores: &mu
     scores.iter().rev().fold(0, |bits, score| bits << 1 | u32::from(*score <= limit))
 }
 
-/// Finds the `survivors` cheapest paths to each codeword of a symbol, and which of them cost at most `slack` more than the
-/// cheapest of all.
+/// Finds the `survivors` cheapest paths to each codeword of a symbol, and marks those that cost at most `slack` more
+/// than the cheapest of all.
 #[inline(always)]
 fn extend(predecessors: &Predecessors<'_>, survivors: usize, slack: f32, branches: &mut Branches) {
     branches.costs[..survivors].fill([u32::MAX; CODEWORDS]);
@@ -49,7 +49,7 @@ fn extend(predecessors: &Predecessors<'_>, survivors: usize, slack: f32, branche
             }
         }
         let mut entering = totals.map(|total| total.to_bits() & !INDEX_BITS | path as u32);
-        // In each lane an insertion into an ascending list, whose last entry is dropped.
+        // In each lane, inserts a cost into the ascending costs; the largest one is dropped.
         for costs in &mut branches.costs[..survivors] {
             for (kept, entering) in costs.iter_mut().zip(&mut entering) {
                 (*kept, *entering) = ((*kept).min(*entering), (*kept).max(*entering));

@@ -1,5 +1,5 @@
-//! The scan of blocks of 32 codes with lookup tables of bytes: it scores every code (lower is nearer) and selects those within
-//! a limit.
+//! The scan of blocks of 32 codes with lookup tables of bytes: it scores every code (lower is nearer) and selects those
+//! within a limit.
 //!
 //! ```text
 //! block      [pairs][32] u8: symbols 2k (16 bytes) and 2k + 1 (16 bytes) of 32 rows, row v in the low nibble of byte v,
@@ -8,8 +8,8 @@
 //! score      u16: the sum of the entries of a code's symbols, corrected by its side byte
 //! ```
 //!
-//! A byte shuffle looks up 16 rows at once in a table of 16 entries that stays in a register (André, Kermarrec, Le Scouarnec:
-//! Cache locality is not enough, VLDB 2015; Quick ADC, ICMR 2017). All arithmetic is in integers.
+//! A byte shuffle looks up 16 rows at once in a table of 16 entries that stays in a register (André, Kermarrec, Le
+//! Scouarnec: Cache locality is not enough, VLDB 2015; Quick ADC, ICMR 2017). All arithmetic is in integers.
 
 use super::lanes::{CODEWORDS, Lanes};
 use super::sums::Window;
@@ -17,11 +17,12 @@ use super::sums::Window;
 /// Rows of a block.
 pub const BLOCK_ROWS: usize = 32;
 
-/// A piecewise linear function of a side byte: `base[high nibble] + slope[high nibble] * low nibble / 16`, rounded down.
+/// A piecewise linear function of a side byte: `base[high nibble] + slope[high nibble] * low nibble / 16`, rounded
+/// down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PiecewiseLinear {
-    /// Low bytes of the 16 bases, their high bytes, low bytes of the slopes, their high bytes. Each is stored twice, because
-    /// a shuffle of 32 bytes reads a table for each half.
+    /// Low bytes of the 16 bases, their high bytes, low bytes of the slopes, their high bytes. Each is stored twice,
+    /// because a shuffle of 32 bytes reads a table for each half.
     pub(super) tables: [[u8; 32]; 4],
 }
 
@@ -29,7 +30,8 @@ pub struct PiecewiseLinear {
 pub const SLOPE_MAX: u16 = u16::MAX / 15;
 
 impl PiecewiseLinear {
-    /// `base`: the values at bytes 0, 16, 32, …; `slope`: sixteenths added for each byte from there, at most [`SLOPE_MAX`].
+    /// `base`: the values at bytes 0, 16, 32, …; `slope`: sixteenths added for each byte from there, at most
+    /// [`SLOPE_MAX`].
     pub fn new(base: &[u16; 16], slope: &[u16; 16]) -> PiecewiseLinear {
         let bytes = |entries: &[u16; 16], byte: usize| std::array::from_fn(|at| entries[at % 16].to_le_bytes()[byte]);
         PiecewiseLinear { tables: [bytes(base, 0), bytes(base, 1), bytes(slope, 0), bytes(slope, 1)] }
@@ -60,15 +62,16 @@ pub enum Sides {
     },
 }
 
-/// The side bytes that carry no correction: such rows score 0, so that they always become candidates.
+/// The side bytes without a correction ("too small" and "too large" for the scale). Such rows score 0, so that they
+/// always become candidates.
 pub const SILENT: [u8; 2] = [0, u8::MAX];
 
 /// The parameters of a scan.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
-    /// `[pairs]`. The sum of a code must be at most 65,535. Entries of pairs 2j and 2j + 1 are added as bytes: an entry for
-    /// the first symbol of one plus an entry for the first symbol of the other must be at most 255, likewise for the second
-    /// symbols.
+    /// `[pairs]`. The sum of a code must be at most 65,535. Entries of pairs 2j and 2j + 1 are added as bytes: an entry
+    /// for the first symbol of one plus an entry for the first symbol of the other must be at most 255, likewise for
+    /// the second symbols.
     pub tables: &'a [[u8; 32]],
     /// The use of the side bytes, which follow the symbols of a block.
     pub sides: Sides,

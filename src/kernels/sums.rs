@@ -13,8 +13,8 @@ pub struct Window {
     pub offset: usize,
 }
 
-/// Codewords cut into strips of 16 dims. Windows overlap, so a sum in memory would be loaded and stored for each codeword,
-/// each time waiting for the store before; the sum of a strip stays in registers.
+/// Codewords cut into strips of 16 dims. The sum of a strip stays in registers. Windows overlap, so a sum in memory
+/// would be loaded and stored for each codeword, and each load would wait for the store before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Codewords<'a> {
     /// Symbols of a row.
@@ -36,7 +36,7 @@ pub struct Strip {
     pub offset: usize,
 }
 
-/// Rows summed side by side, because each addition waits for the one before in the same row.
+/// Rows summed side by side, because each addition waits for the previous one of the same row.
 const ROWS_AT_ONCE: usize = 4;
 
 /// See `Kernels::add_codewords`.

@@ -1,14 +1,14 @@
 //! Trellis search for the symbols of a window code.
 //!
-//! A symbol adds one of 16 codewords to a window of dims: its own dims first, then those of the symbols that follow. The
-//! search processes symbols in order. A path is a choice of codewords so far; its cost is the squared error in the dims that
-//! later symbols do not change. Each of the 16 codewords of a symbol keeps its `survivors` cheapest paths (list Viterbi
-//! decoding: Seshadri, Sundberg, IEEE Trans. Comm. 1994; the state is computed for each path, as in per-survivor processing:
-//! Raheli, Polydoros, Tzeng, IEEE Trans. Comm. 1995). Paths whose cost exceeds the lowest one by more than `slack` are
-//! dropped (the T-algorithm: Simmons, IEEE Trans. Comm. 1990).
+//! A symbol adds one of 16 codewords to a window of dims: its own dims first, then those of the symbols that follow.
+//! The search processes symbols in order. A path is a choice of codewords so far; its cost is the squared error in the
+//! dims that later symbols do not change. Each of the 16 codewords of a symbol keeps its `survivors` cheapest paths
+//! (list Viterbi decoding: Seshadri, Sundberg, IEEE Trans. Comm. 1994; the state is computed for each path, as in
+//! per-survivor processing: Raheli, Polydoros, Tzeng, IEEE Trans. Comm. 1995). Paths whose cost exceeds the lowest one
+//! by more than `slack` are dropped (the T-algorithm: Simmons, IEEE Trans. Comm. 1990).
 //!
-//! The sum of what a path has added to the dims ahead is not carried along, but computed for a stretch of dims when the search
-//! reaches it: most of it comes from symbols so far back that all surviving paths agree on them, and is computed once.
+//! The sum that a path adds to later dims is not carried along: it is summed for a stretch of dims when the search reaches it.
+//! Most of a sum comes from symbols so far back that all surviving paths share them, and that part is computed once.
 
 use super::lanes::{CODEWORDS, Lanes};
 
@@ -18,8 +18,8 @@ pub const SURVIVORS_MAX: usize = 8;
 /// The largest number of paths at once.
 const PATHS_MAX: usize = CODEWORDS * SURVIVORS_MAX;
 
-/// The low bits of a cost, which are replaced by the index of a path. Costs are not negative, so their bits as u32 have the
-/// order of the floats, and one minimum selects both the cost and the path.
+/// The low bits of a cost, which hold the index of a path instead. Costs are not negative, so their bits as u32 are in
+/// the order of the floats, and one minimum finds both the lowest cost and its path.
 pub(super) const INDEX_BITS: u32 = PATHS_MAX as u32 - 1;
 
 /// The codewords in the layout of this search, and its effort.
@@ -116,8 +116,8 @@ impl Predecessors<'_> {
         ((self.first + own) / CODEWORDS, (self.first + own) % CODEWORDS)
     }
 
-    /// For each of the symbol's own dims, the residual of the path with these `sums: [sixteens]`, and the components of the
-    /// 16 codewords.
+    /// For each of the symbol's own dims, the residual of the path with these `sums: [sixteens]`, and the components of
+    /// the 16 codewords.
     #[inline(always)]
     pub(super) fn residuals<'s>(&'s self, sums: &'s [Lanes]) -> impl Iterator<Item = (f32, &'s Lanes)> {
         let own = self.values.iter().zip(self.heads).enumerate();
@@ -131,8 +131,8 @@ impl Predecessors<'_> {
 /// The cheapest paths to each of the 16 codewords of a symbol.
 #[derive(Default)]
 pub(super) struct Branches {
-    /// `[survivors]`, the cheapest path to each codeword first: the bits of its cost, of which [`INDEX_BITS`] are replaced by
-    /// the index of its predecessor.
+    /// `[survivors]`, the cheapest path to each codeword first: the bits of its cost, of which [`INDEX_BITS`] are
+    /// replaced by the index of its predecessor.
     pub(super) costs: [[u32; CODEWORDS]; SURVIVORS_MAX],
     /// `[survivors]`: a bit for each codeword, 1 if the cost is within `slack` of the lowest one.
     pub(super) within: [u16; SURVIVORS_MAX],
@@ -197,7 +197,7 @@ fn search<const SIXTEENS: usize>(
                 trellis.slack,
                 &mut branches,
             );
-            // After the last symbol no sums are needed: the next stretch computes its own.
+            // The last symbol of a stretch needs no sums: the next stretch computes its own.
             let tail = (symbol + 1 < stretch.end).then_some(tail);
             count = keep(&branches, trellis.survivors, tail, now, next, &mut backpointers[symbol]);
             std::mem::swap(&mut now, &mut next);
@@ -211,8 +211,8 @@ fn search<const SIXTEENS: usize>(
     }
 }
 
-/// Sums what each of `count` paths has added to a stretch by the symbols of `backpointers` and `tails`, oldest first, into
-/// the first of `sums`; the second is scratch space. Where paths share their beginning, it is summed once.
+/// For each of `count` paths, sums the codewords that the symbols of `backpointers` and `tails`, oldest first, add to a
+/// stretch, into the first of `sums`; the second is scratch space. A beginning that paths share is summed once.
 #[inline(always)]
 fn sum_tails<const SIXTEENS: usize>(
     backpointers: &[Backpointers],
@@ -232,7 +232,7 @@ fn sum_tails<const SIXTEENS: usize>(
         let (predecessor, codeword) = backpointers[symbol][path];
         (usize::from(predecessor), &tails[symbol][usize::from(codeword) % CODEWORDS])
     };
-    // Symbols up to which all paths are one.
+    // Number of symbols up to which all paths are the same.
     let shared = alive[..backpointers.len()].iter().take_while(|alive| alive.is_power_of_two()).count();
     let path_of = |symbol: usize| alive[symbol].trailing_zeros() as usize % PATHS_MAX;
     let sum = (0..shared).fold(zero, |sum, symbol| add(sum, step(symbol, path_of(symbol)).1));
@@ -259,7 +259,7 @@ fn ones_of(mut bits: u128) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The sum, lane by lane. `sums` is passed by value, because the compiler then keeps it in registers.
+/// The sum, lane by lane. `sums` is passed by value so that the compiler keeps it in registers.
 #[inline(always)]
 fn add<const SIXTEENS: usize>(mut sums: [Lanes; SIXTEENS], tail: &[Lanes; SIXTEENS]) -> [Lanes; SIXTEENS] {
     for (sums, tail) in sums.iter_mut().zip(tail) {
@@ -287,7 +287,7 @@ fn keep<const SIXTEENS: usize>(
             let (cost, path) = (costs[codeword], count % PATHS_MAX);
             let predecessor = (cost & INDEX_BITS) as u8;
             backpointers[path] = (predecessor, codeword as u8);
-            // Relative to the lowest cost: a large common cost would take the precision from small differences.
+            // Relative to the lowest cost: small differences would lose precision in large costs.
             next.costs[path] = f32::from_bits(cost & !INDEX_BITS) - branches.lowest;
             if let Some(tails) = tails {
                 next_sums[path] = add(now[usize::from(predecessor)], &tails[codeword]);

@@ -1,9 +1,8 @@
-//! The append log (format.md §5): frames one after the other, each proven by its checksums and chained to the one
-//! before.
+//! The append log (format.md §5): frames one after the other, each with checksums and chained to the one before.
 //!
-//! A frame is what one flush writes: whole calls, or a part of one large call. Rows are stored contiguously and as
-//! inserted: a sealed log is a raw segment without being rewritten. The log ends before the first frame that is not
-//! sound. A later frame that calls lost frames durable makes this damage; otherwise it is a torn tail.
+//! One flush writes one frame: whole calls, or a part of one large call. Rows are stored contiguously and as inserted,
+//! so a sealed log is a raw segment without a rewrite. The log ends before the first frame that is not sound. If a
+//! later frame states that a lost call was durable, the log is damaged; otherwise its tail is torn.
 
 mod read;
 
@@ -18,16 +17,16 @@ use crate::os::{Access, Dir, File, Map};
 use crate::sealed::{self, BlockSums, SealedWriter};
 use crate::segment::ids::{NewIds, RowIds};
 
-/// What one flush writes.
+/// The contents of a frame to append.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// Bits of [`flags`]; the log itself sets `IDS`.
     pub flags: u32,
-    /// Number of the last call that is in it.
+    /// Number of the last call in the frame.
     pub seq: u64,
     /// Every call up to this number is durable.
     pub durable_seq: u64,
-    /// Rows put, as bytes: `[rows][dim]` floats.
+    /// Rows put: `[rows][dim]` floats, as bytes.
     pub rows: &'a [u8],
     /// Their ids.
     pub ids: RowIds<'a>,
@@ -37,8 +36,9 @@ pub struct Frame<'a> {
     pub operations: &'a [u32],
 }
 
-/// After two durable commits in a row of at most this many bytes, zeros are written behind the second. The commits that
-/// follow overwrite them: then a sync need not make a new length or new blocks durable, which is most of its time.
+/// After two successive durable commits of at most this many bytes, zeros are written behind the second. Later commits
+/// overwrite the zeros, so their syncs need not make a new length or new blocks durable, which is most of the time of a
+/// sync.
 const SMALL_COMMIT_BYTES: u64 = 16 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -51,16 +51,16 @@ pub struct Log {
     length: u64,
     /// Blocks are allocated up to here.
     reserved: u64,
-    /// Length of the file: `length`, or more where zeros are behind the frames.
+    /// Length of the file: `length` plus the zeros behind the frames.
     zeroed: u64,
     was_small: bool,
     previous: u32,
     sums: BlockSums,
     extents: Vec<Extent>,
     rows: u32,
-    /// The file has bytes that no sync covered.
+    /// The file has bytes that are not synced.
     unsynced: bool,
-    /// No sync of the directory covered its name.
+    /// The directory was not synced since the file was created.
     name_unsynced: bool,
 }
 
@@ -76,7 +76,7 @@ impl Log {
         Ok(Log::at_end(file, header, sums, previous, true))
     }
 
-    /// A log whose rows are not counted yet and that ends where `sums` does.
+    /// A log without rows that ends at the last byte of `sums`.
     fn at_end(file: Box<dyn File>, header: FileHeader, sums: BlockSums, previous: u32, is_new: bool) -> Log {
         let length = sums.length();
         Log {
@@ -125,7 +125,7 @@ impl Log {
         self.rows
     }
 
-    /// Where the rows are: an entry for each frame with rows.
+    /// One extent for each frame with rows.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
@@ -139,14 +139,14 @@ impl Log {
         u64::from(self.header.dim) * 4
     }
 
-    /// Bytes that are neither header nor rows nor ids: a rewrite would free them.
+    /// Bytes that a rewrite would free: frame headers, deletes and padding.
     pub fn waste(&self) -> u64 {
         let listed =
             self.extents.iter().filter(|extent| extent.ids_offset > 0).map(|extent| u64::from(extent.rows) * 8);
         self.length - HEADER_BYTES as u64 - u64::from(self.rows) * self.stride() - listed.sum::<u64>()
     }
 
-    /// Allocates blocks for frames up to byte `end`, and for `ahead` bytes more where there is room.
+    /// Allocates blocks for frames up to byte `end`, and for `ahead` bytes more if there is room.
     pub fn reserve(&mut self, end: u64, ahead: u64) -> Result<()> {
         if end <= self.reserved {
             return Ok(());
@@ -216,7 +216,7 @@ impl Log {
         self.rows += header.rows;
     }
 
-    /// Makes everything appended durable, the file's name included.
+    /// Makes everything appended durable, and the file's name.
     pub fn sync(&mut self, dir: &dyn Dir) -> Result<()> {
         self.file.sync()?;
         self.unsynced = false;
@@ -227,7 +227,7 @@ impl Log {
         Ok(())
     }
 
-    /// Frees what was allocated or written ahead; durable after the next `sync`.
+    /// Frees blocks and zeros after the last frame; durable after the next `sync`.
     pub fn trim(&mut self) -> Result<()> {
         if self.reserved.max(self.zeroed) > self.length {
             self.file.set_length(self.length)?;
@@ -237,13 +237,13 @@ impl Log {
         Ok(())
     }
 
-    /// Maps bytes `from..to` of frames already written, which never change.
+    /// Maps bytes `from..to` of written frames, which never change.
     pub fn map(&self, from: u64, to: u64) -> Result<Map> {
         self.file.map(from, to_usize(to - from)?)
     }
 
-    /// Seals the log: ids, extents, tables and footer follow the frames. The file is durable when this returns,
-    /// except for its name. Until a manifest lists it with this length and root, the file is a log as before.
+    /// Seals the log: appends ids, extents, tables and footer, and syncs the file (not the directory). Until a manifest
+    /// lists the file with this length and root, it is still a log.
     pub fn seal(mut self, ids: &NewIds, footer: Footer) -> Result<(u64, u32)> {
         let extents: Vec<u8> = self.extents.iter().flat_map(|extent| extent.encode()).collect();
         let [packed, id_rows] = ids.log_sections();

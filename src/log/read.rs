@@ -1,4 +1,4 @@
-//! Reading a log: frame by frame as long as they are sound, and finding where the log ends.
+//! Reads the sound frames of a log and finds its end.
 
 use super::{body_checksum, extent_of, pieces};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::format::{
 };
 use crate::os::File;
 
-/// Neighbouring operations of one kind in a frame.
+/// Consecutive operations of one kind in a frame.
 #[derive(Debug)]
 pub enum Run<'a> {
     /// These ids, and their rows: `[ids][dim]` floats.
@@ -48,7 +48,7 @@ impl FrameRead<'_> {
         if self.header.has_id_list() { self.header.rows as usize } else { 0 }
     }
 
-    /// What the frame did, in the order of the calls; empty runs are left out.
+    /// The operations of the frame, in the order of the calls, without empty runs.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         let stride = self.rows.len() / self.header.rows.max(1) as usize;
         let (mut put, mut deleted) = (0, 0);
@@ -90,21 +90,21 @@ pub struct FrameReader<'a> {
     id: u64,
     stride: u64,
     length: u64,
-    /// Where the next frame begins.
+    /// Offset of the next frame.
     pub offset: u64,
     previous: u32,
     body: Vec<u8>,
 }
 
 impl<'a> FrameReader<'a> {
-    /// Begins behind the file header, whose checksum the first frame repeats.
+    /// Begins after the file header, whose checksum the first frame repeats.
     pub fn new(file: &'a dyn File, header: &FileHeader) -> Result<FrameReader<'a>> {
         let (offset, previous) = (HEADER_BYTES as u64, header.checksum());
         let (length, stride) = (file.length()?, u64::from(header.dim) * 4);
         Ok(FrameReader { file, id: header.id, stride, length, offset, previous, body: Vec::new() })
     }
 
-    /// The next sound frame with its offset, or `None` where the log ends.
+    /// The next sound frame with its offset, or `None` at the end of the log.
     pub fn next(&mut self) -> Result<Option<(u64, FrameRead<'_>)>> {
         if self.length < self.offset + FRAME_HEADER_BYTES {
             return Ok(None);
@@ -133,7 +133,7 @@ impl<'a> FrameReader<'a> {
     }
 }
 
-/// A log, and where it ends.
+/// The end of a log, and its rows.
 #[derive(Debug)]
 pub struct Examined {
     /// The log's header.
@@ -152,13 +152,13 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// Where the rows are: an entry for each frame with rows.
+    /// One extent for each frame with rows.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
 }
 
-/// Reads the whole log and finds where it ends. If a frame behind the end says that a lost call was durable, the log is
+/// Reads the whole log and finds its end. If a frame after the end states that a lost call was durable, the log is
 /// damaged; otherwise its tail is torn.
 pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     let length = file.length()?;
@@ -170,7 +170,7 @@ pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     while let Some((offset, frame)) = reader.next()? {
         let header = frame.header;
         extents.extend(extent_of(&header, offset, rows, stride));
-        rows = rows.checked_add(header.rows).ok_or_else(|| Error::corrupt(file.name(), "more than 2^32 rows"))?;
+        rows = rows.checked_add(header.rows).ok_or_else(|| Error::corrupt(file.name(), "more than 2^32 - 1 rows"))?;
         if header.flags & flags::CONTINUES == 0 {
             (good_end, seq, previous) = (reader.offset, seq.max(header.seq), reader.previous);
             (good_rows, good_extents) = (rows, extents.len());
@@ -185,7 +185,7 @@ pub fn examine(file: &dyn File, header: &FileHeader) -> Result<Examined> {
     Ok(Examined { header, good_end, committed_end, length, seq, previous, extents, rows: good_rows })
 }
 
-/// Searches behind the end for a sound frame header that says a call after `seq` was durable; that is an error.
+/// An error if a sound frame header after `end` states that a call after `seq` was durable.
 pub fn refuse_lost_calls(file: &dyn File, id: u64, end: u64, length: u64, seq: u64) -> Result<()> {
     let mut offset = align(end, FRAME_ALIGN);
     let mut piece = vec![0; 1 << 16];

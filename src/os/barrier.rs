@@ -1,9 +1,8 @@
-//! A memory barrier whose price the rare side pays: `light` on the fast path is nothing but a limit to the compiler,
-//! because `heavy` has the kernel run a full barrier on all threads of the process (`membarrier`). Where the kernel
-//! lacks that call, both are fences.
+//! An asymmetric memory barrier. `light`, on the fast path, is only a compiler fence, because `heavy` makes the kernel
+//! run a full barrier on all threads of the process (`membarrier`). If the kernel lacks that call, both are fences.
 //!
-//! Together they act as a sequentially consistent fence on each side: of two threads that each write, pass their
-//! barrier and read what the other wrote, at least one sees the other's write.
+//! Together they act as a sequentially consistent fence on each side: if two threads each write, pass their barrier and
+//! read the variable that the other wrote, at least one sees the other's write.
 #![expect(unsafe_code, reason = "the system call membarrier, which std does not offer")]
 
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
@@ -25,7 +24,7 @@ pub(super) fn register() -> bool {
     MEMBARRIER.load(Ordering::Acquire) == PRESENT
 }
 
-/// The barrier of the frequent side.
+/// The barrier of the frequent side: readers.
 #[inline]
 pub(super) fn light() {
     if MEMBARRIER.load(Ordering::Relaxed) == PRESENT {
@@ -35,7 +34,8 @@ pub(super) fn light() {
     }
 }
 
-/// The barrier of the rare side. False if the kernel refused: then the caller must assume no order.
+/// The barrier of the rare side: the thread that frees. False if the kernel refused: then readers are not ordered with
+/// it, and it must not free.
 pub(super) fn heavy() -> bool {
     fence(Ordering::SeqCst);
     !register() || membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)

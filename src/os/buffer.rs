@@ -1,4 +1,4 @@
-//! A buffer that one writer appends to while many readers read the published part. Part of the second room for unsafe.
+//! A buffer that one writer appends to while many readers read the published part.
 //!
 //! [`Appender`] is the only writer and is not `Clone`; [`Published`] reads. While a reader exists, bytes below the
 //! published length do not change, and only the appender accesses bytes above it. The safety of this file rests on that
@@ -19,8 +19,8 @@ struct Allocation {
     published: AtomicUsize,
 }
 
-// SAFETY: this value owns the memory at `start`; below `published` it is only read, above it only the one `Appender`
-// writes.
+// SAFETY: this value owns the memory at `start`, which is bound to no thread. Below `published` it is only read; above
+// it only the one `Appender` writes.
 unsafe impl Send for Allocation {}
 // SAFETY: readers and the appender access disjoint ranges, ordered by the release store in `append_bytes`.
 unsafe impl Sync for Allocation {}
@@ -54,7 +54,7 @@ impl Appender {
         Some(Appender { allocation: Arc::new(allocation) })
     }
 
-    /// A new reader's end.
+    /// A new reader.
     pub fn reader(&self) -> Published {
         Published { allocation: Arc::clone(&self.allocation) }
     }
@@ -119,7 +119,7 @@ impl Published {
 impl Allocation {
     fn bytes(&self) -> &[u8] {
         let published = self.published.load(Ordering::Acquire);
-        // SAFETY: the first `published` bytes were written by `append` before its release store. They change only after
+        // SAFETY: `append_bytes` wrote the first `published` bytes before its release store. They change only after
         // `reset_if_unread`, which needs the only reference.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), published) }
     }

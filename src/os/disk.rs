@@ -24,7 +24,7 @@ pub struct DiskDir {
     path: String,
 }
 
-/// Opens the directory at `path`. With `create`, a missing one is made (one level) and its name made durable.
+/// Opens the directory at `path`. With `create`, a missing directory is created (one level) and its name made durable.
 pub fn open_or_create_dir(path: &Path, create: bool) -> Result<DiskDir> {
     let shown = path.display().to_string();
     if create {
@@ -53,7 +53,7 @@ pub fn open_or_create_dir(path: &Path, create: bool) -> Result<DiskDir> {
     }
 }
 
-/// Makes the name of `path` durable: syncs the directory that it is in.
+/// Makes the name of `path` durable: syncs its parent directory.
 pub fn sync_parent(path: &Path) -> Result<()> {
     let parent = parent_of(path);
     fs::File::open(parent)
@@ -61,7 +61,7 @@ pub fn sync_parent(path: &Path) -> Result<()> {
         .map_err(|error| Error::io("sync directory", &parent.display().to_string(), error))
 }
 
-/// The directory that `path` is in.
+/// The parent directory of `path`.
 pub fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -190,7 +190,7 @@ impl DiskFile {
     /// Refuses to write past RLIMIT_FSIZE: by default, SIGXFSZ would kill the process.
     fn check_size_limit(&self, end: u64) -> Result<()> {
         let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-        // SAFETY: a valid out parameter on this stack.
+        // SAFETY: `limit` is a local variable of the type that the call writes.
         let done = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
         if done == 0 && limit.rlim_cur != libc::RLIM_INFINITY && end > limit.rlim_cur {
             let most = limit.rlim_cur;
@@ -205,8 +205,8 @@ impl DiskFile {
         if length < WRITEBACK_BYTES_MIN {
             return;
         }
-        // SAFETY: plain integers and an open descriptor; the call changes no bytes. Its result is ignored: it is a
-        // hint.
+        // SAFETY: plain integers and an open descriptor; the call changes no bytes. Its result is ignored, because it
+        // is only a hint.
         unsafe {
             let fd = self.file.as_raw_fd();
             libc::sync_file_range(fd, offset as libc::off64_t, length as libc::off64_t, libc::SYNC_FILE_RANGE_WRITE);
@@ -292,7 +292,7 @@ impl File for DiskFile {
     }
 }
 
-/// The unwritten rest of `parts`, at most `PARTS_MAX` of them, as iovecs.
+/// Iovecs for the bytes of `parts` after the first `written`, at most `PARTS_MAX` of them.
 fn remaining(parts: &[&[u8]], mut written: u64) -> Vec<libc::iovec> {
     let mut vectors = Vec::with_capacity(parts.len().min(PARTS_MAX));
     for part in parts {

@@ -1,9 +1,8 @@
-//! Read-only mappings of file bytes that never change again. Part of the second room for unsafe: a mapping becomes a
-//! slice.
+//! Read-only mappings of file bytes that never change again.
 //!
 //! The kernel sends SIGBUS when a mapped page cannot be read: another program truncated the file, or the disk failed.
-//! The library does not turn that into a status (docs/reliability.md, "What mapped files risk"). This library never
-//! shortens a file to less than what is mapped of it.
+//! The library does not turn that into a status (docs/reliability.md, "What mapped files risk"). The library itself
+//! never truncates a file to less than its mapped part.
 #![expect(unsafe_code, reason = "a mapping becomes a byte slice here, and nowhere else")]
 
 use std::ops::Deref;
@@ -13,7 +12,7 @@ use std::ops::Deref;
 pub enum Map {
     /// A mapping by the kernel.
     Mapped(memmap2::Mmap),
-    /// A copy on the heap.
+    /// A copy in memory.
     Heap(Vec<u8>),
 }
 

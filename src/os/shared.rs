@@ -1,10 +1,10 @@
-//! A value that readers load without waiting and without writing memory that other threads read: read-copy-update
-//! (RCU). Part of the second room for unsafe.
+//! A cell that readers load without waiting and without writing to memory that other readers use: read-copy-update
+//! (RCU).
 //!
-//! A `get` takes about 100 ns, most of it one cache miss. An atomic read-modify-write in it (a reference count, a
-//! swapped hazard slot) makes the processor finish that miss before the next `get` may start. A reader therefore only
-//! stores an epoch in a record of its own thread, with a plain store. The thread that replaces a value runs a barrier
-//! on all threads (`barrier.rs`), reads the records, and then knows which readers may still hold the old value.
+//! A `get` takes about 100 ns, most of it one cache miss. With an atomic read-modify-write in it (a reference count, a
+//! swapped hazard pointer) the processor would finish that miss before it starts the next `get`. A reader therefore
+//! only stores an epoch in a record of its own thread, with a plain store. The thread that frees a replaced value runs
+//! a barrier on all threads (`barrier.rs`), reads the records, and so knows which readers may still hold the old value.
 //!
 //! Why it is correct. A reader stores `active = e`, an epoch that it read before, passes the light barrier and loads
 //! the pointer. A writer swaps the pointer, raises the epoch to r, passes the heavy barrier and reads every `active`.
@@ -16,7 +16,7 @@
 //! Source: Desnoyers et al., User-Level Implementations of Read-Copy Update, IEEE TPDS 2012. `tests/cell.rs` runs this
 //! file through all interleavings that loom's memory model allows.
 //!
-//! The crate arc-swap does the same with an atomic swap in each load. Measured on an AMD EPYC with 2 busy cores,
+//! The crate arc-swap does the same with one atomic swap per load. Measured on an AMD EPYC with 2 busy cores,
 //! fastest of 301 rounds (`cargo bench --bench cell`): a load takes 2.1 ns here and 5.5 ns there. Two loads and the
 //! copy of a random row of 512 bytes, as in a `get`, take 66 ns and 91 ns; on two threads beside a writer 61 ns and 92
 //! ns.
@@ -30,7 +30,7 @@ use std::ops::Deref;
 use std::ptr::null_mut;
 use std::sync::PoisonError;
 
-/// Replaced values a cell keeps before it asks for a barrier to free them.
+/// Number of replaced values at which `store` frees those that no reader uses.
 const RETIRED_MAX: usize = 32;
 
 global! { static EPOCH: AtomicU64 = AtomicU64::new(1); }
@@ -80,11 +80,11 @@ fn acquire_record() -> &'static Record {
     record
 }
 
-/// While one lives on a thread, no value that the thread loads is freed.
+/// A reading in progress: while it lives, no value that its thread loads is freed.
 #[derive(Debug)]
 struct Reading {
     record: &'static Record,
-    /// True if the record is given back when the reading ends.
+    /// True if the end of the reading also ends the ownership of the record.
     is_borrowed: bool,
 }
 
@@ -99,7 +99,7 @@ impl Reading {
         let depth = reading.record.depth.load(Ordering::Relaxed);
         reading.record.depth.store(depth + 1, Ordering::Relaxed);
         if depth == 0 {
-            // Release: who sees this epoch also sees the end of the thread's earlier readings.
+            // Release: a thread that sees this epoch also sees the end of this thread's earlier readings.
             reading.record.active.store(EPOCH.load(Ordering::Acquire), Ordering::Release);
             barrier::light();
         }
@@ -125,7 +125,7 @@ impl Drop for Reading {
 #[derive(Debug)]
 pub struct Shared<T> {
     current: AtomicPtr<T>,
-    /// Replaced values, each with the epoch from which on no new reading can reach it.
+    /// Replaced values, each with its epoch: readings with this epoch or a later one cannot reach the value.
     retired: Mutex<Vec<(u64, Arc<T>)>>,
 }
 
@@ -187,7 +187,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Replaces the value. The old one is freed by `free`, which every 32nd `store` calls.
+    /// Replaces the value. `free` frees the old one; `store` calls it when `RETIRED_MAX` values or more wait for it.
     pub fn store(&self, value: Option<Arc<T>>) {
         let new = value.map_or(null_mut(), |value| Arc::into_raw(value).cast_mut());
         let old = self.current.swap(new, Ordering::AcqRel);
@@ -206,7 +206,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Frees the replaced values that no thread reads any more.
+    /// Frees the replaced values that no reading can reach.
     pub fn free(&self) {
         let mut retired = self.retired();
         if retired.is_empty() || !barrier::heavy() {

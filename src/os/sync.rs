@@ -1,5 +1,5 @@
-//! The atomics and locks of `shared.rs`. `tests/cell.rs` compiles the same source with those of a model checker, which
-//! have no constants: statics and `const` functions are therefore declared by the macros here.
+//! The atomics and locks of `shared.rs`. `tests/cell.rs` compiles the same source with the types of a model checker,
+//! which have no `const` constructors; therefore macros declare the statics and the `const` functions.
 
 pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,6 +1,6 @@
-//! Access paths: which rows of a segment a search looks at, chosen once per segment and tile of queries.
+//! Access paths: which rows of a segment a search visits, chosen once per segment and tile of queries.
 //!
-//! Every path comes down to parts (rows whose candidates are compared with each other) and runs of blocks of codes.
+//! Every path yields parts (rows whose candidates are compared with each other) and runs of blocks of codes.
 
 use super::request::SearchRequest;
 use super::row_set::RowSet;
@@ -10,7 +10,7 @@ use crate::kernels::{BLOCK_ROWS, Hit, kernels};
 use crate::segment::Segment;
 use std::ops::Range;
 
-/// Rows of a part: the same for any number of threads, else their answers could differ.
+/// Rows of a part. It does not depend on the number of threads, so that the answers do not either.
 const PART_ROWS: usize = 1 << 17;
 
 /// Raw rows that are read together.
@@ -24,7 +24,7 @@ const ROWS_PER_NEIGHBOUR: usize = 8;
 pub enum AccessPath<'a> {
     /// Every row.
     All,
-    /// Of the `count` inverted lists the `probes` nearest to each query.
+    /// The `probes` of `count` inverted lists that are nearest to each query.
     Lists {
         /// Lists of the segment.
         count: u32,
@@ -36,8 +36,8 @@ pub enum AccessPath<'a> {
 }
 
 impl<'a> AccessPath<'a> {
-    /// The path for `request` in `segment`. Filters and exact searches look at every row in question; so do searches with
-    /// effort 1.
+    /// The path for `request` in `segment`. A filter leads to all its rows; exact searches and effort 1 lead to every
+    /// row.
     pub fn choose(segment: &Segment, request: &SearchRequest, allowed: Option<&'a RowSet>) -> Result<AccessPath<'a>> {
         if let Some(allowed) = allowed {
             return Ok(AccessPath::Rows(allowed));
@@ -52,7 +52,7 @@ impl<'a> AccessPath<'a> {
         Ok(AccessPath::Lists { count, probes })
     }
 
-    /// About the fraction of the segment's bytes that one query reads.
+    /// Approximate fraction of the segment's bytes that one query reads.
     pub fn fraction(&self) -> f64 {
         match self {
             AccessPath::Lists { count, probes } => *probes as f64 / f64::from(*count),
@@ -60,7 +60,8 @@ impl<'a> AccessPath<'a> {
         }
     }
 
-    /// The parts of `segment` that fall to `share` for queries that cannot use inverted lists: all rows or the allowed ones.
+    /// The parts of `segment` in `share`, of all rows or the allowed ones. Queries without a table use them also if the
+    /// path is inverted lists.
     pub fn parts(&self, segment: &Segment, share: Share) -> impl Iterator<Item = Part<'a>> + use<'a> {
         let allowed = match self {
             AccessPath::Rows(set) => Some(set.rows()),
@@ -80,12 +81,12 @@ pub struct Share {
 }
 
 impl Share {
-    /// The range of `count` things that belongs to this share.
+    /// The range of `count` items that belongs to this share.
     fn range(self, count: usize) -> Range<usize> {
         count * self.number / self.of..count * (self.number + 1) / self.of
     }
 
-    /// True if thing number `index`, which cannot be divided, belongs to this share.
+    /// True if item number `index`, which cannot be divided, belongs to this share.
     pub fn owns(self, index: usize) -> bool {
         index % self.of == self.number
     }
@@ -96,12 +97,13 @@ impl Share {
 pub enum Part<'a> {
     /// These, ascending.
     Rows(&'a [u32]),
-    /// From the first, a multiple of 32, up to the second, which is one too or is the end.
+    /// From the first row, a multiple of 32, up to the second, which is excluded: a multiple of 32 or the number of
+    /// rows.
     Range(u32, u32),
 }
 
 impl<'a> Part<'a> {
-    /// The parts that fall to `share`: of the rows `0..count`, or of those `allowed`.
+    /// The parts in `share`, of the rows `0..count` or of those `allowed`.
     pub fn divide(count: u32, allowed: Option<&'a [u32]>, share: Share) -> impl Iterator<Item = Part<'a>> + use<'a> {
         let total = allowed.map_or(count as usize, <[u32]>::len);
         share.range(total.div_ceil(PART_ROWS)).map(move |part| {
@@ -168,8 +170,8 @@ fn block_runs(rows: impl Iterator<Item = Range<u32>>) -> Vec<Range<u32>> {
     runs
 }
 
-/// Runs of the blocks that hold the `probes` of the `count` lists nearest to the query of `table`, and more lists if these have
-/// too few rows for `k` neighbours. Blocks at the ends of a list also hold rows of its neighbours.
+/// Runs of the blocks of the `probes` lists, of `count`, nearest to the query of `table`; and of more lists if these
+/// have too few rows for `k` neighbours. The first and last block of a list also hold rows of other lists.
 pub fn runs_of_lists(
     segment: &Segment,
     table: &QueryTable,
@@ -181,7 +183,7 @@ pub fn runs_of_lists(
     let rows_needed = ROWS_PER_NEIGHBOUR.saturating_mul(k).min(segment.rows() as usize);
     let (mut visited, mut rows, mut near) = (0, 0, Vec::new());
     while visited < lists.len() && (visited < probes || rows < rows_needed) {
-        // All probes first; then as many lists again each time.
+        // All probes first, then double the number of lists each time.
         let next = probes.max(2 * visited).clamp(visited + 1, lists.len());
         if next < lists.len() {
             lists[visited..].select_nth_unstable_by(next - visited, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -1,7 +1,7 @@
-//! A filter: the rows that the ids a caller allows lead to, in each segment and in the tail.
+//! A filter: the rows of the ids that a caller allows, in each segment and in the tail.
 //!
-//! Callers tend to repeat a filter, so the last one is kept if it is small, with its gathered codes. It is valid for one
-//! snapshot and one number of visible rows.
+//! Callers tend to repeat a filter, so the last one is kept if it is small, with its gathered codes. It is valid for
+//! one snapshot and one number of visible rows.
 
 use super::row_set::RowSet;
 use crate::error::Result;
@@ -14,7 +14,7 @@ const KEPT_BYTES: usize = 4 << 20;
 /// The rows that a search may return.
 #[derive(Debug)]
 pub struct Filter {
-    /// The state it was made for, and the rows of the tail that were visible.
+    /// Serial number of the snapshot it was made for, and the number of tail rows that were visible.
     serial: u64,
     visible: u32,
     /// As the caller gave them; empty if the filter is not kept.
@@ -79,7 +79,7 @@ impl Filter {
         });
         tail.sort_unstable();
         tail.dedup();
-        // Newest first, as `locate` searches.
+        // Newest first, in the order of `locate`.
         let newest_first = view.snapshot.segments.iter().rev();
         let mut segments: Vec<RowSet> =
             newest_first.map(|segment| take_rows(segment, &mut missing)).collect::<Result<_>>()?;
@@ -97,7 +97,7 @@ impl Filter {
         &self.tail
     }
 
-    /// Bytes that keeping this filter takes once all its codes are gathered.
+    /// Bytes of this filter in memory once all its codes are gathered.
     fn bytes(&self, view: &View, ids: &[u64]) -> usize {
         let row_bytes = |segment: &SegmentView| segment.codebook.as_ref().map_or(0, |_| segment.segment.row_bytes());
         let of_segment = |(segment, set): (&Arc<SegmentView>, &RowSet)| set.bytes(row_bytes(segment));
@@ -139,7 +139,7 @@ mod tests {
         let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
         first.visible.store(1, Ordering::Release);
         assert!(!is_kept(&first, &[1, 2], &kept));
-        // The copy is another state. The filter of the first is dropped, even if no other takes its place.
+        // The copy is another state. The filter of the first is dropped even if no other replaces it.
         let Some(kept) = filter(&first, &[1, 2]) else { panic!("no filter") };
         let large = vec![3; KEPT_BYTES / size_of::<u64>() + 1];
         assert!(filter(&first, &large).is_some() && is_kept(&first, &[1, 2], &kept));

@@ -20,9 +20,9 @@ const BYTES_AHEAD: usize = 2048;
 
 /// Raw rows and their ids, of a segment or of the tail.
 pub struct RawRows<R, I> {
-    /// The bytes of a row and of those that follow it in memory, at most as many rows as asked for.
+    /// `rows_at(row, most)`: the bytes of `row` and of the rows that follow it in memory, at most `most` rows.
     pub rows_at: R,
-    /// The id of a row.
+    /// `id_of(row)`: the id of `row`.
     pub id_of: I,
 }
 
@@ -106,8 +106,8 @@ fn correction(segment: &SegmentView, tile: &Tile, codes: &[u8], index: usize, ve
     }
 }
 
-/// Measures the candidates of each scanner and offers the k nearest to `tops`. With `gathered`, rows of reservoirs are slots
-/// in it, else rows of the segment.
+/// Measures the candidates of each scanner and offers the k nearest to `tops`. The rows of reservoirs are slots of
+/// `gathered` if it is given, else rows of the segment.
 pub fn measure_candidates(
     segment: &SegmentView,
     book: &Codebook,
@@ -131,7 +131,7 @@ pub fn measure_candidates(
                 book.decode(&code, &mut vector);
                 tile.distance(scanner.query, &vector)
             });
-            // -0.0 becomes 0.0, so that equal distances tie under total_cmp.
+            // Normalize -0.0 so that equal distances tie under total_cmp.
             measured.push((distance + 0.0, row));
         }
         let farthest = kth_distance(&mut measured, scanner.k);
@@ -146,8 +146,8 @@ pub fn measure_candidates(
     Ok(())
 }
 
-/// The k-th smallest distance, infinite if there are no more than k. Looking up an id costs far more than this selection, so
-/// only the k nearest look theirs up.
+/// The k-th smallest distance, infinite if there are no more than k. Looking up an id costs far more than this
+/// selection, so ids are looked up for the k nearest only.
 fn kth_distance(measured: &mut [(f32, u32)], k: usize) -> f32 {
     if measured.len() <= k {
         return f32::INFINITY;

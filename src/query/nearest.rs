@@ -1,7 +1,8 @@
-//! The nearest rows of a view for each query of a request: segment by segment, then the tail, one tile of queries at a time.
+//! The nearest rows of a view for each query of a request: segment by segment, then the tail, one tile of queries at a
+//! time.
 //!
-//! Queries with a table (`codec::QueryTable`) scan codes and rerank the candidates. The others (raw rows, exact searches, books or
-//! queries without tables) measure every row in question.
+//! Queries with a table (`codec::QueryTable`) scan codes and rerank the candidates. Without a table (raw rows, exact
+//! searches, codebooks or queries that have none) every row of the access path is measured.
 
 use super::access::{AccessPath, Part, Share, runs_of_lists};
 use super::filter::Filter;
@@ -14,7 +15,7 @@ use crate::codec::{Codebook, QueryTable};
 use crate::error::Result;
 use crate::snapshot::{SegmentView, View};
 
-/// About how many bytes one query of `request` reads.
+/// Approximate number of bytes that one query of `request` reads.
 pub fn bytes_per_query(view: &View, request: &SearchRequest, filter: Option<&Filter>) -> Result<u64> {
     let mut bytes = u64::from(view.visible) * view.snapshot.dim as u64 * 4;
     for (number, view) in view.snapshot.segments.iter().enumerate() {
@@ -24,8 +25,8 @@ pub fn bytes_per_query(view: &View, request: &SearchRequest, filter: Option<&Fil
     Ok(bytes)
 }
 
-/// Offers to `tops: [nq]` the live vectors of `share` that may be nearest to each query of `request`, of those that `filter`
-/// allows.
+/// Offers to `tops: [nq]` the live vectors of `share` that may be nearest to each query of `request`, of those that
+/// `filter` allows.
 pub fn offer_nearest(
     view: &View,
     request: &SearchRequest,
@@ -74,11 +75,11 @@ impl<'a> SegmentQuery<'a> {
         Ok(SegmentQuery { tile, view, number, access })
     }
 
-    /// Offers the rows of the segment that fall to `share` to `tops`.
+    /// Offers the rows of the segment that are in `share` to `tops`.
     fn offer_nearest(&self, share: Share, tops: &mut [TopK]) -> Result<()> {
         let parts: Vec<Part> = self.access.parts(&self.view.segment, share).collect();
         if parts.is_empty() && !self.visits_lists(share) {
-            // Tables cost time, and this share has no rows for them.
+            // Do not compute tables: this share has no rows.
             return Ok(());
         }
         let book = self.view.codebook.as_deref().filter(|_| !self.tile.request.is_exact);
@@ -94,8 +95,8 @@ impl<'a> SegmentQuery<'a> {
         }
     }
 
-    /// True if `share` visits the inverted lists. One thread visits all of them: the candidates of all lists are compared with
-    /// each other.
+    /// True if `share` visits the inverted lists. One thread visits all of them: the candidates of all lists are
+    /// compared with each other.
     fn visits_lists(&self, share: Share) -> bool {
         matches!(self.access, AccessPath::Lists { .. }) && share.owns(self.number)
     }

@@ -1,4 +1,4 @@
-//! What a search asks for, and the tiles that its queries are divided into.
+//! The parameters of a search, and the tiles that its queries are divided into.
 
 use crate::kernels;
 use crate::metric::Metric;
@@ -19,7 +19,7 @@ pub struct SearchRequest<'a> {
     pub is_exact: bool,
     /// The fraction of a segment's inverted lists to visit, 0 to 1; 0: the number that compress measured.
     pub effort: f64,
-    /// Number of candidates to rerank where scores are coarse; values below k count as k; 0: chosen by k.
+    /// Number of candidates to rerank if scores are coarse; values below k count as k; 0: chosen from k.
     pub rerank: usize,
 }
 

@@ -2,14 +2,14 @@
 
 use crate::kernels::{BLOCK_ROWS, Hit};
 
-/// Hits held before the worst of them are dropped.
+/// Capacity in hits at first: when it is full, the worst hits are dropped.
 const HITS_MIN: usize = 256;
 
 /// The candidates of one query so far.
 ///
-/// A code is among the k nearest only if its score is at most `slack` above the k-th best. A score of 0 carries no information
-/// (`kernels::SILENT`): its row is always kept and is not one of the k. The rows kept in the end depend on the scores alone,
-/// not on their order.
+/// A code is among the k nearest only if its score is at most `slack` above the k-th best. A score of 0 carries no
+/// information (`kernels::SILENT`): its row is always kept and does not count as one of the k. The rows that are left
+/// at the end depend on the scores alone, not on their order.
 #[derive(Debug)]
 pub struct Reservoir {
     k: usize,
@@ -24,17 +24,18 @@ pub struct Reservoir {
 }
 
 impl Reservoir {
-    /// For the `k` nearest, at least 1, of codes with scores up to `limit`.
+    /// A reservoir for the `k` nearest (k at least 1) of codes with scores up to `limit`.
     pub fn new(k: usize, slack: u16, limit: u16) -> Reservoir {
         Reservoir { k, slack, limit, hits: Vec::with_capacity(HITS_MIN), seen: 0, silent: Vec::new() }
     }
 
-    /// Higher scores cannot be among the k nearest.
+    /// Codes with higher scores cannot be among the k nearest.
     pub fn limit(&self) -> u16 {
         self.limit
     }
 
-    /// Drops the new hits whose rows are not accepted, and all hits above the new limit; reserves room for at least a block.
+    /// Drops the new hits whose rows are not accepted, and all hits above the new limit; reserves room for at least a
+    /// block.
     pub fn tighten(&mut self, accepts: impl Fn(u32) -> bool) {
         let mut kept = self.seen;
         for at in self.seen..self.hits.len() {
@@ -53,11 +54,11 @@ impl Reservoir {
             self.hits.retain(|hit| hit.score <= self.limit);
         }
         self.seen = self.hits.len();
-        // Room for at least as many new hits as stay, so that this runs seldom.
+        // Room for at least as many new hits as are kept, so that this runs seldom.
         self.hits.reserve(self.seen.max(BLOCK_ROWS));
     }
 
-    /// Replaces each kept row by what `map` makes of it.
+    /// Replaces each kept row by `map(row)`.
     pub fn map_rows(&mut self, map: impl Fn(u32) -> u32) {
         self.hits.iter_mut().map(|hit| &mut hit.row).chain(&mut self.silent).for_each(|row| *row = map(*row));
     }

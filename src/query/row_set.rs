@@ -1,7 +1,7 @@
 //! The rows of one segment that a filter allows, and their codes gathered into blocks of their own.
 //!
-//! A block with one allowed row costs as much to score as a block of 32. If a filter is used often enough to pay for it, the
-//! codes of its rows are copied into dense blocks, and these are scored from then on.
+//! A block with one allowed row costs as much to score as a block of 32. If a filter is used often enough to pay for
+//! it, the codes of its rows are copied into dense blocks, and these are scored from then on.
 
 use crate::codec::{Codebook, block};
 use crate::error::Result;
@@ -17,7 +17,7 @@ pub struct RowSet {
     rows: Vec<u32>,
     /// `[rows]`.
     ids: Vec<u64>,
-    /// Blocks scored for these rows so far, by all queries.
+    /// Number of blocks scored for these rows so far, by all queries.
     scored: AtomicUsize,
     /// Blocks of the codes of `rows`, in this order.
     blocks: OnceLock<Vec<u8>>,
@@ -25,7 +25,7 @@ pub struct RowSet {
     keeps_blocks: bool,
 }
 
-/// Rows whose codes lie in blocks of their own. The slot of a row is its index in `rows`.
+/// Rows whose codes were gathered into dense blocks. The slot of a row is its index in `rows`.
 #[derive(Clone, Copy)]
 pub struct Gathered<'a> {
     /// Ascending.
@@ -63,8 +63,9 @@ impl RowSet {
         self.blocks.get().is_some()
     }
 
-    /// True if it pays to gather `rows` of the set instead of scoring the `scored` blocks that hold them: copying a row out of
-    /// its block costs about as much as scoring a block for one query. Counts these blocks if blocks can be kept.
+    /// True if gathering `rows` of the set is cheaper than scoring the `scored` blocks that hold them: copying a row
+    /// out of its block costs about as much as scoring a block for one query. Adds `scored` to the count if blocks can
+    /// be kept.
     pub fn should_gather(&self, rows: &[u32], scored: usize) -> bool {
         let before = if self.keeps_blocks { self.scored.fetch_add(scored, Ordering::Relaxed) } else { 0 };
         rows.len() < 2 * before.saturating_add(scored)

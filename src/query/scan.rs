@@ -1,6 +1,8 @@
-//! The scan: integer scores of codes, block by block; what may be among the k nearest goes to a reservoir per query.
+//! The scan: integer scores of codes, block by block. Codes that may be among the k nearest go to a reservoir per
+//! query.
 //!
-//! What a reservoir keeps in the end depends on the scores alone, so every access path to the same rows keeps the same rows.
+//! The rows that are left in a reservoir depend on the scores alone, so every access path to the same rows keeps the
+//! same ones.
 
 use super::access::Part;
 use super::request::Tile;
@@ -14,19 +16,19 @@ use crate::segment::tombstones::Tombstones;
 use crate::snapshot::SegmentView;
 use std::ops::Range;
 
-/// About how many bytes of codes are scored for one query before the next query scores them.
+/// Approximate number of bytes of codes that are scored for one query before the next query scores them.
 const BYTES_AT_ONCE: usize = 128 << 10;
 
 /// Blocks whose products and lengths are scored before they are combined (cosine of scalar codes).
 const COSINE_BLOCKS: usize = 32;
 
-/// One query while codes of one book are scanned.
+/// One query while it scans codes of one codebook.
 pub struct Scanner<'a> {
     /// Its number in the tile.
     pub query: usize,
     /// Neighbours to find.
     pub k: usize,
-    /// Of the query and the book.
+    /// The table of the query for this codebook.
     pub table: &'a QueryTable<'a>,
     /// The candidates so far.
     pub reservoir: Reservoir,
@@ -42,7 +44,7 @@ impl<'a> Scanner<'a> {
         queries.filter_map(scanner).collect()
     }
 
-    /// Scores above the limit that the bound of `top` gives are never kept.
+    /// A scanner whose reservoir keeps no score above the limit that the bound of `top` gives.
     fn new(query: usize, table: &'a QueryTable<'a>, top: &TopK, rerank: usize) -> Scanner<'a> {
         let reservoir = Reservoir::new(table.candidates(top.k(), rerank), table.slack(), table.limit(top.bound()));
         Scanner { query, k: top.k(), table, reservoir }
@@ -88,10 +90,10 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Codes to scan: blocks, and which of their rows count.
+/// Codes to scan: blocks, and which of their rows are accepted.
 #[derive(Clone, Copy)]
 enum Codes<'a> {
-    /// The blocks of the segment; rows of this part count.
+    /// The blocks of the segment; rows of this part are accepted.
     Stored(Part<'a>),
     /// Blocks of the codes of `rows`, from block number `first` on. A hit's row is a slot: an index in `rows`.
     Gathered { rows: &'a [u32], blocks: &'a [u8], first: u32 },
@@ -106,14 +108,14 @@ pub struct CodeScan<'a> {
 }
 
 impl CodeScan<'_> {
-    /// Scans the blocks of `runs` where they lie; rows of `part` are kept.
+    /// Scans the blocks of `runs` in the segment; accepts rows of `part`.
     pub fn scan_runs(&self, scanners: &mut [Scanner], part: Part, runs: &[Range<u32>]) -> Result<()> {
         self.scan(scanners, Codes::Stored(part), runs)?;
         self.finish(scanners, Codes::Stored(part));
         Ok(())
     }
 
-    /// Scans `rows`, which are of `set`: where they lie, or in gathered blocks. If the set keeps these blocks they are
+    /// Scans `rows` of `set`, in the segment or in gathered blocks. If the set keeps the gathered blocks, they are
     /// returned, and the rows of reservoirs are slots in them.
     pub fn scan_set<'s>(
         &self,
@@ -178,7 +180,7 @@ impl CodeScan<'_> {
         Ok(())
     }
 
-    /// Looks at the last hits.
+    /// Tightens the reservoirs for the last hits.
     fn finish(&self, scanners: &mut [Scanner], codes: Codes) {
         let accepts = |row| codes.accepts(row, &self.segment.hidden);
         scanners.iter_mut().for_each(|scanner| scanner.reservoir.tighten(accepts));
@@ -200,7 +202,7 @@ impl CodeScan<'_> {
 }
 
 impl Codes<'_> {
-    /// True if `row` of a hit counts. Blocks have rows past the end, and rows that nobody asked for.
+    /// True if `row` of a hit is accepted. Blocks also hold padding after the last row, and rows outside of the part.
     #[inline]
     fn accepts(self, row: u32, hidden: &Tombstones) -> bool {
         match self {

@@ -35,7 +35,7 @@ impl Ord for Neighbour {
 #[derive(Clone, Debug)]
 pub struct TopK {
     k: usize,
-    /// The farthest kept neighbour on top.
+    /// A max-heap: the farthest kept neighbour is on top.
     kept: BinaryHeap<Neighbour>,
 }
 
@@ -52,7 +52,7 @@ impl TopK {
 
     /// Offers one neighbour.
     pub fn offer(&mut self, distance: f32, id: u64) {
-        // -0.0 becomes 0.0, so that equal distances tie under total_cmp.
+        // Normalize -0.0 so that equal distances tie under total_cmp.
         let offered = Neighbour { distance: distance + 0.0, id };
         if self.kept.len() < self.k {
             self.kept.push(offered);
@@ -68,7 +68,7 @@ impl TopK {
         other.kept.into_iter().for_each(|neighbour| self.offer(neighbour.distance, neighbour.id));
     }
 
-    /// Neighbours farther than this are not kept.
+    /// Distance of the farthest kept neighbour, infinite while fewer than k are kept. Farther neighbours are not kept.
     pub fn bound(&self) -> f32 {
         match self.kept.peek() {
             Some(farthest) if self.kept.len() == self.k => farthest.distance,

@@ -1,4 +1,4 @@
-//! What only files of codes have: their sections beside rows and ids, and how long a file of codes is.
+//! The sections that only files of codes have, and the length of a file of codes.
 
 use super::lists::{Lists, section_bytes};
 use crate::error::Result;
@@ -9,11 +9,11 @@ use crate::sealed::{Sealed, file_bytes};
 /// Bytes of the error bound of a block.
 const BOUND_BYTES: u64 = 2;
 
-/// Kind, length and count of each section but the ids, in the order in which they are written.
+/// Kind, length and count of each section except the ids, in the order in which they are written.
 type CodedSections = [(SectionKind, u64, u64); 5];
 
-/// The sections of a file of `rows` codes of `row_bytes`. Saturates where numbers from a forged file overflow: no
-/// file is that long.
+/// The sections of a file of `rows` codes of `row_bytes`. Numbers of a forged file saturate instead of overflowing;
+/// they then match no file.
 fn coded_sections(rows: u64, row_bytes: u64, codebook_bytes: u64, lists: u32) -> CodedSections {
     let blocks = blocks_for(rows);
     // A segment has fewer than 2^32 rows.
@@ -27,7 +27,7 @@ fn coded_sections(rows: u64, row_bytes: u64, codebook_bytes: u64, lists: u32) ->
     ]
 }
 
-/// Bytes on disk of a file of codes, exactly. `ids_bytes` is the length of the section of ids.
+/// Exact bytes on disk of a file of codes. `ids_bytes` is the length of the section of ids.
 pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, lists: u32) -> u64 {
     let mut layout = SectionLayout::default();
     for (kind, length, count) in coded_sections(rows, row_bytes, codebook_bytes, lists) {
@@ -72,7 +72,7 @@ impl CodedParts {
         self.row_bytes
     }
 
-    /// The inverted lists; `None` where rows lie in order of id.
+    /// The inverted lists; `None` if rows are in order of id.
     pub fn lists(&self) -> Option<&Lists> {
         self.lists.as_ref()
     }

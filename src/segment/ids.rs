@@ -1,10 +1,10 @@
-//! Ids of a sealed segment: id → row by a sorted, packed list that is read where it lies (format.md §6.5).
+//! Ids of a sealed segment: id → row by sorted, packed ids, which are read in the mapped file (format.md §6.5).
 //!
-//! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128; of
-//! each id the file has what it exceeds `base + rank in the group` by, at the bits that the largest excess of the
-//! group needs: ids that count up need none. A directory of 16 bytes a group leads to any id, or any rank, in a few
-//! reads. A sealed log, whose rows do not lie in order of id, has a second section: rank → row. Nothing is unpacked
-//! at open: its cost does not depend on the number of ids.
+//! The **rank** of an id is its position in ascending order of id. The ids are sorted and cut into groups of 128. For
+//! each id the file stores `id − (base of the group + rank in the group)`, in as many bits as the largest of these
+//! differences in the group needs; ids that count up need none. A directory with 16 bytes for each group finds an id by
+//! bisection, and a rank directly. A sealed log, whose rows are not in order of id, has a second section: rank → row.
+//! Opening unpacks nothing, so its cost does not depend on the number of ids.
 
 use crate::error::Result;
 use crate::format::{NO_ID, Section, SectionKind, u32_at, u64_at};
@@ -12,9 +12,9 @@ use crate::sealed::{Sealed, SealedWriter};
 
 const GROUP: usize = 128;
 const DIRECTORY_ENTRY: usize = 16;
-/// Packed ids are read 16 bytes at a time: this many zeros follow the last.
+/// Zero bytes after the last packed id, because packed ids are read 16 bytes at a time.
 const SLACK: usize = 16;
-/// The part of a directory's second word that is an offset; the top byte is the number of bits an id.
+/// The bits of a directory entry's second word that are the offset; its top byte is the number of bits per id.
 const PACKED_OFFSET: u64 = (1 << 56) - 1;
 /// Bytes of an entry of the list of rows.
 const ROW_BYTES: u64 = 4;
@@ -22,14 +22,14 @@ const ROW_BYTES: u64 = 4;
 /// Ids of rows that were inserted together.
 #[derive(Clone, Copy, Debug)]
 pub enum RowIds<'a> {
-    /// They count up from here.
+    /// Ids that count up from this one.
     From(u64),
-    /// One a row.
+    /// One id for each row.
     List(&'a [u64]),
 }
 
 impl<'a> RowIds<'a> {
-    /// `ids` as a run where they count up, else as a list.
+    /// `ids` as a run if they count up, else as a list.
     pub fn of(ids: &'a [u64]) -> RowIds<'a> {
         match ids {
             [first, rest @ ..] if rest.iter().zip(1..).all(|(id, step)| first.checked_add(step) == Some(*id)) => {
@@ -39,7 +39,7 @@ impl<'a> RowIds<'a> {
         }
     }
 
-    /// The first id above those of rows `[0, rows)`; 0 without rows.
+    /// The smallest id above those of rows `[0, rows)`; 0 without rows.
     pub fn end(&self, rows: u32) -> u64 {
         match self {
             RowIds::From(first) if rows > 0 => first.saturating_add(u64::from(rows)),
@@ -62,15 +62,15 @@ impl<'a> RowIds<'a> {
 pub struct NewIds {
     /// Number of ids.
     count: u64,
-    /// Directory and packed ids; empty where ids count up in row order.
+    /// Directory and packed ids; empty if ids count up in row order.
     packed: Vec<u8>,
-    /// Rank → row, u32 each; empty where rows lie in order of id.
+    /// Rank → row, u32 each; empty if rows are in order of id.
     rows: Vec<u8>,
 }
 
 impl NewIds {
-    /// Packs `ids` (ascending, each once). `rows[rank]` is the row of an id in a log; it is empty where rows lie in
-    /// order of id. Both sections are empty where ids count up in row order.
+    /// Packs `ids` (ascending, each once). `rows[rank]` is the row of an id in a log; `rows` is empty if rows are in
+    /// order of id. Both sections are empty if ids count up in row order.
     pub fn new(ids: &[u64], rows: &[u32]) -> NewIds {
         let first = ids.first().copied().unwrap_or(0);
         let counts_up = ids.iter().enumerate().all(|(rank, id)| id - first == rank as u64);
@@ -93,7 +93,7 @@ impl NewIds {
         [(SectionKind::Ids, &self.packed, self.count), (SectionKind::IdRows, &self.rows, rows)]
     }
 
-    /// Writes the section of a segment whose rows lie in order of id, or list by list.
+    /// Writes the section of a segment whose rows are in order of id, or list by list.
     pub fn write(&self, writer: &mut SealedWriter) -> Result<()> {
         writer.write_section(SectionKind::Ids, self.count, &self.packed)
     }
@@ -115,7 +115,7 @@ fn pack(ids: &[u64]) -> Vec<u8> {
     directory
 }
 
-/// The most bytes of the section of `count` ids.
+/// Upper bound on the bytes of the section of `count` ids.
 pub fn packed_bytes_max(count: u64) -> u64 {
     count * 8 + count.div_ceil(GROUP as u64) * (DIRECTORY_ENTRY as u64 + 1) + SLACK as u64
 }
@@ -141,17 +141,17 @@ fn pack_values(values: &[u64], bits: u32, out: &mut Vec<u8>) {
 pub struct SealedIds {
     ids: Section,
     count: u32,
-    /// Rows of the segment: more than ids where an id of a log was put again.
+    /// Rows of the segment: more than ids if an id of a log was put again.
     rows: u32,
     first: u64,
     last: u64,
-    /// Rank → row; `None` where rows lie in order of id.
+    /// Rank → row; `None` if rows are in order of id.
     id_rows: Option<Section>,
 }
 
 impl SealedIds {
-    /// Opens the ids of a file of `rows` rows and checks that their numbers agree. Rows lie in order of id where
-    /// `is_log` is false.
+    /// Opens the ids of a file of `rows` rows and checks that the counts agree. `is_log`: rows may be in another order
+    /// than ids, so the file has a section rank → row.
     pub fn open(file: &Sealed, rows: u32, is_log: bool) -> Result<SealedIds> {
         let ids = file.section(SectionKind::Ids)?;
         let (first, last) = (file.footer().first_id, file.footer().last_id);
@@ -161,13 +161,13 @@ impl SealedIds {
             file.section_error(SectionKind::Ids, what)
         };
         let counts_up = ids.length == 0;
-        let count = u32::try_from(ids.count).map_err(|_| damage("more than 2^32 - 1"))?;
+        let count = u32::try_from(ids.count).map_err(|_| damage("more than 2^32 - 1 ids"))?;
         if count > rows || (count < rows && (!is_log || counts_up)) {
-            return Err(damage("expected one for each row"));
+            return Err(damage("expected one id for each row"));
         }
-        let spread = last.checked_sub(first).ok_or_else(|| damage("the first is above the last"))?;
+        let spread = last.checked_sub(first).ok_or_else(|| damage("the first id is above the last id"))?;
         if last == NO_ID || (counts_up && count > 0 && spread != u64::from(count) - 1) {
-            return Err(damage("they do not count up to the last"));
+            return Err(damage("the ids do not count up to the last id"));
         }
         if !counts_up && ids.length < directory_bytes(count) + SLACK as u64 {
             return Err(damage("shorter than its directory"));
@@ -179,7 +179,7 @@ impl SealedIds {
         Ok(SealedIds { ids, count, rows, first, last, id_rows })
     }
 
-    /// How many ids there are.
+    /// Number of ids.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -214,7 +214,7 @@ impl SealedIds {
         self.row_at(file, rank).map(Some)
     }
 
-    /// How many ids are smaller than `id`.
+    /// Number of ids smaller than `id`.
     pub fn lower_bound(&self, file: &Sealed, id: u64) -> Result<u32> {
         if self.count == 0 || id <= self.first {
             return Ok(0);
@@ -225,7 +225,8 @@ impl SealedIds {
         if self.counts_up() {
             return Ok((id - self.first) as u32);
         }
-        // The last group whose base is not above `id`; the first one's base is `first`, which is below it.
+        // Bisection for the last group whose base is not above `id`. The base of the first group is `first`, which is
+        // below.
         let (mut low, mut high) = (0, (self.count as usize).div_ceil(GROUP));
         while high - low > 1 {
             let middle = (low + high) / 2;
@@ -268,7 +269,7 @@ impl SealedIds {
         Ok(row)
     }
 
-    /// Base, bits an id, and packed ids of a group, with the `SLACK` bytes that are read behind them.
+    /// Base, bits per id and packed ids of a group, with the `SLACK` bytes that are read after them.
     fn group<'a>(&self, file: &'a Sealed, group: usize) -> Result<(u64, u32, &'a [u8])> {
         let (base, word) = self.directory_entry(file, group)?;
         let (bits, packed) = ((word >> 56) as u32, word & PACKED_OFFSET);
@@ -297,7 +298,7 @@ impl SealedIds {
         Err(file.section_error(SectionKind::Ids, format!("{} bytes, expected {end}", self.ids.length)))
     }
 
-    /// Base of a group, and the word with its bits an id and the offset of its packed ids.
+    /// Base of a group, and the word with its bits per id and the offset of its packed ids.
     fn directory_entry(&self, file: &Sealed, group: usize) -> Result<(u64, u64)> {
         let entry = file.bytes(self.ids.offset + (group * DIRECTORY_ENTRY) as u64, DIRECTORY_ENTRY)?;
         Ok((u64_at(entry, 0), u64_at(entry, 8)))
@@ -308,7 +309,7 @@ fn directory_bytes(count: u32) -> u64 {
     u64::from(count).div_ceil(GROUP as u64) * DIRECTORY_ENTRY as u64
 }
 
-/// The value at `index` of values of `bits` bits; the caller's slice has `SLACK` bytes behind the last.
+/// The value at `index` of values of `bits` bits each; `packed` has `SLACK` more bytes after the last value.
 fn unpack(packed: &[u8], bits: u32, index: usize) -> u64 {
     if bits == 0 {
         return 0;

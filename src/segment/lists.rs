@@ -1,10 +1,11 @@
-//! The inverted lists of a sealed segment, read where they lie (format.md §6.8).
+//! The inverted lists of a sealed segment, read in the mapped file (format.md §6.8).
 //!
-//! Rows lie list by list, and in a list in order of id. So the list numbers of all ids, in order of id, determine the
-//! row of each: a stable sort by list number moves each rank to its row. The list numbers are stored as a wavelet
-//! matrix, read from its lowest bit (Claude, Navarro, Ordóñez, Information Systems 2015): each bit of the number is a
-//! plane of one bit a row, in the order that the planes before have made, with counts of ones at regular distances.
-//! Counting ones leads from rank to row, finding the n-th bit leads back.
+//! Rows are stored list by list, and within a list in order of id. So the list numbers of all ids, in order of id,
+//! determine the row of each: a stable sort by list number moves each rank to its row. The list numbers are stored as a
+//! wavelet matrix from the lowest bit up (Claude, Navarro, Ordóñez, Information Systems 2015). Each bit of the number
+//! is a plane of one bit per row, in the order that the sort by the lower bits gives, with the number of ones before
+//! each part. Counting ones (rank in the literature) maps an id's rank to its row; finding the n-th one or zero
+//! (select) maps it back.
 
 use crate::error::Result;
 use crate::format::{Section, SectionKind, u32_at, u64_at};
@@ -13,7 +14,7 @@ use crate::sealed::Sealed;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Bytes of a part of a plane: the number of ones before it (u32), then bits. A part is one line of the cache.
+/// Bytes of a part of a plane: the number of ones before it (u32), then bits. A part is one cache line.
 const PART_BYTES: usize = 64;
 const PART_BITS: u32 = 8 * (PART_BYTES as u32 - 4);
 
@@ -36,7 +37,7 @@ pub struct NewLists {
 }
 
 impl NewLists {
-    /// `[lists + 1]`: where each list begins, and the end.
+    /// `[lists + 1]`: the first row of each list, and the number of rows.
     fn starts(&self) -> Vec<u32> {
         let mut starts = vec![0; self.count as usize + 1];
         self.list_of.iter().for_each(|list| starts[usize::from(*list) + 1] += 1);
@@ -91,11 +92,11 @@ fn put_plane(bits: impl Iterator<Item = bool>, bytes: &mut Vec<u8>) {
             filled = 0;
         }
     }
-    // The last part may have no bits: its count is the number of all ones.
+    // The last part may have no bits; then its count is the number of ones of the whole plane.
     bytes.extend_from_slice(&part);
 }
 
-/// Planes of `lists` lists: the bits of the largest list number.
+/// Number of planes for `lists` lists: the bits of the largest list number.
 fn levels(lists: u32) -> u32 {
     u32::BITS - lists.saturating_sub(1).leading_zeros()
 }
@@ -128,7 +129,7 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Opens the lists of a file of codes; `None` where rows lie in order of id.
+    /// Opens the lists of a file of codes; `None` if rows are in order of id.
     pub fn open(file: &Sealed, rows: u32, row_bytes: u64) -> Result<Option<Lists>> {
         let Section { offset, count, .. } = file.section(SectionKind::Lists)?;
         let count = u32::try_from(count).ok().filter(|count| *count <= LISTS_MAX);
@@ -172,7 +173,7 @@ impl Lists {
     pub fn centroids<'a>(&self, file: &'a Sealed) -> Result<(&'a [u8], &'a [[u8; 4]])> {
         let at = self.starts_at() + (u64::from(self.count) + 2) * 4;
         let norms = file.bytes(at, self.count as usize * 4)?;
-        // What was checked to be in the file fits a usize.
+        // No overflow: the open checked that the section is in the file, which is mapped.
         let codes = file.bytes(at + norms.len() as u64, centroid_bytes(self.count, self.row_bytes) as usize)?;
         Ok((codes, norms.as_chunks().0))
     }
@@ -261,8 +262,8 @@ impl Lists {
         Ok((last >> (within % 64) & 1 == 1, u32_at(part, 0).wrapping_add(whole).wrapping_add(ones)))
     }
 
-    /// The last part before which there are at most `number` bits of the value that `before` counts, of which the
-    /// plane has `total`. The search starts where that part is if the bits lie evenly.
+    /// The last part before which there are at most `number` of the bits that `before` counts; the plane has `total` of
+    /// them. The search starts at the part where the bit would be if they were evenly spread.
     fn part_with(&self, number: u32, total: u32, before: impl Fn(u32) -> Result<u32>) -> Result<u32> {
         let parts = self.rows / PART_BITS + 1;
         let guess = u64::from(number) * u64::from(parts) / u64::from(total.max(1));

@@ -1,9 +1,9 @@
-//! Sealed segments: immutable rows or codes with their ids, read where they lie (format.md §6).
+//! Sealed segments: immutable rows or codes with their ids, read in the mapped file (format.md §6).
 //!
-//! A segment knows bytes and rows. Codes are decoded by the codec; the snapshot brings segment and codec together.
+//! A segment returns rows and codes as bytes. The codec decodes codes; the snapshot combines segment and codec.
 //!
-//! `ids` (id to row), `lists` (inverted lists), `coded` (what only files of codes have), `tombstones` (hidden rows),
-//! `writer`.
+//! `ids` (id to row), `lists` (inverted lists), `coded` (sections that only files of codes have), `tombstones` (hidden
+//! rows), `writer`.
 
 mod coded;
 pub mod ids;
@@ -36,15 +36,15 @@ pub struct Segment {
     /// First byte of contiguous raw rows, or of the first block of codes.
     rows_offset: u64,
     ids: SealedIds,
-    /// In files of codes only.
+    /// `None` for raw rows.
     coded: Option<CodedParts>,
-    /// The extents of a sealed log; read when a row is first looked for.
+    /// The extents of a sealed log; read at the first access to a row.
     extents: OnceLock<Vec<Extent>>,
 }
 
 impl Segment {
-    /// Opens the file a manifest lists and checks that its sections fit each other. An open reads the tables and the
-    /// footer only; the sections are read, and checked against their checksums, where they are needed.
+    /// Opens a file of the manifest and checks that its sections agree. Reads the tables and the footer only; sections
+    /// are read, and compared with their checksums, when they are used.
     pub fn open(dir: &dyn Dir, entry: &SegmentEntry, dim: u32) -> Result<Segment> {
         let file = Sealed::open(dir, entry)?;
         let (kind, stride) = (entry.kind, dim as usize * 4);
@@ -66,8 +66,8 @@ impl Segment {
         Ok(Segment { file, entry: *entry, rows, stride, rows_offset, ids, coded, extents })
     }
 
-    /// Checks what an open does not read: the header agrees with the manifest, the section of ids with its directory,
-    /// and the extents of a log with its frames.
+    /// Checks what an open does not read: that the header agrees with the manifest, the section of ids with its
+    /// directory, and the extents of a log with its frames.
     pub fn check(&self, store: [u8; 16], metric: Metric) -> Result<()> {
         self.ids.check_length(&self.file)?;
         if self.entry.kind == Kind::Log {
@@ -87,7 +87,7 @@ impl Segment {
         &self.entry
     }
 
-    /// Rows, hidden ones included.
+    /// Number of rows, hidden ones included.
     pub fn rows(&self) -> u32 {
         self.rows
     }
@@ -101,7 +101,7 @@ impl Segment {
         self.coded.as_ref()?.lists()
     }
 
-    /// The file's summary: first and last id, shape and error of its codes.
+    /// The file's footer: first and last id, shape and error of its codes.
     pub fn footer(&self) -> &Footer {
         self.file.footer()
     }
@@ -120,7 +120,7 @@ impl Segment {
         }
     }
 
-    /// The rows of those of `ids` that are here, each with its position in `ids`.
+    /// The rows of those of `ids` that are in this segment, each with its position in `ids`.
     pub fn rows_of(&self, ids: &[u64]) -> Result<Vec<(u32, usize)>> {
         let mut found = Vec::new();
         for (position, id) in ids.iter().enumerate() {
@@ -133,7 +133,7 @@ impl Segment {
         Ok(found)
     }
 
-    /// Number of inverted lists; `None` where rows lie in order of id.
+    /// Number of inverted lists; `None` if rows are in order of id.
     pub fn lists(&self) -> Option<u32> {
         self.inverted_lists().map(Lists::count)
     }
@@ -194,7 +194,7 @@ impl Segment {
         self.rows_at(row, 1)
     }
 
-    /// The floats of raw `row` and of those that lie behind it, up to `most` rows.
+    /// The floats of raw `row` and of the rows that follow it in the file, at most `most` rows.
     #[inline]
     pub fn rows_at(&self, row: u32, most: u32) -> Result<&[u8]> {
         let stride = self.stride as u64;
@@ -234,11 +234,11 @@ impl Segment {
     fn search_extent<'a>(&self, extents: &'a [Extent], row: u32) -> Result<&'a Extent> {
         let index = extents.partition_point(|extent| extent.first_row <= row);
         extents.get(index.wrapping_sub(1)).ok_or_else(|| {
-            self.file.section_error(SectionKind::Extents, format!("row {row} is in none of {}", extents.len()))
+            self.file.section_error(SectionKind::Extents, format!("row {row} is in none of {} extents", extents.len()))
         })
     }
 
-    /// What only files of codes have.
+    /// The parts that only a file of codes has; an error for raw rows.
     fn coded(&self) -> Result<&CodedParts> {
         self.coded.as_ref().ok_or_else(|| Error::Internal(format!("{} is not a file of codes", self.name())))
     }
@@ -253,7 +253,7 @@ impl Segment {
         self.blocks(block..block + 1)
     }
 
-    /// The blocks of codes with these numbers, one behind the other.
+    /// The blocks of codes with these numbers, one after the other.
     pub fn blocks(&self, blocks: Range<u32>) -> Result<&[u8]> {
         let bytes = block_bytes(self.coded()?.row_bytes());
         let offset = self.rows_offset + u64::from(blocks.start) * bytes as u64;
@@ -265,13 +265,13 @@ impl Segment {
         self.coded()?.bound(&self.file, block)
     }
 
-    /// The codebook: the first copy that is not damaged.
+    /// The first copy of the codebook that is not damaged.
     pub fn codebook(&self) -> Result<&[u8]> {
         self.coded()?.codebook(&self.file)
     }
 }
 
-/// Checks the sections of a sealed log as far as the table of sections tells.
+/// Checks the lengths of a sealed log's sections, from the table of sections.
 fn check_log(file: &Sealed) -> Result<()> {
     let extents = file.section(SectionKind::Extents)?;
     file.section_of(SectionKind::Extents, extents.count.saturating_mul(Extent::BYTES as u64), extents.count)?;
@@ -283,7 +283,7 @@ fn check_log(file: &Sealed) -> Result<()> {
     Err(file.section_error(SectionKind::Rows, what))
 }
 
-/// The extents of a sealed log, which follow one another and hold all its rows.
+/// Reads the extents of a sealed log and checks that they follow one another and hold all its rows.
 fn read_extents(file: &Sealed, stride: usize) -> Result<Vec<Extent>> {
     let (section, frames) = (file.section(SectionKind::Extents)?, file.section(SectionKind::Rows)?);
     let stored = file.bytes(section.offset, to_usize(section.length)?)?;

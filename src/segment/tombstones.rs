@@ -1,4 +1,4 @@
-//! Tombstones: the set of hidden rows of a segment. A copy is cheap: each published state has its own, and a reader
+//! Tombstones: the set of hidden rows of a segment. A copy is cheap, so each published state has its own, and a reader
 //! sees whole calls only.
 //!
 //! The rows are cut into bitmaps of 32,768 bits (4 KiB); copies of a set share them, and hiding a row copies one
@@ -112,7 +112,7 @@ pub fn read(file: &Sealed, segments: &[(u64, u64)]) -> Result<Vec<Tombstones>> {
     Ok(all)
 }
 
-/// False if the bitmap is there already, or hides a row that is not.
+/// False if the set has a bitmap `index` already, or if the new one hides a row that does not exist.
 fn add_bitmap(tombstones: &mut Tombstones, index: usize, bits: &[u8], rows: u64) -> bool {
     let mut bitmap = [0; BITMAP_WORDS];
     for (word, bytes) in bitmap.iter_mut().zip(bits.chunks_exact(8)) {

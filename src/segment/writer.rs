@@ -7,17 +7,17 @@ use crate::format::{FileHeader, Footer, Measured, SectionKind, SegmentEntry, bou
 use crate::os::{Access, Dir};
 use crate::sealed::SealedWriter;
 
-/// Writes a segment whose rows come in the order in which they are stored: raw rows, or blocks of codes.
+/// Writes a segment of raw rows or of blocks of codes, which the caller gives in the order in which they are stored.
 #[derive(Debug)]
 pub struct SegmentWriter {
     writer: SealedWriter,
     header: FileHeader,
     footer: Footer,
-    /// Of a file of codes.
+    /// `None` for raw rows.
     coded: Option<NewCoded>,
 }
 
-/// What a file of codes has behind its rows.
+/// Contents of the sections that follow the rows in a file of codes.
 #[derive(Debug)]
 struct NewCoded {
     codebook: Vec<u8>,
@@ -54,7 +54,7 @@ impl SegmentWriter {
         Ok(SegmentWriter { writer, header, footer, coded })
     }
 
-    /// Appends a block of codes; `bound` is the largest distance between a vector as inserted and its code.
+    /// Appends a block of codes; `bound` is the largest distance between an inserted vector and its decoded code.
     pub fn write_block(&mut self, block: &[u8], bound: f64) -> Result<()> {
         if let Some(coded) = &mut self.coded {
             coded.bounds.extend_from_slice(&bound_above(bound).to_le_bytes());
@@ -68,8 +68,8 @@ impl SegmentWriter {
         self.writer.write(bytes)
     }
 
-    /// Ends the file with its ids (ascending, one a row) and makes it durable, except for its name. Rows lie in order
-    /// of id, or list by list where `lists` are given.
+    /// Ends the file with its ids (ascending, one for each row) and syncs it (not the directory). Rows are in order of
+    /// id, or list by list if `lists` are given.
     pub fn finish(mut self, ids: &[u64], lists: Option<&NewLists>, measured: Measured) -> Result<SegmentEntry> {
         let rows = ids.len() as u64;
         self.writer.end_section(SectionKind::Rows, rows);

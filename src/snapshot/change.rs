@@ -16,8 +16,8 @@ impl Snapshot {
         }
     }
 
-    /// Gives tail rows from `first_row` on their ids, one by one, hiding what had them. Ids from `known_new_from` on are
-    /// stored nowhere (`None`: none of `ids` is, and none stands there twice).
+    /// Gives `rows` tail rows from `first_row` on their ids, one by one, and hides the rows that had these ids. Ids
+    /// from `known_new_from` on are not stored yet. `None`: none of `ids` is stored, and none occurs twice.
     pub fn name_rows(&mut self, first_row: u32, rows: u32, ids: RowIds, mut known_new_from: Option<u64>) -> Result<()> {
         let Some(tail) = &mut self.tail else { return Err(Error::Internal("rows without a tail".into())) };
         if first_row == 0 && rows > 0 {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::{bound_above, bound_of};
 use crate::kernels::{self, BLOCK_ROWS};
 
-/// Rows of a segment that are decoded when it is verified.
+/// About this many rows of a segment are decoded when it is verified.
 const CHECKED_ROWS: usize = 256;
 
 /// Buffers for row numbers and codes, reused for all rows of a call.
@@ -30,7 +30,7 @@ impl SegmentView {
         self.read_rows(&[row], &mut scratch.codes, out)
     }
 
-    /// Decodes or copies `rows` into `out: [rows][dim]`: many codes are decoded faster together.
+    /// Decodes or copies `rows` into `out: [rows][dim]`. Decoding many codes in one call is faster than one by one.
     pub fn read_rows(&self, rows: &[u32], codes: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
         let Some(codebook) = &self.codebook else {
             let dim = out.len() / rows.len().max(1);
@@ -45,14 +45,14 @@ impl SegmentView {
         Ok(())
     }
 
-    /// Takes the code of `row` out of its block, into `code: [row_bytes]`.
+    /// Unpacks the code of `row` from its block into `code: [row_bytes]`.
     pub fn code(&self, codebook: &Codebook, row: u32, code: &mut [u8]) -> Result<()> {
         let bytes = self.segment.block(row / BLOCK_ROWS as u32)?;
         block::unpack(bytes, row as usize % BLOCK_ROWS, codebook.symbols(), codebook.side_bytes(), code);
         Ok(())
     }
 
-    /// Decodes a sample of the codes and checks that they, their side bytes and their error bounds go together.
+    /// Decodes a sample of the codes and checks them against their side bytes and error bounds.
     pub fn check_bounds(&self) -> Result<()> {
         let Some(codebook) = &self.codebook else { return Ok(()) };
         let (rows, name) = (self.segment.rows(), self.segment.name());
@@ -98,7 +98,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Proves the bytes at `place`, so that `read` cannot fail.
+    /// Compares the bytes at `place` with their checksums, so that `read` cannot fail.
     pub fn prove(&self, place: Place) -> Result<()> {
         if let Place::Sealed(index, row) = place {
             let segment = &self.snapshot.segments[index].segment;
@@ -111,8 +111,8 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found`, a missing row is zeroed and told there; without,
-    /// it is an error. Nothing is written unless all is well.
+    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found: [ids]`, the row of a missing id is zeroed and
+    /// its flag is 0; without, a missing id is an error. Nothing is written on an error.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
         let mut scratch = Scratch::default();
         if let ([id], None) = (ids, &found) {
@@ -142,7 +142,7 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Reads the vectors at `places` into `out: [places][dim]`, zeros where there is none.
+    /// Reads the vectors at `places` into `out: [places][dim]`; zeros for `None`.
     pub fn read_all(&self, places: &[Option<Place>], out: &mut [f32]) -> Result<()> {
         let segment_of = |place: &Option<Place>| match place {
             Some(Place::Sealed(segment, _)) => Some(*segment),

@@ -10,22 +10,22 @@ impl View<'_> {
         let mut found = self.tail_in_order(from, capacity);
         for (index, live) in self.snapshot.segments.iter().enumerate() {
             let mut rank = live.segment.rank_from(from)?;
-            let mut taken = 0;
-            while taken < capacity && rank < live.segment.ids() {
+            let mut count = 0;
+            while count < capacity && rank < live.segment.ids() {
                 let (id, row) = live.segment.at_rank(rank)?;
                 if !live.hidden.hides(row) {
                     found.push((id, Place::Sealed(index, row)));
-                    taken += 1;
+                    count += 1;
                 }
                 rank += 1;
             }
         }
-        // Every source gave its first `capacity`; the first `capacity` of all are among them.
+        // `found` has the first `capacity` ids of each source, so the first `capacity` of all are among them.
         found.sort_unstable_by_key(|(id, _)| *id);
         found.truncate(capacity);
-        // The writer sees to it; only forged files can have it otherwise.
+        // The writer hides the older row of an id, so only forged files can have an id twice.
         if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::corrupt("store", format!("id {} is live twice", pair[0].0)));
+            return Err(Error::corrupt("store", format!("id {} has two live rows", pair[0].0)));
         }
         Ok(found)
     }

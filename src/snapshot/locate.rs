@@ -1,9 +1,9 @@
-//! Where the live row of an id is.
+//! Finds the live row of an id.
 
 use super::state::View;
 use crate::error::Result;
 
-/// Where a live row is.
+/// The location of a row in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the tail: the row.
@@ -13,7 +13,7 @@ pub enum Place {
 }
 
 impl View<'_> {
-    /// Where the vector with `id` is, if it is live. The tail is searched first, then the segments, newest first.
+    /// The location of the live row of `id`. The tail is searched first, then the segments, newest first.
     #[inline]
     pub fn locate(&self, id: u64) -> Result<Option<Place>> {
         if let Some(row) = self.locate_in_tail(id) {

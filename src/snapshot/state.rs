@@ -27,8 +27,7 @@ pub struct SegmentView {
 /// One state of the store.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Identifies this state: no other snapshot of the process has the same number. What is derived from a snapshot and
-    /// kept (a filter) is looked up by it.
+    /// Identifies this state: no other snapshot of the process has the same number. It is the key of a cached filter.
     pub serial: u64,
     /// The manifest's generation.
     pub generation: u64,
@@ -49,7 +48,7 @@ pub struct Snapshot {
 pub struct View<'a> {
     /// The state.
     pub snapshot: &'a Snapshot,
-    /// Rows of the tail from this one on do not exist for the reader.
+    /// Number of tail rows that the reader sees.
     pub visible: u32,
 }
 
@@ -73,7 +72,7 @@ impl Snapshot {
         }
     }
 
-    /// What a reader sees from now on.
+    /// The view of a reader that starts now.
     pub fn view(&self) -> View<'_> {
         View { snapshot: self, visible: self.visible.load(Ordering::Acquire) }
     }
@@ -95,7 +94,7 @@ fn next_serial() -> u64 {
 }
 
 impl SegmentView {
-    /// Opens one sealed segment with its codebook: the equal one of `known` if there is one.
+    /// Opens one sealed segment with its codebook; uses the equal one of `known` if there is one.
     pub fn open(
         dir: &dyn Dir,
         entry: &SegmentEntry,

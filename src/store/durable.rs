@@ -1,7 +1,7 @@
-//! The files of a store as its writer changes them: the active log, seals, tombstones, and the swap of manifests.
+//! The files of a store as its writer changes them: active log, sealed segments, tombstones, and the swap of manifests.
 //!
-//! A call becomes durable by the sync of the log in [`Durable::sync`]; new files become the store by the manifest that
-//! [`Durable::swap_files`] stores.
+//! [`Durable::sync`] makes calls durable by syncing the log. [`Durable::swap_files`] makes new files part of the store
+//! by storing a manifest that lists them.
 
 use super::log_end::{Closed, LogEnd};
 use super::pending::Pending;
@@ -20,7 +20,7 @@ use crate::tail::Tail;
 use crate::work::Work;
 use std::sync::Arc;
 
-/// A log with more than 1/50 of padding is rewritten when it is sealed.
+/// A log of which more than 1/50 is waste (frame headers, deletes, padding) is rewritten when it is sealed.
 const WASTE_DIVISOR: u64 = 50;
 
 /// Directory, lock, manifest and active log.
@@ -51,7 +51,7 @@ impl Durable {
         self.log.count_call();
     }
 
-    /// Numbers calls that another log held.
+    /// Continues the numbering behind the calls of another log.
     pub(super) fn count_to(&mut self, seq: u64) {
         self.log.count_to(seq);
     }
@@ -77,7 +77,7 @@ impl Durable {
                 Ok(())
             }
             Err(error @ Error::NoSpace(_)) => {
-                // A file without a whole header is no log; the name must be free for the next try, if it came to be.
+                // The file may exist with an incomplete header. Its name must be free for the next attempt.
                 self.forget_file(&Kind::Log.file_name(self.manifest.log));
                 Err(StepError::Refused(error))
             }
@@ -92,12 +92,13 @@ impl Durable {
         Ok(())
     }
 
-    /// Allocates blocks for `bytes` more bytes of log, and for `ahead` more where there is room. An error changes nothing.
+    /// Allocates blocks for `bytes` more bytes of log, and for `ahead` more if there is room. An error changes
+    /// nothing.
     pub(super) fn reserve(&mut self, bytes: u64, ahead: u64) -> StepResult<()> {
         self.log.reserve(bytes, ahead).map_err(StepError::Refused)
     }
 
-    /// An error if fewer than `bytes` bytes are free: asked before work begins, not after it was done.
+    /// An error if fewer than `bytes` bytes are free. Called before long work, so that a full disk fails early.
     pub(super) fn check_space(&self, bytes: u64) -> Result<()> {
         let free = self.dir.free_bytes()?;
         if free >= bytes {
@@ -106,13 +107,13 @@ impl Durable {
         Err(Error::NoSpace(format!("{bytes} bytes needed for new files, {free} are free")))
     }
 
-    /// The header of a new file, whose number no file of the store ever had.
+    /// The header of a new file, with a number that no file of the store ever had.
     pub(super) fn new_header(&mut self, kind: Kind) -> FileHeader {
         let id = self.new_file();
         self.header(kind, id)
     }
 
-    /// Makes room for the sealed form of the active log, `rows` rows; true if the log is to be rewritten. An error changes
+    /// Reserves space to seal the active log of `rows` rows; true if the log is to be rewritten. An error changes
     /// nothing.
     pub(super) fn make_room_to_seal(&mut self, rows: u32, hidden: u64) -> StepResult<bool> {
         let Some(log) = self.log.log() else { return Ok(false) };
@@ -122,7 +123,7 @@ impl Durable {
         let sealed = listed + trailer_bytes_max(log.length()) + 16 * BLOCK_BYTES as u64;
         self.check_space(copied + sealed + hidden_chunks * 8192).map_err(StepError::Refused)?;
         if !is_wasteful {
-            // While the log still is one: quotas and limits do not show in the free bytes.
+            // Reserve while an error can still be refused: `check_space` does not see quotas and file size limits.
             self.reserve(sealed, 0)?;
         }
         Ok(is_wasteful)
@@ -146,8 +147,8 @@ impl Durable {
         Ok(rewrite.run(&mut Work::default())?.map(Arc::new))
     }
 
-    /// Makes `segments` the store's sealed files; returns the manifest before. With `ended_at`, they hold all that the
-    /// active log held, and ids from there on are new. Before the manifest is stored an error changes nothing.
+    /// Makes `segments` the store's sealed files; returns the previous manifest. `ended_at` ends the active log, whose
+    /// rows are all in `segments`, and is the next free id. An error before the manifest is stored changes nothing.
     pub(super) fn swap_files(&mut self, segments: &[Arc<SegmentView>], ended_at: Option<u64>) -> StepResult<Manifest> {
         let mut files: Vec<SegmentEntry> = segments.iter().map(|live| *live.segment.entry()).collect();
         files.extend(self.write_tombstones(segments).map_err(StepError::Refused)?);
@@ -172,25 +173,25 @@ impl Durable {
         }
     }
 
-    /// Removes a file that no manifest lists. Where that fails the next open does it.
+    /// Removes a file that no manifest lists. If that fails, the next open does it.
     pub(super) fn forget_file(&self, name: &str) {
         let _ = self.dir.remove(name);
     }
 
-    /// Gives the active log another number, for a copy of the log that has the one returned.
+    /// Gives the active log a new number, for a copy of the old log; returns the old number.
     pub(super) fn renumber_log(&mut self) -> u64 {
         let id = self.new_file();
         std::mem::replace(&mut self.manifest.log, id)
     }
 
-    /// Stores a manifest that names the renumbered log in place of log `old`, which goes.
+    /// Stores a manifest that names the renumbered log instead of log `old`, and removes `old`.
     pub(super) fn list_copied_log(&mut self, old: u64) -> Result<()> {
         self.list_log(0)?;
         self.forget_file(&Kind::Log.file_name(old));
         Ok(())
     }
 
-    /// Ends the log as a clean close leaves it. The caller has appended what was pending.
+    /// Closes the log cleanly. The caller has appended all pending calls.
     pub(super) fn close_log(&mut self) -> Result<()> {
         match self.log.close(self.dir.as_ref())? {
             Closed::AsListed => Ok(()),
@@ -240,8 +241,8 @@ impl Durable {
     }
 }
 
-/// The id section of a tail of `rows` rows and the footer fields that go with it. Of an id put more than once, the last
-/// row counts; the others are hidden.
+/// The id section of a tail of `rows` rows, and a footer with its smallest and largest id. Of an id that was put more
+/// than once only the last row is listed; the others are hidden.
 fn index_tail(tail: &Tail, rows: u32) -> (NewIds, Footer) {
     let mut named: Vec<(u64, u32)> = (0..rows).map(|row| (tail.ids.id_of(row), row)).collect();
     if !tail.ids.is_run() {

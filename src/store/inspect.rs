@@ -1,4 +1,4 @@
-//! Inspection of a store that does not open: each file by itself, and its damage. Nothing is written.
+//! Inspection of a store that does not open: checks each file by itself and reports its damage. Nothing is written.
 
 use super::report::is_ours;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::work::Work;
 use crate::{manifest, sealed};
 use std::path::Path;
 
-/// What a directory holds, sound or not.
+/// The files of a directory, damaged or not.
 #[derive(Debug)]
 pub struct Inspection {
     /// The sound manifest of the highest generation, if there is one.
@@ -26,11 +26,11 @@ pub struct InspectedFile {
     pub bytes: u64,
     /// True if the manifest lists it; also for manifests and the lock, which need not be listed.
     pub is_listed: bool,
-    /// What is wrong with it.
+    /// Its damage; `None` if it is sound.
     pub damage: Option<String>,
 }
 
-/// Looks at each file of the store in directory `path` and reads every byte of those that are sealed.
+/// Checks each file of the store in directory `path`; reads every byte of the sealed files.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let dir = open_or_create_dir(path, false)?;
     let manifests = MANIFEST_NAMES.map(|name| read_manifest(&dir, name));
@@ -67,7 +67,7 @@ fn check(dir: &dyn Dir, name: &str, sound: Option<&Manifest>) -> Result<()> {
     let mut entries = sound.iter().flat_map(|manifest| &manifest.files);
     match entries.find(|entry| entry.kind.file_name(entry.id) == name) {
         Some(entry) => sealed::verify(dir, entry, &mut Work::default()).map(drop),
-        // Without a manifest's entry only the header can be checked.
+        // The root of the checksums is in the manifest: of a file that is not listed only the header can be checked.
         None => sealed::read_header(dir.open(name, Access::Read)?.as_ref()).map(drop),
     }
 }

@@ -1,4 +1,4 @@
-//! The end of the active log: how far it is written, and which calls are durable.
+//! The end of the active log: its length, and which calls are durable.
 
 use super::pending::Pending;
 use crate::error::Result;
@@ -21,7 +21,7 @@ pub(super) struct LogEnd {
 }
 
 impl LogEnd {
-    /// No log yet: all calls up to `seq` are in sealed files.
+    /// Without a log: all calls up to `seq` are in sealed files.
     pub(super) fn new(seq: u64) -> LogEnd {
         LogEnd { log: None, clean: 0, seq, durable_seq: seq, is_committed: true }
     }
@@ -46,7 +46,7 @@ impl LogEnd {
         self.log = Some(log);
     }
 
-    /// Continues a log that was closed cleanly at `clean` bytes behind call `seq`.
+    /// Continues a log that was closed cleanly at `clean` bytes, after call `seq`.
     pub(super) fn resume(&mut self, log: Log, seq: u64, clean: u64) {
         (self.log, self.seq, self.durable_seq, self.clean) = (Some(log), seq, seq, clean);
     }
@@ -56,12 +56,12 @@ impl LogEnd {
         self.seq += 1;
     }
 
-    /// Numbers calls that another log held.
+    /// Continues the numbering behind the calls of another log.
     pub(super) fn count_to(&mut self, seq: u64) {
         self.seq = self.seq.max(seq);
     }
 
-    /// Makes sure that `bytes` more bytes find blocks allocated; allocates `ahead` more where there is room.
+    /// Allocates blocks for `bytes` more bytes, and for `ahead` more if there is room.
     pub(super) fn reserve(&mut self, bytes: u64, ahead: u64) -> Result<()> {
         match &mut self.log {
             Some(log) => log.reserve(log.length() + bytes, ahead),
@@ -69,8 +69,8 @@ impl LogEnd {
         }
     }
 
-    /// Writes `pending`, whose rows are `rows`, as one frame. With `PADDED` or `COMMIT` the log ends so even if nothing is
-    /// pending.
+    /// Writes `pending`, whose rows are `rows`, as one frame. If nothing is pending, writes an empty frame only if the
+    /// log does not yet end with the `PADDED` or `COMMIT` of `flag`.
     pub(super) fn append(&mut self, flag: u32, pending: &Pending, rows: &[u8]) -> Result<()> {
         let Some(log) = &mut self.log else { return Ok(()) };
         let is_padded = log.length().is_multiple_of(BLOCK_BYTES as u64);
@@ -91,7 +91,7 @@ impl LogEnd {
         Ok(())
     }
 
-    /// Makes every frame durable. The caller has appended what was pending.
+    /// Makes every frame durable. The caller has appended all pending calls.
     pub(super) fn sync(&mut self, dir: &dyn Dir) -> Result<()> {
         if let Some(log) = &mut self.log
             && log.is_unsynced()
@@ -102,7 +102,7 @@ impl LogEnd {
         Ok(())
     }
 
-    /// Gives the log away, to be sealed.
+    /// Removes the log, for sealing.
     pub(super) fn take(&mut self) -> Option<Log> {
         self.log.take()
     }
@@ -112,7 +112,7 @@ impl LogEnd {
         *self = LogEnd::new(self.seq);
     }
 
-    /// Makes the log durable with nothing allocated behind its end, as a clean close leaves it.
+    /// Frees the blocks behind the log's end and makes the log durable.
     pub(super) fn close(&mut self, dir: &dyn Dir) -> Result<Closed> {
         let Some(log) = &mut self.log else { return Ok(Closed::AsListed) };
         log.trim()?;
@@ -132,9 +132,9 @@ impl LogEnd {
 /// How a log was closed.
 #[derive(Debug)]
 pub(super) enum Closed {
-    /// The stored manifest describes it already.
+    /// The stored manifest already has its length.
     AsListed,
-    /// It holds no frame: its file can go.
+    /// It has no frame: its file can be removed.
     Empty,
     /// It is durable up to this length.
     Clean(u64),

@@ -1,23 +1,23 @@
 //! The store: the life of a directory from open to close.
 //!
-//! One call at a time uses the [`Writer`]; readers load the published [`Snapshot`] and never wait. A file calls only files
-//! below it:
+//! One call at a time uses the [`Writer`]; readers load the published [`Snapshot`] and never wait. In this list, a file
+//! calls only files below it:
 //!
 //! ```text
 //! open          finds the files of a store, recovers, makes a writer or a reader
-//! upkeep        compress and compact: freezes a state, has new files written, swaps them in
+//! upkeep        compress and compact: freezes a state, writes new files, swaps them in
 //! search        the k nearest vectors
 //! report        counts, bytes on disk, and verify
-//! inspect       what is left of a store that does not open
+//! inspect       checks each file of a store that does not open
 //! upkeep_lock   one compress, compact or close at a time
-//! writer        checks a call, then makes it one step
+//! writer        checks a call, then runs it as one step
 //! writer_state  the steps: rows in, frames, seals, swaps
-//! poisonable    a value that only a step changes, and no step after one that failed
-//! tail_state    rows of the active log: buffer, ids, what the next frame holds
+//! poisonable    a value that only steps change; after a failed step it refuses more
+//! tail_state    rows of the active log: buffer, ids, contents of the next frame
 //! publisher     the state that readers see
 //! durable       files: active log, sealed segments, tombstones, manifest
-//! log_end       how far the active log is written, and which calls are durable
-//! pending       calls that no frame holds yet
+//! log_end       the end of the active log, and which calls are durable
+//! pending       calls that are not in a frame yet
 //! ```
 
 mod durable;
@@ -60,7 +60,8 @@ pub enum SyncMode {
     Commit = 0,
     /// When the call itself returns.
     Each = 1,
-    /// When the log is sealed, and at `compress`, `compact` and `close`; a crash leaves a prefix of the calls.
+    /// When the log is sealed, and at `compress`, `compact` and `close`. After a crash the store has all calls up to
+    /// some call and none after it.
     None = 2,
 }
 
@@ -81,7 +82,7 @@ pub enum Mode {
 /// Options of `open`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Distance of `search`; `None`: the store's, and L2 for a new one.
+    /// Distance metric of `search`; `None`: the store's, and L2 for a new one.
     pub metric: Option<Metric>,
     /// When calls are durable.
     pub sync: SyncMode,
@@ -91,17 +92,17 @@ pub struct Options {
     pub threads: u32,
 }
 
-/// Sizes that tests set small values for; not part of the C ABI.
+/// Sizes that tests make small; not part of the C ABI.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// The log is sealed when it is this long.
+    /// The log is sealed at this length.
     pub seal_bytes: u64,
-    /// A close seals a log longer than this, so that the next open need not read it.
+    /// A close seals a log longer than this, so that the next open does not read it.
     pub close_seal_bytes: u64,
-    /// Rows are written to the file when this much is buffered.
+    /// Size of the buffer of rows; a full buffer is written to the log.
     pub buffer_bytes: usize,
-    /// The name of a new store, for files that must come out the same each time.
+    /// The name of a new store, so that a test gets the same files each time; `None`: random.
     pub store: Option<[u8; 16]>,
 }
 
@@ -111,7 +112,7 @@ impl Default for Tuning {
     }
 }
 
-/// An open store. Any thread may call anything.
+/// An open store. Any thread may call any method.
 #[derive(Debug)]
 pub struct Store {
     dir: Arc<dyn Dir>,
@@ -130,7 +131,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in the directory `path`, recovering what a crash left. `dim` 0 takes the store's.
+    /// Opens the store in the directory `path` and recovers it after a crash. `dim` 0 means the stored dim.
     pub fn open(path: &Path, dim: u32, options: &Options) -> Result<Store> {
         let creates = matches!(options.mode, Mode::ReadWriteCreate | Mode::CreateNew);
         let is_missing = matches!(path.try_exists(), Ok(false));
@@ -142,12 +143,12 @@ impl Store {
         Store::open_in(Box::new(dir), dim, options).map_err(|error| at_path(error, path))
     }
 
-    /// Opens the store in any directory.
+    /// Opens the store in `dir`.
     pub fn open_in(dir: Box<dyn Dir>, dim: u32, options: &Options) -> Result<Store> {
         Store::open_tuned(dir, dim, options, Tuning::default())
     }
 
-    /// Opens a store with other sizes than the usual ones.
+    /// Opens a store with the sizes of `tuning`.
     #[doc(hidden)]
     pub fn open_tuned(dir: Box<dyn Dir>, dim: u32, options: &Options, tuning: Tuning) -> Result<Store> {
         open::open(Arc::from(dir), dim, options, tuning)
@@ -158,7 +159,7 @@ impl Store {
         self.dim
     }
 
-    /// Distance of `search`.
+    /// Distance metric of `search`.
     pub fn metric(&self) -> Metric {
         self.metric
     }
@@ -168,14 +169,14 @@ impl Store {
         self.published.load().map_or(0, |state| state.view().count())
     }
 
-    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up from the largest id ever given, plus one.
-    /// All or nothing; returns the first id.
+    /// Inserts `vectors: [n][dim]` under new `ids`, or under ids that count up from the largest id ever given, plus
+    /// one. All or nothing; returns the first id.
     pub fn insert(&self, ids: Option<&[u64]>, vectors: &[f32]) -> Result<u64> {
         self.check_vectors(ids, vectors)?;
         self.write(|writer| writer.insert(ids, vectors))
     }
 
-    /// Puts `vectors: [n][dim]` under `ids`, in place of what is stored there. All or nothing.
+    /// Inserts `vectors: [n][dim]` under `ids` and replaces those that are stored. All or nothing.
     pub fn upsert(&self, ids: &[u64], vectors: &[f32]) -> Result<()> {
         self.check_vectors(Some(ids), vectors)?;
         self.write(|writer| writer.upsert(ids, vectors))
@@ -186,7 +187,7 @@ impl Store {
         self.write(|writer| writer.delete(ids))
     }
 
-    /// Makes every call so far durable. In `SyncMode::None` it only hands them to the system.
+    /// Makes every call so far durable. In `SyncMode::None` it only passes them to the operating system.
     pub fn commit(&self) -> Result<()> {
         self.write(Writer::commit)
     }
@@ -197,12 +198,12 @@ impl Store {
         self.upkeep.check_not_held()
     }
 
-    /// Commits and releases the directory. A second close is `Ok`; reads under way on other threads finish.
+    /// Commits and releases the directory. A second close is `Ok`. Reads that are running on other threads finish.
     pub fn close(&self) -> Result<()> {
         let _guard = self.upkeep.acquire()?;
         let mut writer = self.lock_writer();
         let closed = writer.take().map_or(Ok(()), Writer::close);
-        // Files and maps go now; reads under way on other threads keep what they began with.
+        // Releases files and maps now. Reads that are running on other threads keep theirs.
         self.published.store(None);
         self.published.free();
         self.filters.clear();
@@ -216,8 +217,8 @@ impl Store {
         }
     }
 
-    /// Reads the vectors of `ids` into `out: [ids][dim]`. With `found: [ids]`, it gets 1 for each stored id and 0 for each
-    /// missing one, whose row is zeroed; without, a missing id is an error and nothing is written.
+    /// Reads the vectors of `ids` into `out: [ids][dim]`. `found: [ids]` is set to 1 for a stored id and to 0 for a
+    /// missing one, whose row of `out` is zeroed. Without `found`, a missing id is an error and nothing is written.
     pub fn get(&self, ids: &[u64], out: &mut [f32], found: Option<&mut [u8]>) -> Result<()> {
         Store::check_length("vectors", out.len(), ids.len(), self.dim as usize)?;
         if let Some(found) = &found {
@@ -281,7 +282,7 @@ impl Store {
         Err(Error::InvalidArgument(format!("{name}: found {found} values, expected {rows} x {width}")))
     }
 
-    /// The published state, for a short read: nothing replaced is freed while it is held.
+    /// The published state, for a short read: no replaced state is freed while the pin lives.
     fn state(&self) -> Result<Pinned<'_, Snapshot>> {
         match self.published.load() {
             Some(state) => Ok(state),
@@ -316,7 +317,7 @@ impl Store {
     }
 }
 
-/// `error` of an open, with the path where the message does not name a file.
+/// Adds the path to an error of an open whose message does not name a file.
 fn at_path(error: Error, path: &Path) -> Error {
     match error {
         Error::NotAStore(text) => Error::NotAStore(format!("{}: {text}", path.display())),

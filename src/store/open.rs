@@ -1,8 +1,9 @@
-//! Opening: finds the files of the store, recovers what a crash left, and makes a writer or a reader (docs/format.md §9).
+//! Opening: finds the files of the store, recovers what a crash left, and makes a writer or a reader (docs/format.md
+//! §9).
 //!
-//! Recovery is idempotent and its cost is bounded by the active log. A log that ends where the manifest calls it clean is
-//! continued. Any other log is copied, frame by proven frame, into a new log that is synced and listed before the old one
-//! is removed: a checksum read back through the page cache proves nothing about the disk.
+//! Recovery is idempotent and its cost is bounded by the active log. A log that ends where the manifest calls it clean
+//! is continued. The sound frames of any other log are copied into a new log, which is synced and listed before the old
+//! one is removed: a checksum that matches in the page cache does not prove that the disk has the same bytes.
 
 use super::durable::Durable;
 use super::publisher::Publisher;
@@ -29,10 +30,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
-/// How often a read-only open starts again when the writer replaced files under it.
+/// Attempts of a read-only open, which fails if the writer replaces files meanwhile.
 const READER_TRIES: usize = 16;
 
-/// An error if a store cannot have `dim`; 0, the stored dim, is none for a new store.
+/// An error if a store cannot have `dim`. 0 means the stored dim, so a new store needs another value.
 pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
     if is_new && dim == 0 {
         let text = format!("there is no store to open, and no dim is given: a dim of 1 to {DIM_MAX} would create one");
@@ -44,7 +45,7 @@ pub(super) fn check_dim(dim: u32, is_new: bool) -> Result<()> {
     Ok(())
 }
 
-/// The error of an open that creates nothing where there is no store.
+/// The error if there is no store and the mode does not create one.
 pub(super) fn no_store() -> Error {
     let text = "there is no store; opening it with a dim in a mode that creates (OMEN_READ_WRITE_CREATE) creates one";
     Error::NotAStore(text.into())
@@ -81,7 +82,8 @@ pub(super) fn open(dir: Arc<dyn Dir>, dim: u32, options: &Options, tuning: Tunin
     open_writer(dir, lock, manifest, needs_repair, options, tuning)
 }
 
-/// True if there is a manifest. A directory that holds anything but a store, or nothing, is refused untouched.
+/// True if there is a manifest, false if the directory is empty except for the lock file. Any other directory is an
+/// error and is not changed.
 fn has_manifest(dir: &dyn Dir) -> Result<bool> {
     for name in MANIFEST_NAMES {
         match dir.open(name, Access::Read) {
@@ -93,7 +95,7 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
     if let Some(orphan) = names.iter().find(|name| Kind::parse(name).is_some()) {
         return Err(Error::corrupt(
             orphan,
-            "a segment, and both manifests are missing; put MANIFEST.A or MANIFEST.B back from a copy of the store",
+            "a file of a store, but both manifests are missing; restore MANIFEST.A or MANIFEST.B from a copy of the store",
         ));
     }
     match names.iter().find(|name| *name != LOCK_NAME) {
@@ -105,8 +107,7 @@ fn has_manifest(dir: &dyn Dir) -> Result<bool> {
 fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result<Manifest> {
     check_dim(dim, true)?;
     if dir.names()?.iter().any(|name| Kind::parse(name).is_some()) {
-        let what =
-            "not sound, and the directory holds segments; put MANIFEST.A or MANIFEST.B back from a copy of the store";
+        let what = "not sound, and the directory has files of a store; restore MANIFEST.A or MANIFEST.B from a copy of the store";
         return Err(Error::corrupt(MANIFEST_NAMES[0], what));
     }
     let manifest = Manifest {
@@ -125,7 +126,7 @@ fn create(dir: &dyn Dir, dim: u32, options: &Options, tuning: &Tuning) -> Result
     Ok(manifest)
 }
 
-/// Sixteen bytes that no other store has. `RandomState` draws its keys from the system.
+/// Sixteen random bytes, so that no other store has the same name. `RandomState` draws its keys from the system.
 fn random_name() -> [u8; 16] {
     let (left, right) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
     let mut name = [0; 16];
@@ -174,7 +175,7 @@ fn open_writer(
 ) -> Result<Store> {
     let snapshot = open_sealed(dir.as_ref(), &manifest)?;
     let found = find_log(dir.as_ref(), &manifest)?;
-    // Nothing is written before everything listed was found sound.
+    // Write only now: every listed file has opened without damage.
     if needs_repair {
         manifest::store(dir.as_ref(), &manifest)?;
     }
@@ -189,7 +190,7 @@ fn open_writer(
     Ok(store)
 }
 
-/// Opens the sealed files of a manifest; the tail comes later.
+/// Opens the sealed files of a manifest. The caller adds the tail.
 fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
     let (listed, marks): (Vec<&SegmentEntry>, Vec<&SegmentEntry>) =
         manifest.files.iter().partition(|entry| entry.kind != Kind::Tombstones);
@@ -212,9 +213,9 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
     Ok(Snapshot::sealed(manifest.generation, manifest.dim as usize, segments))
 }
 
-/// Removes files of our own pattern that no manifest lists: a crash left them half made, or replaced and not yet gone.
-/// Their numbers are not given again: a removed name may come back with the next crash. They go when both manifests are
-/// durable, not before: until then one of them, on the disk, may list what goes.
+/// Removes files that have a name of a store and are not in the manifest: a crash left them incomplete, or replaced but
+/// not yet removed. Their numbers are not used again, because a removed name may come back after the next crash. Both
+/// manifests are synced first: until then the copy on the disk may still list a file to be removed.
 fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest, mut is_durable: bool) -> Result<()> {
     let listed = manifest::listed(manifest);
     for name in dir.names()?.into_iter().filter(|name| !listed.contains(name)) {
@@ -230,27 +231,27 @@ fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest, mut is_durable: bool)
     Ok(())
 }
 
-/// A whole file of another store is not a leftover of this one: then the manifest is in the wrong place.
+/// An error if the file belongs to another store: then the manifest was copied into the wrong directory.
 fn refuse_foreign(dir: &dyn Dir, name: &str, manifest: &Manifest) -> Result<()> {
     let file = dir.open(name, Access::Read)?;
     match read_header(file.as_ref()) {
         Ok(header) if header.store != manifest.store => Err(Error::corrupt(
             name,
-            format!("of store {:02x?}, the manifest is of {:02x?}", header.store, manifest.store),
+            format!("belongs to store {:02x?}, the manifest to {:02x?}", header.store, manifest.store),
         )),
         Err(error @ Error::Io { .. }) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// What was found where the active log should be.
+/// The state of the active log's file.
 #[derive(Debug)]
 pub(super) enum FoundLog {
-    /// No such file: nothing was written since the manifest.
+    /// There is no file: nothing was written since the manifest.
     Missing,
-    /// A file whose header never became whole: nothing in it was acknowledged.
+    /// A file with an incomplete header: no call in it was acknowledged.
     Unborn,
-    /// A log, and where it ends.
+    /// A log, and its end.
     Log(Box<dyn File>, Examined),
 }
 
@@ -287,7 +288,8 @@ fn find_log(dir: &dyn Dir, manifest: &Manifest) -> Result<FoundLog> {
     Ok(FoundLog::Log(file, examined))
 }
 
-/// Brings the log's calls into the tail, and leaves a log that can be appended to. Then readers see the store.
+/// Replays the log's calls into the tail and leaves a log that can be appended to. Then makes the store visible to
+/// readers.
 fn recover(writer: &mut Writer, found: FoundLog) -> Result<()> {
     match found {
         FoundLog::Missing => {}
@@ -304,14 +306,14 @@ fn recover(writer: &mut Writer, found: FoundLog) -> Result<()> {
     writer.end_recovery()
 }
 
-/// The log was closed cleanly: its rows are read where they lie, and it is appended to.
+/// Continues a cleanly closed log: its rows are mapped, and new frames are appended to it.
 fn resume(writer: &mut Writer, file: &dyn File, examined: &Examined) -> Result<()> {
     let mut state = writer.snapshot().copy();
     let next_id = replay_in_place(&mut state, file, examined, examined.good_end, writer.next_id())?;
     writer.resume(state, next_id, examined)
 }
 
-/// Copies the proven frames into a new log, which takes the old one's place.
+/// Copies the sound frames into a new log, which replaces the old one.
 fn copy_forward(writer: &mut Writer, file: &dyn File, examined: &Examined) -> Result<()> {
     let old = writer.start_copy()?;
     let mut reader = FrameReader::new(file, &examined.header)?;
@@ -324,7 +326,8 @@ fn copy_forward(writer: &mut Writer, file: &dyn File, examined: &Examined) -> Re
     writer.end_copy(old)
 }
 
-/// Brings the calls of a log up to byte `end` into `state`, their rows mapped where they lie; returns the next free id.
+/// Replays the calls of a log up to byte `end` into `state` and maps their rows from the file; returns the next free
+/// id.
 fn replay_in_place(
     state: &mut Snapshot,
     file: &dyn File,
@@ -367,8 +370,8 @@ fn replay_frame(state: &mut Snapshot, frame: &FrameRead, row: &mut u32, mut next
     Ok(next_id)
 }
 
-/// Opens without a lock and without a write. The writer may swap files meanwhile, and commit more than the log held when
-/// its end was looked for: an error counts when the next try finds it again.
+/// Opens without a lock and without a write. The writer may meanwhile swap files and append to the log, so an error is
+/// returned only if the next attempt fails with the same one.
 fn open_reader(dir: Arc<dyn Dir>, dim: u32, options: &Options) -> Result<Store> {
     let mut last: Option<Error> = None;
     for _ in 0..READER_TRIES {

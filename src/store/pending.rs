@@ -1,4 +1,4 @@
-//! Calls that are taken in and not yet in the log: what the next frame will hold.
+//! Calls that were accepted and are not yet in the log: the contents of the next frame.
 
 use crate::format::FRAME_HEADER_BYTES;
 use crate::segment::ids::RowIds;
@@ -35,7 +35,7 @@ impl Pending {
         &self.deletes
     }
 
-    /// Counts of puts and deletes in turn; none where all puts come before all deletes.
+    /// Counts of puts and deletes in turn; empty if all puts come before all deletes.
     pub(super) fn operations(&self) -> &[u32] {
         if self.operations.len() <= 2 { &[] } else { &self.operations }
     }
@@ -52,7 +52,7 @@ impl Pending {
         self.deletes.extend_from_slice(ids);
     }
 
-    /// Forgets all: a frame holds them.
+    /// Clears all calls, once a frame holds them.
     pub(super) fn clear(&mut self) {
         self.rows = 0;
         self.listed.clear();
@@ -60,7 +60,7 @@ impl Pending {
         self.operations.clear();
     }
 
-    /// The most bytes its frame takes, with `stride` bytes a row.
+    /// Upper bound on the bytes of its frame, with `stride` bytes for each row.
     pub(super) fn frame_bytes_max(&self, stride: u64) -> u64 {
         let lists = (u64::from(self.rows) + self.deletes.len() as u64) * 8 + self.operations.len() as u64 * 4;
         FRAME_HEADER_BYTES + u64::from(self.rows) * stride + lists + 2 * 4096
@@ -78,7 +78,7 @@ impl Pending {
         self.rows += 1;
     }
 
-    /// Counts `count` operations; puts stand at even positions, deletes at odd ones.
+    /// Counts `count` operations: puts at even positions of `operations`, deletes at odd ones.
     fn count(&mut self, is_delete: bool, count: u32) {
         if self.operations.len() % 2 != usize::from(is_delete) {
             if let Some(last) = self.operations.last_mut() {

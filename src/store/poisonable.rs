@@ -1,7 +1,7 @@
-//! Poisoning by construction: state that only a step can change, and no step after one that failed.
+//! Poisoning by construction: only a step can change the state, and after a failed step there are no more steps.
 //!
-//! An error poisons unless the code that returns it says that nothing has changed. So a forgotten case is a refused write
-//! after a reopen, never an acknowledged call that is lost.
+//! An error poisons unless the code that returns it says that nothing has changed. If a case is forgotten, the cost is
+//! that writes are refused until the store is opened again; no acknowledged call is lost.
 
 use crate::error::{Error, Result};
 use std::ops::Deref;
@@ -16,7 +16,7 @@ pub(super) enum StepError {
 }
 
 impl StepError {
-    /// This failure where something has changed before.
+    /// The same error as `Broken`, for callers that have already changed something.
     pub(super) fn into_broken(self) -> StepError {
         match self {
             StepError::Refused(error) | StepError::Broken(error) => StepError::Broken(error),

@@ -1,16 +1,16 @@
-//! The state of the store as the writer knows it, and the cell through which readers get it.
+//! The newest state of the store, and the cell through which readers load it.
 
 use crate::os::Shared;
 use crate::snapshot::Snapshot;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The newest state. The writer alone replaces it.
+/// The newest state. Only the writer replaces it.
 #[derive(Debug)]
 pub(super) struct Publisher {
     state: Arc<Snapshot>,
     cell: Arc<Shared<Snapshot>>,
-    /// False during recovery: a log that is copied stands for the whole of the old one or for nothing.
+    /// False during recovery, so that readers never see a log that is copied only in part.
     is_open: bool,
 }
 
@@ -54,7 +54,7 @@ impl Publisher {
         }
     }
 
-    /// Frees replaced states that nobody reads any more.
+    /// Frees replaced states that no reader uses any more.
     pub(super) fn free(&self) {
         self.cell.free();
     }

@@ -1,4 +1,4 @@
-//! Reports on a store: counts, bytes as the file system has them, and a check of every byte.
+//! Reports on a store: counts, bytes on disk, and the check of every byte.
 
 use super::Store;
 use super::writer::Writer;
@@ -20,7 +20,7 @@ pub struct Stats {
     pub vectors: u64,
     /// Rows that `compact` would give back.
     pub deleted: u64,
-    /// Bytes of all files of the directory, measured.
+    /// Bytes of the store's files: for each the larger of its length and its allocated blocks.
     pub bytes_on_disk: u64,
     /// vectors × dim × 4.
     pub raw_bytes: u64,
@@ -71,7 +71,7 @@ impl Errors {
     }
 }
 
-/// What `verify` has read.
+/// How much `verify` has read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VerifyReport {
     /// Files read.
@@ -106,7 +106,7 @@ impl Store {
         })
     }
 
-    /// Bytes of the store's files: of each the greater of its length and what it occupies.
+    /// Bytes of the store's files: for each the larger of its length and its allocated blocks.
     pub(super) fn bytes_on_disk(&self) -> Result<u64> {
         let mut bytes = 0;
         for name in self.dir.names()?.iter().filter(|name| is_ours(name)) {
@@ -119,8 +119,8 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Reads every byte of the store's files and checks it. An error names the damaged file and block. Writers go on: files
-    /// that they replace meanwhile are passed over. `work` counts bytes.
+    /// Reads every byte of the store's files and compares all checksums. An error names the damaged file and block.
+    /// Writers go on; files that they replace meanwhile are skipped. Progress of `work` is in bytes.
     pub fn verify(&self, work: &mut Work) -> Result<VerifyReport> {
         let vectors = self.state()?.view().count();
         let (manifest, log) = self.listed_and_log()?;
@@ -146,15 +146,16 @@ impl Store {
         Ok(report)
     }
 
-    /// The manifest, which both copies must hold, and the active log as far as it is sound: (0, 0) where there is none.
+    /// The manifest, which must be equal in both copies, and the id and length of the active log; (0, 0) if there is
+    /// none.
     fn listed_and_log(&self) -> Result<(Manifest, (u64, u64))> {
-        // The lock is held so that no swap has written only one of the copies.
+        // Under the writer's lock, because a swap writes one copy after the other.
         let writer = self.lock_writer();
         let loaded = manifest::load(self.dir.as_ref())?;
         let Some(manifest) = loaded.manifest else {
             return Err(Error::corrupt(
                 MANIFEST_NAMES[0],
-                "not sound, and neither is the other manifest; put one back from a copy of the store",
+                "not sound, and neither is the other manifest; restore one from a copy of the store",
             ));
         };
         if !loaded.is_whole && writer.is_some() {
@@ -164,7 +165,7 @@ impl Store {
         Ok((manifest, log))
     }
 
-    /// Adds what was read of file `name` to the report. An error is ignored if the file is no longer the store's.
+    /// Adds the counts of file `name` to the report. An error is ignored if the manifest no longer lists the file.
     fn unless_replaced(&self, read: Result<VerifyReport>, name: &str, report: &mut VerifyReport) -> Result<()> {
         match read {
             Ok(read) => {

@@ -1,4 +1,4 @@
-//! Search: the arguments are checked here, and answered by `query`.
+//! Search: checks the arguments and calls `query`.
 
 use super::{Store, check_finite};
 use crate::error::{Error, Result};
@@ -11,18 +11,19 @@ pub struct SearchOptions<'a> {
     pub allow_ids: Option<&'a [u64]>,
     /// True: distances to codes are those to the decoded vectors, not estimates of those to the inserted vectors.
     pub is_exact: bool,
-    /// The fraction of the inverted lists to visit, 0 to 1, where 1 scans every code; 0: the number that compress measured.
+    /// The fraction of the inverted lists to visit, 0 to 1, where 1 scans every code; 0: the number that compress
+    /// measured.
     pub effort: f64,
-    /// Number of candidates to rerank per query where scores are coarse; values below k count as k; 0: chosen by k.
+    /// Number of candidates to rerank per query if scores are coarse; values below k count as k; 0: chosen from k.
     pub rerank: u64,
     /// The most threads to use; 0: the store's.
     pub threads: u32,
 }
 
 impl Store {
-    /// The k nearest vectors of each of `queries: [nq][dim]`, into `ids: [nq][k]` and `distances: [nq][k]`: nearest first,
-    /// equal distances by ascending id, `NO_ID` and NaN in unused places. The number of threads and the division of queries
-    /// into calls do not change an answer. Nothing is written on an error.
+    /// The k nearest vectors of each of `queries: [nq][dim]`, into `ids: [nq][k]` and `distances: [nq][k]`: nearest
+    /// first, equal distances by ascending id, `NO_ID` and NaN in unused slots. The number of threads and the division
+    /// of queries into calls do not change an answer. Nothing is written on an error.
     pub fn search(
         &self,
         queries: &[f32],

@@ -1,4 +1,5 @@
-//! Rows on their way into the log: the buffer that readers see them in, their ids, and what the next frame will hold.
+//! Rows of the active log while they are written: the buffer in which readers see them, their ids, and the contents of
+//! the next frame.
 
 use super::pending::Pending;
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 /// The most rows of one tail: bounds its id table and what a recovery replays.
 pub(super) const TAIL_ROWS_MAX: u32 = 1 << 20;
 
-/// The rows of the active log as the writer fills them in.
+/// The writer's side of the tail.
 #[derive(Debug)]
 pub(super) struct TailState {
     dim: usize,
@@ -24,9 +25,9 @@ pub(super) struct TailState {
     buffer: Option<Appender>,
     /// First tail row of the buffer.
     buffer_row: u32,
-    /// Byte of the log and number of its extent at which the buffer's frames begin.
+    /// Where the buffer's frames begin in the log: byte offset, and number of the first extent.
     buffer_log: (u64, usize),
-    /// Buffers that readers may still look at.
+    /// Retired buffers that readers may still use.
     spares: Vec<Appender>,
 }
 
@@ -64,12 +65,12 @@ impl TailState {
         self.next_id
     }
 
-    /// True if `rows` more rows are too many for this tail and it has some.
+    /// True if this tail is not empty and `rows` more rows are too many for it.
     pub(super) fn is_too_full_for(&self, rows: u32) -> bool {
         self.rows > 0 && rows.saturating_add(self.rows) > TAIL_ROWS_MAX
     }
 
-    /// What the next frame will hold.
+    /// The contents of the next frame.
     pub(super) fn pending(&self) -> &Pending {
         &self.pending
     }
@@ -86,7 +87,7 @@ impl TailState {
         }
     }
 
-    /// A frame holds what was pending.
+    /// Clears the pending calls, once a frame holds them.
     pub(super) fn clear_pending(&mut self) {
         self.pending.clear();
     }
@@ -143,7 +144,7 @@ impl TailState {
         Ok(())
     }
 
-    /// Makes the frames that `log` has of the buffer's rows part of `state`, mapped, and retires the buffer.
+    /// Maps the frames of `log` that hold the buffer's rows, adds them to `state`, and retires the buffer.
     pub(super) fn map_buffered(&mut self, log: &Log, state: &mut Snapshot) -> Result<()> {
         let (from, first_extent) = self.buffer_log;
         let map = log.map(from, log.length())?;
@@ -156,25 +157,25 @@ impl TailState {
         Ok(())
     }
 
-    /// The buffer's frames begin at the end of `log`.
+    /// Notes that the frames of the next buffer begin at the end of `log`.
     pub(super) fn begin_at(&mut self, log: &Log) {
         self.buffer_log = (log.length(), log.extents().len());
     }
 
-    /// The tail has `rows` rows of `log` already.
+    /// Continues after the `rows` rows that `log` already has.
     pub(super) fn resume(&mut self, rows: u32, next_id: u64, log: &Log) {
         (self.rows, self.next_id) = (rows, next_id);
         self.begin_at(log);
     }
 
-    /// Sealed files hold all rows: the tail is empty again.
+    /// Empties the tail, once sealed files hold all its rows.
     pub(super) fn end(&mut self) {
         self.spares.extend(self.buffer.take());
         (self.rows, self.buffer_row) = (0, 0);
     }
 
-    /// Gives rows `first_row..` of the tail their ids. `fresh` says that none of the ids is stored. Returns a state to
-    /// publish where readers of `state` would not find them.
+    /// Gives rows `first_row..` of the tail their ids. `fresh`: none of the ids is stored. Returns a state to publish
+    /// if readers of `state` would not find the ids.
     pub(super) fn name_rows(
         &mut self,
         state: &Snapshot,

@@ -1,4 +1,4 @@
-//! Compress and compact: freeze a state, have `compress` write new files from it, and swap them in.
+//! Compress and compact: freeze a state, write new files from it (`compress`), and swap them in.
 //!
 //! Inserts, upserts and deletes go on meanwhile. Rows hidden since the freeze are hidden in the new files too. The swap
 //! stores one manifest: a crash anywhere leaves either all old files or all new ones.
@@ -14,7 +14,7 @@ use crate::work::Work;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Result of `compress`. Bytes are measured on all files; errors are over every vector.
+/// Result of `compress`. Bytes are those of all files; errors cover every vector.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompressReport {
     /// Live vectors.
@@ -35,14 +35,14 @@ pub struct CompressReport {
     pub ratio: f64,
     /// Wall time.
     pub seconds: f64,
-    /// Which codec: the number of its kind of codebook.
+    /// Number of the codec.
     pub codec: i32,
 }
 
 impl Store {
     /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes.
-    /// Durable when it returns; on any error, and after a crash anywhere, the store is as it was. `work` counts each vector
-    /// twice: for the training and for its code.
+    /// Durable when it returns. After an error or a crash the store is as it was. Progress counts each vector twice:
+    /// for the training and for its code.
     pub fn compress(&self, options: &CompressOptions, work: &mut Work) -> Result<CompressReport> {
         let begin = Instant::now();
         options.check()?;
@@ -75,8 +75,8 @@ impl Store {
         })
     }
 
-    /// Removes deleted and superseded vectors from the files. Durable when it returns; on any error, and after a crash
-    /// anywhere, the store is as it was. `work` counts vectors.
+    /// Removes deleted and replaced vectors from the files. Durable when it returns. After an error or a crash the
+    /// store is as it was. Progress counts vectors.
     pub fn compact(&self, work: &mut Work) -> Result<()> {
         let _guard = self.upkeep.acquire()?;
         let (frozen, _) = self.freeze()?;
@@ -115,12 +115,12 @@ impl Store {
         self.write_segment(&Snapshot::sealed(frozen.generation, frozen.dim, group), kind, target, work)
     }
 
-    /// Removes a new file that no manifest lists. Where that fails the next open does it.
+    /// Removes a new file that no manifest lists. If that fails, the next open does it.
     fn forget(&self, name: &str) {
         let _ = self.dir.remove(name);
     }
 
-    /// Seals what the log holds, so that every row is in a sealed segment, and returns that state.
+    /// Seals the log, so that every row is in a sealed segment, and returns that state.
     fn freeze(&self) -> Result<(Snapshot, Manifest)> {
         self.write(|writer| {
             writer.seal()?;
@@ -144,8 +144,8 @@ impl Store {
         Rewrite { dir: self.dir.as_ref(), header, source, target }.run(work)
     }
 
-    /// Puts the segments `new` in the place of those with the ids `replaced`, and hides in them what was hidden since
-    /// `frozen`. On an error that changed nothing the new files are removed.
+    /// Replaces the segments with the ids `replaced` by `new`, and hides in `new` the rows hidden since `frozen`. After
+    /// an error that changed nothing, removes the new files.
     fn swap(&self, frozen: &Snapshot, replaced: &[u64], mut new: Vec<SegmentView>) -> Result<()> {
         let names: Vec<String> = new.iter().map(|new| new.segment.name().to_owned()).collect();
         self.write(|writer| {
@@ -158,7 +158,7 @@ impl Store {
             });
             let segments = new.into_iter().map(Arc::new).chain(kept).collect();
             let swapped = carried.and_then(|()| writer.swap_segments(segments));
-            // Where the writer is poisoned a manifest may list the files already.
+            // If the writer is poisoned, a manifest may already list the files.
             if swapped.is_err() && writer.check().is_ok() {
                 names.iter().for_each(|name| self.forget(name));
             }
@@ -167,7 +167,7 @@ impl Store {
     }
 }
 
-/// Hides in the segments `new` what was hidden in `segment` since `before`.
+/// Hides in the segments `new` the rows that were hidden in `segment` since `before`.
 fn carry_over(before: Option<&Tombstones>, segment: &SegmentView, new: &mut [SegmentView]) -> Result<()> {
     for row in segment.hidden.rows().filter(|row| !before.is_some_and(|before| before.hides(*row))) {
         let id = segment.segment.id_of(row)?;
@@ -180,7 +180,7 @@ fn carry_over(before: Option<&Tombstones>, segment: &SegmentView, new: &mut [Seg
     Ok(())
 }
 
-/// Raw segments together, and those of each codebook; raw ones first.
+/// Groups segments: the raw ones first, then those of each codebook.
 fn by_codebook(segments: &[Arc<SegmentView>]) -> Vec<Vec<Arc<SegmentView>>> {
     let book_id = |segment: &SegmentView| segment.codebook.as_ref().map(|book| book.id());
     let mut groups: Vec<Vec<Arc<SegmentView>>> = Vec::new();

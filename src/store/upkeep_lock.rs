@@ -1,7 +1,7 @@
 //! The lock that lets one compress, compact or close run at a time.
 //!
-//! Compress and compact call a progress function while they hold it. A second call for the lock from there would wait for
-//! itself, so it is an error instead.
+//! Compress and compact call a progress function while they hold it. Acquiring the lock again inside that function
+//! would be a deadlock, so it is an error instead.
 
 use crate::error::{Error, Result};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ impl UpkeepLock {
     /// Waits for other threads to release the lock, then holds it.
     pub(super) fn acquire(&self) -> Result<UpkeepGuard<'_>> {
         self.check_not_held()?;
-        // A panic while it was held left the store as it was.
+        // The lock protects no data, so a panic of its holder left nothing inconsistent.
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         *self.holder() = Some(thread::current().id());
         Ok(UpkeepGuard { owner: self, _lock: lock })

@@ -1,7 +1,7 @@
-//! The writer: checks a call, then makes it one step of its state.
+//! The writer: checks a call, then runs it as one step on its state.
 //!
-//! A check reads the state and cannot poison. A step changes it; unless its error says that nothing has changed, no other
-//! step follows before a new open has recovered.
+//! A check reads the state and cannot poison. A step changes it. After a failed step, unless its error says that
+//! nothing has changed, writes are refused until a new open has recovered.
 
 use super::durable::Durable;
 use super::poisonable::Poisonable;
@@ -42,7 +42,7 @@ impl Writer {
         self.state.snapshot()
     }
 
-    /// The manifest on the disk, but for numbers of files that were given since.
+    /// The stored manifest, except that `next_file` counts files created since.
     pub(super) fn manifest(&self) -> &Manifest {
         self.state.durable().manifest()
     }
@@ -52,7 +52,7 @@ impl Writer {
         self.state.tail().next_id()
     }
 
-    /// The active log and how far it is written; (0, 0) where there is none.
+    /// Id and length of the active log; (0, 0) if there is none.
     pub(super) fn log_id_and_length(&self) -> (u64, u64) {
         self.state.durable().log().log().map_or((0, 0), |log| (log.id(), log.length()))
     }
@@ -78,10 +78,10 @@ impl Writer {
         Ok(ids.first().copied().unwrap_or(next_id))
     }
 
-    /// Puts `vectors: [n][dim]` under `ids`, in place of what is stored there.
+    /// Inserts `vectors: [n][dim]` under `ids` and replaces those that are stored.
     pub(super) fn upsert(&mut self, ids: &[u64], vectors: &[f32]) -> Result<()> {
         check_ids(ids)?;
-        // Looked for once more when the rows are in: damage must be met before that.
+        // The step looks the ids up again after it has written the rows. Reading damaged bytes must fail before that.
         let (view, next_id) = (self.snapshot().view_to(self.state.tail().rows()), self.next_id());
         ids.iter().filter(|id| **id < next_id).try_for_each(|id| view.locate(*id).map(drop))?;
         self.put(RowIds::of(ids), vectors, false)
@@ -108,7 +108,7 @@ impl Writer {
         Ok(stored.len() as u64)
     }
 
-    /// Hands every call so far to the system; makes it durable unless the mode is `SyncMode::None`.
+    /// Passes every call so far to the operating system, and makes it durable unless the mode is `SyncMode::None`.
     pub(super) fn commit(&mut self) -> Result<()> {
         self.state.step(WriterState::commit)
     }
@@ -124,7 +124,7 @@ impl Writer {
         self.state.step(|state| Ok(state.durable_mut().new_header(kind)))
     }
 
-    /// Makes `segments` the store's sealed files beside the active log. Before the swap of manifests an error changes
+    /// Makes `segments` the store's sealed files beside the active log. An error before the swap of manifests changes
     /// nothing.
     pub(super) fn swap_segments(&mut self, segments: Vec<Arc<SegmentView>>) -> Result<()> {
         self.state.step(|state| state.install(segments, false))
@@ -135,7 +135,7 @@ impl Writer {
         self.state.step(WriterState::close)
     }
 
-    /// Recovery: sealed files hold all calls; the file of the log is worth nothing and goes.
+    /// Recovery: removes a log without acknowledged calls; sealed files hold all others.
     pub(super) fn drop_log(&mut self) -> Result<()> {
         let segments = self.snapshot().segments.clone();
         self.state.step(|state| state.install(segments, true))
@@ -146,7 +146,7 @@ impl Writer {
         self.state.step(|state| state.resume(snapshot, next_id, examined))
     }
 
-    /// Recovery: begins a copy of the log. Returns the number of the old one, for `end_copy`.
+    /// Recovery: begins a copy of the log. Returns the number of the old log, for `end_copy`.
     pub(super) fn start_copy(&mut self) -> Result<u64> {
         self.state.step(|state| Ok(state.durable_mut().renumber_log()))
     }
@@ -156,7 +156,7 @@ impl Writer {
         self.state.step(|state| state.replay(frame))
     }
 
-    /// Recovery: makes the copy durable, and then the log of the store.
+    /// Recovery: makes the copy durable, then makes it the store's active log.
     pub(super) fn end_copy(&mut self, old: u64) -> Result<()> {
         self.state.step(|state| {
             state.commit_durably()?;
@@ -164,7 +164,7 @@ impl Writer {
         })
     }
 
-    /// Recovery is over: readers see the store from now on.
+    /// Ends the recovery: readers see the store from now on.
     pub(super) fn end_recovery(&mut self) -> Result<()> {
         self.state.step(|state| {
             state.open_to_readers();

@@ -1,8 +1,9 @@
-//! What a step of the writer changes: files, tail and published state, in the order that keeps readers and disk sound.
+//! The state that a step of the writer changes: files, tail and published state, in the order that readers and recovery
+//! need.
 //!
-//! Rows go to the buffer, ids to the tail, and last the new state is published. An error that comes before any of that is
-//! marked [`StepError::Refused`]; every other one ends the writer, because the kernel may have dropped bytes it called
-//! written.
+//! Rows go to the buffer, ids to the tail, and at last the new state is published. An error before any change is marked
+//! [`StepError::Refused`]. Every other error poisons the writer: after a failed write or sync, what the file holds is
+//! unknown.
 
 use super::durable::Durable;
 use super::poisonable::{StepError, StepResult};
@@ -19,10 +20,10 @@ use crate::snapshot::{SegmentView, Snapshot};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-/// Kept allocated behind every insert, so that deletes and commits work on a full disk.
+/// Bytes kept allocated behind every insert, so that deletes and commits work on a full disk.
 const SLACK_BYTES: u64 = 64 << 10;
 
-/// The most rows of one call: with a tail before it, the rows of one file.
+/// The most rows of one call: together with a full tail they fit one file.
 const CALL_ROWS_MAX: u64 = ROWS_MAX - TAIL_ROWS_MAX as u64 - 1;
 
 /// Files, tail and published state of one writer.
@@ -46,7 +47,7 @@ impl WriterState {
         &self.durable
     }
 
-    /// The same, to be changed.
+    /// The files, for changes.
     pub(super) fn durable_mut(&mut self) -> &mut Durable {
         &mut self.durable
     }
@@ -59,7 +60,7 @@ impl WriterState {
         self.publisher.state()
     }
 
-    /// Puts checked rows as one call. `fresh` says that none of the ids is stored.
+    /// Puts checked rows as one call. `fresh`: none of the ids is stored.
     pub(super) fn put(&mut self, ids: RowIds, vectors: &[f32], fresh: bool) -> StepResult<()> {
         let state = self.put_rows(ids, vectors, fresh)?;
         self.end_call(state)
@@ -71,7 +72,7 @@ impl WriterState {
         self.end_call(Some(state))
     }
 
-    /// Puts and deletes what a frame of an earlier log did, in its order.
+    /// Repeats the puts and deletes of a frame of an earlier log, in their order.
     pub(super) fn replay(&mut self, frame: &FrameRead) -> StepResult<()> {
         for run in frame.runs() {
             let state = match run {
@@ -104,7 +105,7 @@ impl WriterState {
         self.publisher.open();
     }
 
-    /// Hands every call so far to the system; makes it durable unless the mode is `SyncMode::None`.
+    /// Passes every call so far to the operating system, and makes it durable unless the mode is `SyncMode::None`.
     pub(super) fn commit(&mut self) -> StepResult<()> {
         if self.sync == SyncMode::None { self.flush(flags::COMMIT) } else { self.commit_durably() }
     }
@@ -114,7 +115,7 @@ impl WriterState {
         Ok(self.durable.sync()?)
     }
 
-    /// Ends the active log: its rows become a sealed segment. An error of space leaves the log as it was.
+    /// Ends the active log: its rows become a sealed segment. If there is no space, the log stays as it was.
     pub(super) fn seal(&mut self) -> StepResult<()> {
         self.flush(0)?;
         if self.durable.log().log().is_none() {
@@ -131,8 +132,8 @@ impl WriterState {
         self.install(segments, true).map_err(StepError::into_broken)
     }
 
-    /// Makes `segments` the store's sealed files. With `ends_log`, they hold all the active log held. Before the swap an
-    /// error changes nothing; a failed swap is `Broken`.
+    /// Makes `segments` the store's sealed files. With `ends_log`, they hold all rows of the active log, which ends. An
+    /// error before the swap changes nothing; a failed swap is `Broken`.
     pub(super) fn install(&mut self, segments: Vec<Arc<SegmentView>>, ends_log: bool) -> StepResult<()> {
         let before = self.durable.swap_files(&segments, ends_log.then_some(self.tail.next_id()))?;
         let mut state = self.snapshot().copy();
@@ -159,7 +160,7 @@ impl WriterState {
         Ok(self.durable.close_log()?)
     }
 
-    /// Numbers a call that is in, makes it durable if each call is to be, publishes it.
+    /// Ends a call: numbers it, makes it durable in `SyncMode::Each`, and publishes it.
     fn end_call(&mut self, state: Option<Snapshot>) -> StepResult<()> {
         self.durable.count_call();
         if self.sync == SyncMode::Each {
@@ -169,7 +170,7 @@ impl WriterState {
         Ok(())
     }
 
-    /// Brings rows into buffer and log and gives them their ids; returns a state to publish where it must be a new one.
+    /// Writes rows to buffer and log and gives them their ids; returns a state to publish if readers need a new one.
     fn put_rows(&mut self, ids: RowIds, vectors: &[f32], fresh: bool) -> StepResult<Option<Snapshot>> {
         let count = vectors.len() / self.tail.dim();
         let rows = u32::try_from(count).ok().filter(|rows| u64::from(*rows) <= CALL_ROWS_MAX);
@@ -184,20 +185,20 @@ impl WriterState {
     /// Hides the rows of stored ids; returns the state to publish.
     fn delete_rows(&mut self, ids: &[u64]) -> StepResult<Snapshot> {
         self.make_room(0, ids.len() as u64 * 8)?;
-        // Only now: making room may have sealed the tail, and with it moved the rows.
+        // After `make_room`, which may have sealed the tail and so moved the rows.
         let mut state = self.snapshot().copy();
         state.delete(self.tail.rows(), ids.iter().copied()).map_err(StepError::Refused)?;
         self.tail.delete(ids);
         Ok(state)
     }
 
-    /// Makes room for a call of `rows` rows and `bytes` bytes: seals a full log, begins a new one, allocates blocks and a
-    /// buffer. An error of space changes nothing.
+    /// Makes room for a call of `rows` rows and `bytes` bytes: seals a full log, begins a new one, allocates blocks and
+    /// a buffer. If there is no space, nothing changes.
     fn make_room(&mut self, rows: u32, bytes: u64) -> StepResult<()> {
         let is_full = self.durable.log().log().is_some_and(|log| log.length() >= self.tuning.seal_bytes);
         if self.publisher.is_open() && (is_full || self.tail.is_too_full_for(rows)) {
             match self.seal() {
-                // A delete does without: it fits what is kept behind the rows.
+                // A delete goes on without the seal: it fits in `SLACK_BYTES`.
                 Err(StepError::Refused(Error::NoSpace(_))) if rows == 0 => {}
                 sealed => sealed?,
             }
@@ -235,7 +236,7 @@ impl WriterState {
     /// Copies rows into the buffer, and full buffers into the log.
     fn append(&mut self, ids: RowIds, vectors: &[f32]) -> StepResult<()> {
         let count = vectors.len() / self.tail.dim();
-        // A call that needs several frames begins with one of its own, so that recovery can drop it whole.
+        // A call of several frames starts a new frame, so that recovery can drop the whole call and nothing else.
         if count > self.tail.room() && self.tail.has_buffered_rows() {
             self.flush_and_roll(0)?;
         }
@@ -251,21 +252,21 @@ impl WriterState {
         Ok(())
     }
 
-    /// Writes what is pending as one frame. With `PADDED` or `COMMIT` the log ends so even if nothing is pending.
+    /// Writes the pending calls as one frame; see `LogEnd::append` for `flag`.
     fn flush(&mut self, flag: u32) -> StepResult<()> {
         self.durable.append(flag, self.tail.pending(), self.tail.pending_rows())?;
         self.tail.clear_pending();
         Ok(())
     }
 
-    /// Writes what is pending, shows readers the buffer's rows where they now are, in the file, and begins another buffer.
+    /// Writes the pending calls, publishes the buffer's rows as mapped from the log, and begins another buffer.
     fn flush_and_roll(&mut self, flag: u32) -> StepResult<()> {
         self.flush(flag)?;
         let Some(log) = self.durable.log().log() else { return Ok(()) };
         let mut state = self.publisher.state().copy();
         self.tail.map_buffered(log, &mut state)?;
         self.publisher.publish(state);
-        // Readers of the states before may be gone: their buffer can be reused.
+        // If no reader uses the earlier states any more, their buffer can be reused.
         self.publisher.free();
         Ok(self.start_buffer()?)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// The answer of a command.
+/// The same figures as text and as JSON.
 pub struct Answer {
     pub text: String,
     pub json: Value,

@@ -1,4 +1,4 @@
-//! `omen bench`: what the disk and the store do on this machine, in a few seconds.
+//! `omen bench`: measures the speed of the disk and of the store on this machine, in a few seconds.
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
@@ -24,7 +24,7 @@ const SINGLES: usize = 50;
 const GETS: usize = 100_000;
 const QUERIES: usize = 200;
 
-/// What is measured, in the order of measuring.
+/// The figures, in the order in which they are measured.
 #[derive(Clone, Copy)]
 enum Figure {
     DiskWrite,
@@ -38,7 +38,7 @@ enum Figure {
 }
 
 impl Figure {
-    /// How many there are: the steps of the progress bar.
+    /// Number of figures: the steps of the progress bar.
     const COUNT: u64 = 8;
 
     /// The name of the JSON member.
@@ -55,7 +55,7 @@ impl Figure {
         }
     }
 
-    /// A line of text with its unit, in a unit that a person can read.
+    /// A line of text: label, value and unit.
     fn line(self, value: f64) -> String {
         let (label, amount) = match self {
             Figure::DiskWrite => ("write to the disk, one sync at the end", format!("{} MB a second", readable(value))),
@@ -93,10 +93,10 @@ fn readable(value: f64) -> String {
     }
 }
 
-/// Measure what the disk and the store do on this machine
+/// Measure the speed of the disk and of the store on this machine
 ///
-/// Takes some seconds and 256 MB, in a directory that is removed at the end. The vectors are random, with 128 floats each.
-/// Each figure is measured once, so expect the next run to differ.
+/// Takes some seconds and 256 MB, in a directory that is removed at the end. The vectors are random, with 128 floats
+/// each. Each figure is measured once, so expect the next run to differ.
 #[derive(Args)]
 pub struct Bench {
     /// Directory to write in
@@ -104,7 +104,7 @@ pub struct Bench {
     directory: PathBuf,
 }
 
-/// The figures so far. Ctrl-C is noticed after each.
+/// The figures so far. `add` checks for Ctrl-C.
 struct Figures {
     text: String,
     json: Map<String, Value>,
@@ -159,7 +159,7 @@ fn measure_disk(directory: &Path, figures: &mut Figures) -> Outcome<()> {
     std::fs::remove_file(&path).map_err(Failure::io("remove", &path))
 }
 
-/// A commit after each call.
+/// Measures inserts with a commit after each call.
 fn measure_commits(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
     let store = Store::open(path, DIM as u32, &Options::default())?;
     figures.rate(Figure::InsertCommitEach, VECTORS as f64, || {
@@ -177,7 +177,7 @@ fn measure_commits(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outco
     figures.add(Figure::InsertCommitOne, begin.elapsed().as_secs_f64() / SINGLES as f64 * 1e6)
 }
 
-/// One commit for all vectors, then get, compress and search.
+/// Measures inserts with one commit for all vectors, then get, compress and search.
 fn measure_reads(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome<()> {
     let store = Store::open(path, DIM as u32, &Options::default())?;
     figures.rate(Figure::InsertCommitOnce, VECTORS as f64, || {
@@ -201,7 +201,7 @@ fn measure_reads(path: &Path, vectors: &[f32], figures: &mut Figures) -> Outcome
     Ok(store.close()?)
 }
 
-/// `count` vectors in 256 clusters, as real vectors have them: a centre and noise.
+/// `count` vectors in 256 clusters, because real vectors are clustered: the centre of a cluster plus noise.
 fn random_vectors(count: usize) -> Vec<f32> {
     let mut random = fastrand::Rng::with_seed(0);
     let centres: Vec<f32> = (0..256 * DIM).map(|_| random.f32()).collect();

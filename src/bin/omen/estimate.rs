@@ -20,20 +20,20 @@ use std::path::PathBuf;
 
 const K: usize = 10;
 const QUERIES: u64 = 200;
-/// The ten nearest of fewer vectors say nothing about recall.
+/// With fewer vectors, recall of the ten nearest means nothing.
 const VECTORS_MIN: u64 = 100;
 const SAMPLE_MIN: u64 = 50;
 
 /// Measure error and recall@10 at several ratios on a sample of a file
 ///
-/// Compresses the sample once for each ratio. The queries are other vectors of the file, and their true neighbours are taken
-/// from the sample. Codes are as long as those of the whole file would be; bytes are the most that the whole file would take.
-/// Expect less recall in the whole file, where neighbours lie closer together.
+/// Compresses the sample once for each ratio. The queries are other vectors of the file, and their true neighbours are
+/// those in the sample. Codes are as long as those of the whole file would be; bytes are an upper bound for the whole
+/// file. Expect less recall in the whole file, where neighbours are closer together.
 #[derive(Args)]
 pub struct Estimate {
     /// File of vectors, in any format that import reads
     data: PathBuf,
-    /// Format of the file, if its ending does not say it
+    /// Format of the file; by default, the one that its ending names
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Column of a parquet file

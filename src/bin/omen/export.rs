@@ -11,20 +11,20 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Bytes of the vectors that are in memory at one time.
+/// Bytes of the vectors that are in memory at once.
 const BATCH_BYTES: usize = 8 << 20;
 
 /// Write the vectors of a store to a file, by ascending id
 ///
-/// The file is written as FILE.part, synced, and renamed when it is complete; a file of that name is replaced. Ctrl-C and a
-/// full disk leave nothing new.
+/// The file is written as FILE.part, synced, and renamed to FILE when it is complete; an existing FILE is replaced.
+/// After Ctrl-C or a full disk there is no new file, and an existing FILE is unchanged.
 #[derive(Args)]
 pub struct Export {
     /// Directory of the store
     store: PathBuf,
     /// File to write: .npy, .fvecs, .fbin; .bvecs, .u8bin, .i8bin for vectors of bytes; .parquet if built in
     file: PathBuf,
-    /// Format of the file, if its ending does not say it
+    /// Format of the file; by default, the one that its ending names
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Write f16 instead of f32, in .npy

@@ -27,7 +27,7 @@ impl Failure {
         move |error| Error::io(operation, &name, error).into()
     }
 
-    /// Wrong contents of `file`. `what` says where, what was found and what was expected.
+    /// Wrong contents of `file`. `what` gives the position, what was found and what was expected.
     pub fn file(file: &str, what: impl std::fmt::Display) -> Failure {
         Failure { status: constants::OMEN_CORRUPT, message: format!("{file}: {what}") }
     }

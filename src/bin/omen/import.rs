@@ -1,7 +1,8 @@
 //! `omen import`: inserts the vectors of a file into a store, all of them or none.
 //!
-//! A new store is filled under another name and renamed when it is complete ([`Draft`]). For an existing store the file is
-//! read twice: first to check every vector, then to insert them. If inserting fails, the vectors inserted are deleted.
+//! A new store is filled under another name and renamed when it is complete ([`Draft`]). For an existing store the file
+//! is read twice: first to check every vector, then to insert them. If inserting fails, the vectors inserted are
+//! deleted.
 
 mod draft;
 
@@ -23,17 +24,17 @@ use std::time::Instant;
 
 /// Import the vectors of a file into a store; the store is created if there is none
 ///
-/// All or nothing: after a malformed or truncated file, a NaN, Ctrl-C or a full disk there is no new store, and an existing
-/// store has the vectors it had. After a crash (power, kill -9) a new store is left as .NAME.importing, which the next
-/// import removes. An existing store may then hold the first vectors of the file: run the same command again with --resume
-/// and the ids that were printed to import the rest.
+/// All or nothing: after a malformed or truncated file, a NaN, Ctrl-C or a full disk there is no new store, and an
+/// existing store has the vectors it had. After a crash (power, kill -9) a new store is left as .NAME.importing, which
+/// the next import removes. An existing store may then hold the first vectors of the file: run the same command again
+/// with --resume and the ids that were printed to import the rest.
 #[derive(Args)]
 pub struct Import {
     /// Directory of the store
     store: PathBuf,
     /// File of vectors: .npy (f32, f16), .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .parquet if built in
     file: PathBuf,
-    /// Format of the file, if its ending does not say it
+    /// Format of the file; by default, the one that its ending names
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Column of a parquet file; needed if several columns are lists of floats
@@ -73,7 +74,7 @@ impl Import {
         })))
     }
 
-    /// Opens the file of vectors, and that of ids if there is one.
+    /// Opens the file of vectors, and the file of ids if there is one.
     fn input(&self) -> Outcome<Input> {
         let source = files::open(&self.file, self.format, self.column.as_deref())?;
         let ids = match (self.first_id, &self.ids) {
@@ -183,11 +184,11 @@ struct Done {
     first_id: Option<u64>,
 }
 
-/// Where the ids come from.
+/// The source of the ids.
 enum Ids {
-    /// The store counts up from its largest one.
+    /// The store counts up from its largest id.
     OfStore,
-    /// Counting up from this one.
+    /// Count up from this id.
     From(u64),
     File(Integers),
 }
@@ -201,7 +202,7 @@ struct Input {
 }
 
 impl Input {
-    /// The ids of the next `rows` vectors; `None` if the store gives them.
+    /// The ids of the next `rows` vectors; `None` if the store chooses them.
     fn next_ids(&mut self, rows: usize) -> Outcome<Option<Vec<u64>>> {
         match &mut self.ids {
             Ids::OfStore => Ok(None),
@@ -246,7 +247,8 @@ impl Input {
         }
     }
 
-    /// The failure for an `error` of the library about the rows from `self.row` on, with the file and the position in it.
+    /// The failure for an `error` of the library about the rows from `self.row` on, with the file and the position in
+    /// it.
     fn locate(&self, error: Error) -> Failure {
         let (name, row) = (self.source.name().to_owned(), self.row);
         match error {

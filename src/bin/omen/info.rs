@@ -1,4 +1,4 @@
-//! `omen info`: what a store holds. For a damaged store: what is wrong with each file.
+//! `omen info`: the contents of a store. For a damaged store: the damage of each file.
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 /// Show what a store holds
 ///
-/// If the store does not open, each file is checked byte by byte and what is wrong with it is shown; the exit code is then
-/// the status that opening gave. Nothing is written.
+/// If the store does not open, each file is checked byte by byte and its damage is shown; the exit code is then the
+/// status of the open. Nothing is written.
 #[derive(Args)]
 pub struct Info {
     /// Directory of the store

@@ -1,5 +1,5 @@
-//! `omen`: the command line. This file parses the arguments and runs the command, each of which has a file of its own. It
-//! prints the answer or the failure as text or as one JSON object; the exit code is a status of the library.
+//! `omen`: the command line. This file parses the arguments, runs a command (each has its own file) and prints the
+//! answer or the failure as text or as one JSON object. The exit code is a status of the library.
 
 mod answer;
 mod bench;
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Ok(arguments) => run(arguments),
         Err(error) if error.use_stderr() && is_json => fail(&Failure::argument(error.to_string()), true),
         Err(error) => {
-            // If the terminal is gone, nobody needs the message.
+            // An error is ignored: without a terminal the message cannot be shown.
             let _ = error.print();
             if error.use_stderr() { Failure::argument("").status } else { 0 }
         }
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
 /// Runs one command and prints its answer or failure. Returns its status.
 fn run(arguments: Arguments) -> i32 {
     let is_json = arguments.json;
-    // The runtime prints the panic; the exit code reports it as well.
+    // The runtime prints the panic message; the exit code is the status of a panic.
     let ran = std::panic::catch_unwind(|| {
         if arguments.command.checks_for_ctrl_c() {
             progress::listen()?;
@@ -113,7 +113,7 @@ fn print(answer: &Answer, is_json: bool) -> Outcome<()> {
     let text = if is_json { format!("{}\n", answer.json) } else { answer.text.clone() };
     let mut stdout = std::io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // The reader closed the pipe: it wants no more.
+        // The reader closed the pipe, such as `head`: not a failure.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Failure::io("write", std::path::Path::new("stdout"))),
     }

@@ -16,7 +16,7 @@ const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
 /// Space before the first and after the last ratio, in doublings.
 const MARGIN: f64 = 0.35;
-/// Height of the axis divided by its highest value: the rest is for the number above the highest point.
+/// Height of the axis divided by its highest value, which leaves space for the number above the highest point.
 const HEADROOM: f64 = 1.12;
 /// Least distance of two numbers in pixels, from centre to centre, so that they do not overlap.
 const NUMBER_WIDTH: i32 = 72;
@@ -91,7 +91,7 @@ fn render(pixels: &mut [u8], title: &str, points: &[Point]) -> Drawn<()> {
     root.present().map_err(to_text)
 }
 
-/// Draws one curve and its numbers, and if `below` > 0 pixels are left under it, the ratios.
+/// Draws one curve and its numbers. With `below` > 0 pixels of space under it, also draws the ratios there.
 fn panel(area: &Area, points: &[Point], curve: &Curve, below: i32) -> Drawn<()> {
     // Logarithmic axis: every doubling of the ratio is equally wide.
     let doublings = || points.iter().map(|point| point.ratio.log2());
@@ -117,17 +117,17 @@ fn panel(area: &Area, points: &[Point], curve: &Curve, below: i32) -> Drawn<()> 
         .label_style((FONT, 15).into_font().color(&INK))
         .draw()
         .map_err(to_text)?;
-    let places: Vec<(f64, f64)> = doublings().zip(points.iter().map(curve.value)).collect();
-    chart.draw_series(LineSeries::new(places.clone(), curve.color.stroke_width(2))).map_err(to_text)?;
-    chart.draw_series(places.iter().map(|place| Circle::new(*place, 4, curve.color.filled()))).map_err(to_text)?;
+    let coordinates: Vec<(f64, f64)> = doublings().zip(points.iter().map(curve.value)).collect();
+    chart.draw_series(LineSeries::new(coordinates.clone(), curve.color.stroke_width(2))).map_err(to_text)?;
+    chart.draw_series(coordinates.iter().map(|at| Circle::new(*at, 4, curve.color.filled()))).map_err(to_text)?;
     let base = area.get_base_pixel();
     let local = |(x, y): (i32, i32)| (x - base.0, y - base.1);
-    let pixels: Vec<(i32, i32)> = places.iter().map(|place| local(chart.backend_coord(place))).collect();
+    let pixels: Vec<(i32, i32)> = coordinates.iter().map(|at| local(chart.backend_coord(at))).collect();
     let number = (FONT, 14).into_font().color(&curve.color).pos(Pos::new(curve.side, VPos::Bottom));
     let aside = if matches!(curve.side, HPos::Left) { 4 } else { -4 };
     for at in select_apart(&pixels) {
-        let place = (pixels[at].0 + aside, pixels[at].1 - 5);
-        area.draw(&Text::new(digits((curve.value)(&points[at]), 3), place, number.clone())).map_err(to_text)?;
+        let position = (pixels[at].0 + aside, pixels[at].1 - 5);
+        area.draw(&Text::new(digits((curve.value)(&points[at]), 3), position, number.clone())).map_err(to_text)?;
     }
     if below > 0 { axis(area, points, &pixels) } else { Ok(()) }
 }
@@ -162,7 +162,7 @@ fn select_apart(pixels: &[(i32, i32)]) -> Vec<usize> {
     order
 }
 
-/// The error as text: errors of plotters borrow the image.
+/// The error as text, because errors of plotters borrow the image.
 fn to_text(error: impl std::error::Error) -> Box<dyn std::error::Error> {
     error.to_string().into()
 }

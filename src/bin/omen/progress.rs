@@ -1,19 +1,19 @@
-//! The progress of a command: a bar, where stderr is a terminal, and a flag that Ctrl-C raises.
+//! The progress of a command: a bar, if stderr is a terminal, and a flag that Ctrl-C sets.
 
 use crate::failure::{Failure, Outcome};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use omen::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Raised by Ctrl-C, never lowered.
+/// Set by Ctrl-C, never cleared.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C raises the flag instead of ending the process. (SIGTERM still ends it, as kill -9 does.)
+/// From now on Ctrl-C sets the flag instead of ending the process. SIGTERM still ends it.
 pub fn listen() -> Outcome<()> {
     ctrlc::set_handler(press).map_err(|error| Failure::from(Error::Internal(format!("no handler for Ctrl-C: {error}"))))
 }
 
-/// Does what Ctrl-C does.
+/// Sets the flag, like Ctrl-C.
 pub fn press() {
     STOPPED.store(true, Ordering::Relaxed);
 }
@@ -29,7 +29,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar named `what`, of `total` steps; 0 if the operation will say how many.
+    /// A bar named `what`, of `total` steps; 0 if the operation reports the total later.
     pub fn new(what: &'static str, total: u64) -> Progress {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}");
@@ -44,7 +44,8 @@ impl Progress {
         if self.is_stopped(done, total) { Err(Error::Cancelled { done, total }.into()) } else { Ok(()) }
     }
 
-    /// Shows that `done` of `total` steps are done. True, which cancels an operation of the library, if Ctrl-C was pressed.
+    /// Shows that `done` of `total` steps are done. True, which cancels an operation of the library, if Ctrl-C was
+    /// pressed.
     pub fn is_stopped(&self, done: u64, total: u64) -> bool {
         self.bar.set_length(total);
         self.bar.set_position(done);

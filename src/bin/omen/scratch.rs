@@ -22,7 +22,7 @@ impl ScratchDir {
 
 impl Drop for ScratchDir {
     fn drop(&mut self) {
-        // Nothing can be done about a directory that cannot be removed.
+        // An error is ignored: a destructor cannot report it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

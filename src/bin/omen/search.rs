@@ -23,7 +23,7 @@ pub struct Search {
     store: PathBuf,
     /// File of queries, in any format that import reads
     queries: PathBuf,
-    /// Format of the queries, if the ending of the file does not say it
+    /// Format of the queries; by default, the one that the ending of the file names
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Column of a parquet file
@@ -35,7 +35,7 @@ pub struct Search {
     /// Fail if the store has another metric
     #[arg(long, value_parser = store::metric())]
     metric: Option<Metric>,
-    /// Share of the inverted lists to visit, up to 1: more finds more and takes longer; 0: chosen for you
+    /// Share of the inverted lists to visit, up to 1: a larger share finds more and takes longer; 0: chosen for you
     #[arg(long, default_value_t = 0.0)]
     effort: f64,
     /// Decode and measure every vector: slow, for comparison

@@ -23,7 +23,7 @@ pub fn open(path: &Path, mode: Mode, metric: Option<Metric>, threads: u32) -> Ou
     Ok(Store::open(path, 0, &Options { metric, mode, threads, ..Options::default() })?)
 }
 
-/// Opens a store that exists, without the right to write.
+/// Opens a store that exists, read-only.
 pub fn open_to_read(path: &Path) -> Outcome<Store> {
     open(path, Mode::ReadOnly, None, 0)
 }

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 /// Replace every vector by a code, so that the whole directory takes 1/RATIO of the raw floats
 ///
-/// Takes most of its time to train: at ratio 16 about half a minute on one core, however many vectors there are. Ratios of
-/// up to about 5.5 take seconds. Ctrl-C, a crash and a full disk leave the store as it was.
+/// Most of the time is training: at ratio 16 about half a minute on one core, whatever the number of vectors. Ratios up
+/// to about 5.5 take seconds. After Ctrl-C, a crash or a full disk the store is as it was.
 #[derive(Args)]
 pub struct Compress {
     /// Directory of the store
@@ -78,8 +78,8 @@ impl Compress {
 
 /// Free the bytes of deleted and replaced vectors
 ///
-/// Needs free disk space for the new files; the old ones are removed at the end. Ctrl-C, a crash and a full disk leave
-/// every vector as it was.
+/// Needs free disk space for the new files; the old ones are removed at the end. After Ctrl-C, a crash or a full disk
+/// every vector is as it was.
 #[derive(Args)]
 pub struct Compact {
     /// Directory of the store

@@ -1,7 +1,7 @@
 //! The codebook of scalar codes as bytes.
 //!
 //! ```text
-//! u32 kind (3: scalar codes)   u32 dim   u32 symbols   u32 side bytes: the other bytes of a code
+//! u32 kind (3: scalar codes)   u32 dim   u32 symbols   u32 side bytes: the bytes of a code after its symbols
 //! u32 form (0 grids, 1 halves)
 //! if grids:   [dim] u8 bits, [dim] f32 low, [dim] f32 step
 //! ```
@@ -20,12 +20,12 @@ const HEADER_BYTES: usize = 20;
 /// Bytes of the grid of a dim.
 const GRID_BYTES: usize = 1 + 4 + 4;
 
-/// The most bytes of a stored book of `shape`: those of one with grids.
+/// Upper bound on the stored bytes of a codebook of `shape`: the bytes of one with grids.
 pub(super) fn stored_bytes(shape: &Shape) -> usize {
     HEADER_BYTES + shape.dim * GRID_BYTES
 }
 
-/// The book of `form`, as it is stored.
+/// The stored form of a codebook of `form`.
 pub(super) fn to_bytes(form: Form) -> Vec<u8> {
     let scalar = Scalar::new(form);
     let CodeLayout { symbols, side_bytes } = scalar.layout();
@@ -41,7 +41,7 @@ pub(super) fn to_bytes(form: Form) -> Vec<u8> {
     bytes
 }
 
-/// Parses the book in `bytes`, which are not trusted.
+/// Parses the codebook in `bytes`, which are not trusted.
 pub(super) fn parse(bytes: &[u8]) -> Result<Scalar, String> {
     let mut reader = BookReader::new(bytes);
     let header: [usize; 4] = [reader.number()?, reader.number()?, reader.number()?, reader.number()?];

@@ -4,19 +4,19 @@ use super::grid::Grid;
 use super::half;
 use crate::kernels::{BitFields, CODE_PADDING, CodeLayout, Dequantizer, GROUP_DIMS, kernels};
 
-/// What the numbers of a code stand for.
+/// The values of the numbers in a code.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Form {
-    /// `[dim]`.
+    /// A grid for each dim: `[dim]`.
     Grids(Vec<Grid>),
-    /// The number of dims.
+    /// Half floats, with the number of dims.
     Halves(usize),
 }
 
 /// The bits of a symbol.
 const SYMBOL_BITS: u8 = 4;
 
-/// How the bits of a dim's number are split over a code.
+/// How the bits of a dim's number are divided between the symbols and the rest of a code.
 #[derive(Clone, Copy, Debug)]
 struct Split {
     /// True if the highest four bits are a symbol.
@@ -55,13 +55,13 @@ impl Scalar {
         let splits: Vec<Split> = grids.iter().map(split).collect();
         let numbers = bit_positions(grids, &splits, symbols);
         let is_bytes = symbols == grids.len() && grids.iter().all(|grid| grid.bits == 8) && symbols > 0;
-        // A code has a byte even if no dim varies: the number of rows must follow from the bytes.
+        // At least one byte, even if no dim varies: the number of rows is computed from the number of bytes.
         let row_bytes = bits.div_ceil(8).max(1) as usize;
         let layout = CodeLayout { symbols, side_bytes: row_bytes - symbols / 2 };
         Scalar { form, splits, numbers, layout, is_bytes }
     }
 
-    /// What the numbers of a code stand for.
+    /// The values of the numbers in a code.
     pub(super) fn form(&self) -> &Form {
         &self.form
     }
@@ -74,12 +74,13 @@ impl Scalar {
         }
     }
 
-    /// Symbols, an even number, and the other bytes of a code.
+    /// Number of symbols, which is even, and of the bytes after them.
     pub(super) fn layout(&self) -> CodeLayout {
         self.layout
     }
 
-    /// The dim of each symbol, and for each value of the symbol the middle of the values it begins.
+    /// The dim of each symbol and, for each value of the symbol, the middle of the range of numbers with these high
+    /// bits.
     pub(super) fn symbol_values(&self) -> impl Iterator<Item = (usize, [f32; 16])> {
         let grids = if let Form::Grids(grids) = &self.form { grids.as_slice() } else { &[] };
         let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.has_symbol);
@@ -149,7 +150,7 @@ impl Scalar {
     }
 }
 
-/// The middle of the values that each symbol of a dim begins.
+/// For each value of a dim's symbol, the middle of the range of numbers with these high bits.
 fn middles(grid: &Grid, split: &Split) -> [f32; 16] {
     let numbers = Grid::most(split.rest);
     std::array::from_fn(|symbol| grid.value(symbol as f32 * (numbers + 1.0) + numbers / 2.0))

@@ -1,4 +1,4 @@
-//! Grids: the values that the numbers of one dim stand for.
+//! Grids: the values of the numbers of one dim.
 
 use crate::codec::round;
 

@@ -1,6 +1,6 @@
 //! IEEE 754 binary16 and back: 1 bit sign, 5 bits exponent, 10 bits fraction.
 
-/// The largest finite half. Larger values become it.
+/// The largest finite half. Larger values are clamped to it.
 const MAX: f32 = 65_504.0;
 
 /// The smallest normal half.

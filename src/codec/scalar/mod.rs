@@ -1,14 +1,14 @@
-//! Scalar codes: each dim is an integer of its own.
+//! Scalar codes: one integer for each dim.
 //!
 //! ```text
 //! grids      dim d has bits[d], 0 to 16: value = low[d] + step[d] · number       (`grid`)
 //! halves     each dim is a half                                                  (`half`)
-//! symbols    the four highest bits of each dim that has four; the last such dim has no symbol if their number is odd
-//! code       the symbols, two a byte, low nibble first; then the other bits of the numbers, lowest bit first,
+//! symbols    the four highest bits of each dim with four bits or more; of an odd number of such dims the last has none
+//! code       the symbols, two per byte, low nibble first; then the other bits of the numbers, lowest bit first,
 //!            dim after dim, without gaps; unused bits are zero
 //! ```
-//! `train` chooses the grids, `book` has the stored bytes, `codes` encodes and decodes.
-//! A scan of the symbols scores such codes coarsely, at a quarter to all of the cost of reading whole codes (`table`).
+//! `train` chooses the grids, `book` has the stored bytes, `codes` encodes and decodes. Scores use the symbols only
+//! (`table`): they are coarse, and a scan reads a quarter to all of the bytes of the codes.
 
 mod book;
 mod codes;
@@ -28,7 +28,7 @@ pub use book::SCALAR;
 use codes::Scalar;
 use std::sync::Arc;
 
-/// Learns a codebook, as it is stored. `Codebook::train` has checked the arguments.
+/// Learns a codebook and returns its stored form. `Codebook::train` has checked the arguments.
 pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Vec<u8>> {
     train::train(sample, shape, work)
 }
@@ -65,7 +65,7 @@ impl Coder for Scalar {
     }
 
     fn l2_norm(&self, _decoded: &[f32]) -> f32 {
-        // Products are whole distances already.
+        // The products already sum to the whole distance.
         0.0
     }
 }

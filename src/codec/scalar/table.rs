@@ -15,8 +15,8 @@ pub(super) fn table(scalar: &Scalar, metric: Metric, query: &[f32]) -> Option<Qu
     if metric == Metric::Cosine { table.with_squares(squares(scalar), query) } else { Some(table) }
 }
 
-/// `[symbols]`: products whose sum says how near a code is to `query: [dim]`, as far as its symbols tell. For L2 a
-/// product is minus half the squared distance, else it is the inner product.
+/// `[symbols]`: products whose sum over a code estimates its distance to `query: [dim]` from the symbols. For L2 a
+/// product is minus half the squared distance in its dim, else it is the inner product.
 fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
     let product =
         |(dim, middles): (usize, [f32; 16])| {
@@ -28,7 +28,7 @@ fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
     scalar.symbol_values().map(product).collect()
 }
 
-/// `[symbols]`: the squares of what each symbol stands for; those of a code add up to the squared length of its vector.
+/// `[symbols]`: the squares of the symbols' values; their sum over a code estimates the squared length of its vector.
 fn squares(scalar: &Scalar) -> Vec<Lanes> {
     scalar.symbol_values().map(|(_, middles)| Lanes(middles.map(|value| value * value))).collect()
 }

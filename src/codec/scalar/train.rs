@@ -24,7 +24,7 @@ struct Clip {
 }
 
 /// With many bits a wide margin costs almost nothing, but clipping one far value costs more than all rounding. Held-out
-/// values rarely contain such a value, so narrow ranges are not even tried with many bits.
+/// values rarely contain such a value, so narrow ranges are not tried with many bits.
 const CLIPS: [Clip; 11] = [
     Clip { share: 0.2, margin: 0.0, bits: (1, 1) },
     Clip { share: 0.075, margin: 0.0, bits: (1, 2) },
@@ -39,25 +39,25 @@ const CLIPS: [Clip; 11] = [
     Clip { share: 0.0, margin: 2.0, bits: (13, 16) },
 ];
 
-/// With fewer rows, all rows both fit a range and judge it.
+/// With fewer rows there is no held-out set: all rows are used both to fit a range and to evaluate it.
 const HELD_OUT_MIN: usize = 64;
 
-/// Values count as met if they are off by less than this share of their range: about the precision of f32.
+/// A grid is exact if its error is below this share of the range of values: about the precision of f32.
 const ROUNDING: f64 = 1e-7;
 
-/// Limit of ranges, so that their length is a finite float.
+/// Values are clamped to this size, so that the length of a range is a finite float.
 const FARTHEST: f64 = 0.49 * f32::MAX as f64;
 
 /// f32 represents all integers up to this.
 const WHOLE_MAX: f32 = 16_777_216.0;
 
-/// Values summed between checks whether an error is too large already.
+/// Number of values summed before the next check whether the error exceeds the limit.
 const STRETCH: usize = 1024;
 
-/// Dequantizer of bits a dim may have, 0 included.
+/// Number of possible bit widths of a dim: 0 to [`BITS_MAX`].
 const LEVELS: usize = BITS_MAX as usize + 1;
 
-/// Learns a book of scalar codes, as it is stored.
+/// Learns a codebook of scalar codes and returns its stored form.
 pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Vec<u8>> {
     let dim = shape.dim;
     let mut dims = Vec::with_capacity(dim);
@@ -74,7 +74,7 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
 fn best_form(dims: &[Dim], sample: &[f32], shape: &Shape) -> Form {
     let is_byte = |value: &f32| f32::from(*value as u8).to_bits() == value.to_bits();
     if shape.row_bytes >= shape.dim && sample.iter().all(is_byte) {
-        // Lossless for every byte, also those that the sample does not contain.
+        // Lossless for every byte value, also for those that are not in the sample.
         return Form::Grids(vec![Grid { bits: 8, low: 0.0, step: 1.0 }; shape.dim]);
     }
     let bits = allocate_bits(dims, shape.row_bytes * 8);
@@ -99,9 +99,9 @@ struct Dim {
 }
 
 impl Dim {
-    /// Finds the best grids for `column`, the values of the dim. Every other value fits ranges and the values between
-    /// judge them, because a range that just holds its own values would clip values outside the sample. The stored
-    /// errors are those of all values; otherwise a few far ones would decide the allocation of bits.
+    /// Finds the best grids for `column`, the values of the dim. Ranges are fitted to every other value and evaluated
+    /// on the values between, because a range that just covers its own values would clip values outside the sample. The
+    /// stored errors are those of all values; otherwise a few far ones would decide the allocation of bits.
     fn new(column: &[f32]) -> Dim {
         let (all, step) = (Values::new(column.to_vec()), if column.len() < HELD_OUT_MIN { 1 } else { 2 });
         let fitted = Values::new(column.iter().step_by(step).copied().collect());
@@ -149,7 +149,7 @@ impl Values {
         Values { ascending: values, is_whole }
     }
 
-    /// The value at quantile `share`, limited to what a range can hold.
+    /// The value at quantile `share`, clamped to the largest size of a range.
     fn quantile(&self, share: f64) -> f64 {
         let index = (share * (self.ascending.len() - 1) as f64).round() as usize;
         f64::from(self.ascending[index]).clamp(-FARTHEST, FARTHEST)
@@ -167,15 +167,15 @@ impl Values {
         Grid { bits: 0, low: if self.is_constant() { first } else { mean as f32 }, step: 0.0 }
     }
 
-    /// A grid that meets every value, if there is one: of integers, or in equal steps from the least to the greatest
-    /// value.
+    /// A grid that represents every value exactly, if there is one: of integers, or in equal steps from the smallest to
+    /// the largest value.
     fn exact(&self, bits: u8) -> Option<Grid> {
         if self.is_constant() {
             return Some(self.constant());
         }
         let (low, high, most) = (self.quantile(0.0), self.quantile(1.0), f64::from(Grid::most(bits)));
         if self.is_whole && high - low <= most {
-            // Spare numbers lie on both sides, but not below zero if no value does.
+            // Spare numbers extend the range on both sides, but not below zero if no value is negative.
             let first = low - ((most - (high - low)) / 2.0).floor();
             let first = if low >= 0.0 { first.max(0.0) } else { first };
             return Some(Grid { bits, low: first as f32, step: 1.0 });
@@ -185,7 +185,7 @@ impl Values {
         (error(&grid, &self.ascending, rounding) < rounding).then_some(grid)
     }
 
-    /// The grid of the middles of equal parts of a range.
+    /// The grid of the middles of equal parts of the range that `clip` gives.
     fn clip(&self, clip: &Clip, bits: u8) -> Option<Grid> {
         let (low, high) = (self.quantile(clip.share), self.quantile(1.0 - clip.share));
         let margin = clip.margin * (high - low);
@@ -204,7 +204,7 @@ fn float_grid(bits: u8, low: f64, step: f64) -> Option<Grid> {
     grid.is_sound().then_some(grid)
 }
 
-/// The mean squared error of `values` on `grid`; infinity as soon as it is known to be at least `limit`.
+/// The mean squared error of `values` on `grid`; infinity if it is at least `limit`, which may end the sum early.
 fn error(grid: &Grid, values: &[f32], limit: f64) -> f64 {
     let count = values.len() as f64;
     let mut sum = 0.0;
@@ -253,7 +253,8 @@ fn allocate_bits(dims: &[Dim], budget: usize) -> Vec<usize> {
     bits
 }
 
-/// The edges of the lower convex hull of a dim's errors: each has the largest gain a bit, the shortest of equals.
+/// The edges of the lower convex hull of a dim's errors: each edge has the largest gain per bit, the shortest one of
+/// equals.
 fn hull(number: usize, dim: &Dim) -> Vec<HullEdge> {
     let mut edges = Vec::new();
     let mut from = 0;

@@ -10,7 +10,7 @@
 //!                     [symbols] u16: dims of each symbol's own run, less 1
 //!                     [symbols] f32 scales, then for each symbol [16][width] i8: a codeword is scale times numbers
 //! ```
-//! All little-endian. Windows follow from runs (`stage`).
+//! All little-endian. Windows are computed from runs (`stage`).
 
 use super::codes::Windows;
 use super::plan::{STAGES_MAX, coded, side_metric, stage_symbols, window_of};
@@ -31,7 +31,7 @@ const NUMBER_MAX: f32 = i8::MAX as f32;
 /// Scales are at most this, so that sums of codewords stay finite.
 const SCALE_MAX: f32 = 1e12;
 
-/// Bytes of a book before its stages: header, means, parameters of the side byte, scales and numbers of directions.
+/// Bytes of a codebook before its stages: header, means, parameters of the side byte, scales and numbers of directions.
 fn head_bytes(dim: usize, has_side: bool, directions: usize) -> usize {
     [8 * 4, dim * 4, usize::from(has_side) * 3 * 4, directions * 4, directions * dim].iter().sum()
 }
@@ -65,7 +65,7 @@ fn quantize_stage(stage: &Stage) -> Vec<(f32, Vec<i8>)> {
     stage.layout.windows.iter().map(|window| quantize(codewords(window))).collect()
 }
 
-/// The stage as it is after it was stored and parsed.
+/// The stage after rounding: equal to the stage that is stored and parsed.
 pub(super) fn round_stage(stage: &Stage) -> Stage {
     let codewords = quantize_stage(stage).into_iter();
     let values =
@@ -73,7 +73,7 @@ pub(super) fn round_stage(stage: &Stage) -> Stage {
     Stage::new(stage.layout.clone(), values.collect(), stage.effort)
 }
 
-/// The stored form of trained parts, in which each stage is the [`round_stage`] of itself.
+/// The stored form of `windows`, whose stages must have been rounded by [`round_stage`].
 pub(super) fn to_bytes(windows: &Windows) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (dim, CodeLayout { symbols, side_bytes }) = (windows.dim(), windows.layout());
@@ -113,7 +113,7 @@ fn write_stage(stage: &Stage, bytes: &mut Vec<u8>) {
     debug_assert_eq!(bytes.len() - start, stage_bytes(&stage.layout));
 }
 
-/// Parses the book in `bytes`, which are not trusted.
+/// Parses the codebook in `bytes`, which are not trusted.
 pub(super) fn parse(bytes: &[u8]) -> Result<Windows, String> {
     let mut reader = BookReader::new(bytes);
     let header: [usize; 4] = [reader.number()?, reader.number()?, reader.number()?, reader.number()?];
@@ -185,7 +185,7 @@ fn parse_stage(dim: usize, reader: &mut BookReader<'_>) -> Result<Stage, String>
 
 /// Boundaries from `widths: [symbols]` u16, each less 1; they must add up to `dim`.
 fn parse_boundaries(widths: &[u8], dim: usize) -> Result<Vec<usize>, String> {
-    // At most 65,536 widths of at most 65,536: no overflow in 64 bits, and boundaries beyond dim are refused.
+    // At most 65,536 widths of at most 65,536: the sum cannot overflow 64 bits. It must equal `dim`.
     let widths = widths.as_chunks::<2>().0.iter().map(|width| u64::from(u16::from_le_bytes(*width)) + 1);
     let ends = widths.scan(0, |end, width| {
         *end += width;

@@ -8,15 +8,15 @@ use crate::kernels::{CodeLayout, Paths};
 /// Rows that are scaled, rotated and decoded together.
 const ROWS_AT_ONCE: usize = 64;
 
-/// Scaled values are limited to this, because the precision of f32 must still distinguish codewords, which are about 1.
+/// Scaled values are clamped to this size: codewords are about 1, and f32 must be precise enough to distinguish them.
 const FARTHEST: f64 = 1e4;
 
 /// Everything needed to encode and decode window codes.
 #[derive(Clone)]
 pub(super) struct Windows {
-    /// `[dim]`: subtracted from a vector first.
+    /// `[dim]`: subtracted from a vector before it is scaled.
     pub(super) means: Vec<f32>,
-    /// A power of two: divides the difference.
+    /// A power of two that divides the difference.
     pub(super) unit: f32,
     pub(super) rotation: Option<Rotation>,
     pub(super) stages: Vec<Stage>,
@@ -67,7 +67,8 @@ impl Windows {
         }
     }
 
-    /// The symbols of all stages for `row`, a scaled and rotated vector, which is left as what the last stage codes.
+    /// Finds the symbols of all stages for `row`, a scaled and rotated vector. Leaves in `row` the residual that the
+    /// last stage codes.
     fn search(&self, row: &mut [f32], paths: &mut Paths, symbols: &mut [u8]) {
         let mut rest = symbols;
         for (number, stage) in self.stages.iter().enumerate() {
@@ -112,7 +113,7 @@ impl Windows {
         }
     }
 
-    /// Symbols number `range` of each of `codes: [n][row_bytes]`.
+    /// The symbols with numbers `range` of each of `codes: [n][row_bytes]`.
     fn unpack_symbols(&self, codes: &[u8], range: std::ops::Range<usize>) -> Vec<u8> {
         let mut symbols = vec![0; codes.len() / self.row_bytes() * range.len()];
         for (code, symbols) in codes.chunks_exact(self.row_bytes()).zip(symbols.chunks_exact_mut(range.len())) {

@@ -1,12 +1,12 @@
 //! Fits codewords to given symbols: least squares by conjugate gradients.
 //!
-//! Minimizes Σ ‖row − Σ codewords‖² + ridge · ‖codewords − before‖², starting at the codewords before (Hestenes,
-//! Stiefel: Methods of Conjugate Gradients for Solving Linear Systems, 1952; preconditioned by how often each codeword
-//! is used). A few steps are enough, because the symbols change with the next search anyway. The ridge keeps rarely
-//! used codewords where they are, and makes the solution unique.
+//! Minimizes Σ ‖row − Σ codewords‖² + ridge · ‖codewords − previous codewords‖², starting at the previous codewords
+//! (Hestenes, Stiefel: Methods of Conjugate Gradients for Solving Linear Systems, 1952; preconditioned by the number of
+//! uses of each codeword). A few steps are enough, because the next search changes the symbols anyway. The ridge keeps
+//! rarely used codewords near their values, and makes the solution unique.
 //!
-//! The normal matrix counts how often two codewords occur in the same row. These counts do not depend on the dim, only
-//! on which windows cover it. They are collected once for a fit, so that a step does not read the rows.
+//! The normal matrix counts how often two codewords occur in the same row. These counts are the same for every dim that
+//! both windows cover. They are collected once per fit, so that a step does not read the rows.
 
 use super::stage::{Stage, StageLayout};
 use crate::kernels::{CODEWORDS, kernels};
@@ -16,7 +16,7 @@ use crate::kernels::{CODEWORDS, kernels};
 pub(super) struct Fit {
     /// Number of steps.
     pub(super) steps: usize,
-    /// Weight of the codewords before, counted in rows.
+    /// Weight of the previous codewords, in rows.
     pub(super) ridge: f32,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn fit(stage: &mut Stage, rows: &[f32], symbols: &[u8], fit: Fit) {
     stage.subtract(symbols, &mut misses);
     let counts = PairCounts::new(&stage.layout, symbols);
     let weights = counts.weights(&stage.layout, fit.ridge);
-    // The gradient at the start, where the ridge adds nothing.
+    // The gradient at the previous codewords, where the ridge is zero.
     let mut gradient = sum_rows(stage, &misses, symbols);
     let mut scaled: Vec<f32> = gradient.iter().zip(&weights).map(|(value, weight)| value / weight).collect();
     let (mut values, mut direction) = (stage.values.clone(), scaled.clone());
@@ -52,7 +52,8 @@ pub(super) fn fit(stage: &mut Stage, rows: &[f32], symbols: &[u8], fit: Fit) {
 
 /// The normal matrix: the number of rows with two codewords, for all pairs of symbols whose windows overlap.
 struct PairCounts {
-    /// `[symbols][window][16][16]`: for a symbol paired with itself and with those behind it, by the codeword of each.
+    /// `[symbols][window][16][16]`: for each symbol paired with itself and with the symbols after it, by the codewords
+    /// of both.
     pairs: Vec<[[f32; CODEWORDS]; CODEWORDS]>,
 }
 

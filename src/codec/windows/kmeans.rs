@@ -8,16 +8,16 @@
 use crate::codec::random::Random;
 use crate::kernels::{CODEWORDS, kernels};
 
-/// How much work one subspace gets.
+/// Effort of the k-means of one subspace.
 #[derive(Clone, Copy)]
 pub(super) struct MeansEffort {
     /// Number of k-means++ starts.
     pub(super) starts: usize,
-    /// Number of points, spread over all, that starts are compared on.
+    /// Number of evenly spread points on which the starts are compared.
     pub(super) start_points: usize,
     /// Lloyd's iterations of each start.
     pub(super) start_rounds: usize,
-    /// Most iterations on all points.
+    /// Upper bound on iterations over all points.
     pub(super) rounds: usize,
 }
 
@@ -63,8 +63,8 @@ fn pick_evenly(columns: &[f32], n: usize, count: usize) -> Vec<f32> {
     columns.chunks_exact(n).flat_map(|column| (0..count).map(move |i| column[i * n / count])).collect()
 }
 
-/// Chooses sixteen of the points by greedy k-means++, `[subdim][16]`: each next point is drawn with a probability that
-/// grows with its squared distance to those before, and the best of a few draws stays.
+/// Chooses sixteen of the points by greedy k-means++, `[subdim][16]`: each point is drawn with a probability
+/// proportional to its squared distance to the nearest chosen point, and the best of a few draws is kept.
 fn seed(columns: &[f32], n: usize, random: &mut Random) -> Vec<f32> {
     let subdim = columns.len() / n;
     let mut codewords = vec![0.0; subdim * CODEWORDS];
@@ -101,7 +101,8 @@ fn draw(weights: &[f32], target: f64) -> usize {
     reached.unwrap_or(weights.len() - 1)
 }
 
-/// Squared distances to the nearest centre, from `nearest: [n]` and one more centre, `point`, into `out: [n]`.
+/// Writes into `out: [n]` the squared distances to the nearest centre: `nearest: [n]`, updated for the new centre
+/// `point`.
 fn add_centre(columns: &[f32], n: usize, point: usize, nearest: &[f32], out: &mut [f32]) {
     out.fill(0.0);
     for column in columns.chunks_exact(n) {

@@ -2,20 +2,20 @@
 //!
 //! ```text
 //! vector     means + unit · rotate back( Σ over all symbols of the codeword chosen )
-//! stages     one for up to dim symbols; each further stage codes what the stages before it leave
-//! windows    a symbol's codewords cover its own run of dims and those of the symbols behind it (`stage`)
+//! stages     each has at most dim symbols; the first codes the vector, each later one the residual of those before
+//! windows    a symbol's codewords cover its own run of dims and the runs of the symbols after it (`stage`)
 //! rotation   none, or the directions that the runs consist of (`rotation`)
-//! code       [symbols / 2, rounded up] u8, two symbols a byte, low nibble first; then the side byte if there is one
+//! code       [symbols / 2, rounded up] u8, two symbols per byte, low nibble first; then the side byte if there is one
 //! ```
 //!
 //! This is additive quantization (Babenko, Lempitsky: Additive Quantization for Extreme Vector Compression, CVPR 2014)
-//! with codewords of bounded support. So symbols are chosen by a search through a trellis, as in trellis-coded
+//! with codewords of bounded support. Symbols are therefore chosen by a search through a trellis, as in trellis-coded
 //! quantization (Marcellin, Fischer, IEEE Trans. Comm. 1990). Windows of one run are product quantization (Jégou,
 //! Douze, Schmid: Product Quantization for Nearest Neighbor Search, PAMI 2011). Decoder, file and scan are the same for
 //! all widths.
 //!
-//! Training: `sample` (scaled rows), `trial` (dims or directions), `train` (stage by stage, with `kmeans` and `fit`). The
-//! codebook: `plan` (its shape), `book` (its bytes). Codes: `codes` (encode, decode), `table` (scores for a query).
+//! Training: `sample` (scaled rows), `trial` (dims or directions), `train` (stage by stage, with `kmeans` and `fit`).
+//! The codebook: `plan` (its shape), `book` (its bytes). Codes: `codes` (encode, decode), `table` (scores for a query).
 
 mod book;
 mod codes;
@@ -41,7 +41,7 @@ pub use book::WINDOWS;
 use codes::Windows;
 use std::sync::Arc;
 
-/// Learns a codebook, as it is stored. `Codebook::train` has checked the arguments.
+/// Learns a codebook and returns its stored form. `Codebook::train` has checked the arguments.
 pub(super) fn train(sample: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Vec<u8>> {
     train::train(sample, shape, seed, work)
 }
@@ -62,12 +62,12 @@ pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Arc<dyn Coder>, String>
     Ok(Arc::new(book::parse(bytes)?))
 }
 
-/// The most bytes of a stored codebook of `shape`, if its runs are about even.
+/// Upper bound on the bytes of a stored codebook of `shape`, if its runs are about even.
 pub(super) fn stored_bytes(shape: &Shape) -> usize {
     book::stored_bytes(shape)
 }
 
-/// Checks what is particular to window codes; the error says what is wrong.
+/// Checks the parameters that only window codes have; the error says what is wrong.
 pub(super) fn check(shape: &Shape) -> std::result::Result<(), String> {
     plan::check(shape)
 }

@@ -5,13 +5,13 @@ use super::stage::{CHAIN_WINDOW, StageLayout, even_runs};
 use crate::codec::shape::{Quality, Shape};
 use crate::metric::Metric;
 
-/// The most stages: 4 bits a dim each.
+/// The most stages; each has up to 4 bits per dim.
 pub(super) const STAGES_MAX: usize = 8;
 
-/// The widest window of the stages behind the first: what is left for them has little structure.
+/// The widest window of the stages after the first: their residuals have little structure.
 const LATER_WINDOW_MAX: usize = 8;
 
-/// The least bytes of a code with a side byte: a shorter code needs all its bytes for symbols.
+/// Codes of at least this many bytes have a side byte: shorter codes need all their bytes for symbols.
 const SIDE_ROW_BYTES_MIN: usize = 8;
 
 /// See [`super::check`].
@@ -32,8 +32,8 @@ pub(super) fn side_metric(shape: &Shape) -> Option<Metric> {
     shape.metric.filter(|_| shape.row_bytes >= SIDE_ROW_BYTES_MIN)
 }
 
-/// `[stages]`: the symbols of each stage, near-equal and no more than dims. Of directions, a run has two at least:
-/// their variances differ a lot, and a run of two can share its bits between them.
+/// `[stages]`: the number of symbols of each stage, near-equal and at most one per dim. A run of directions has at
+/// least two: their variances differ a lot, and a run of two can divide its bits between them.
 pub(super) fn stage_symbols(shape: &Shape) -> Vec<usize> {
     let most = if shape.directions > 1 { shape.directions / 2 } else { coded(shape) };
     let symbols = (shape.row_bytes - usize::from(side_metric(shape).is_some())) * 2;
@@ -41,8 +41,8 @@ pub(super) fn stage_symbols(shape: &Shape) -> Vec<usize> {
     (0..stages).map(|stage| (stage + 1) * symbols / stages - stage * symbols / stages).collect()
 }
 
-/// The widest window of stage number `stage` that the search can carry over even runs. The size of a codebook is
-/// planned with this width.
+/// The widest window of stage number `stage` that the search supports, for even runs. The size of a codebook is planned
+/// with this width.
 pub(super) fn window_of(shape: &Shape, stage: usize) -> usize {
     let most = if stage == 0 { usize::MAX } else { LATER_WINDOW_MAX };
     let fast = if shape.quality == Quality::Fast { CHAIN_WINDOW } else { usize::MAX };

@@ -1,7 +1,7 @@
 //! The rotation of a vector before it is coded: directions as rows of 8-bit integers with a scale each.
 //!
-//! Directions are orthogonal except for their rounding, so the same numbers rotate a vector and rotate it back. The
-//! measured error includes the cost of the rounding and of directions that are left out.
+//! Directions are orthogonal except for rounding, so the same numbers rotate a vector and rotate it back. The measured
+//! error includes the rounding and the directions that are left out.
 
 use crate::kernels::kernels;
 use nalgebra::DMatrix;
@@ -27,7 +27,7 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
-    /// Rounds `basis: [directions][dim]`, a direction a row.
+    /// Rounds `basis: [directions][dim]`, one direction per row.
     pub(super) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
         let rows = basis.chunks_exact(dim);
         let scales: Vec<f32> = rows
@@ -123,7 +123,7 @@ impl Principal {
         let (dim, count) = (self.variances.len(), boundaries[boundaries.len() - 1]);
         let mut filled = vec![(0.0f64, 0usize); boundaries.len() - 1];
         let mut basis = vec![0.0; count * dim];
-        // In units of a tiny variance, so that every direction makes a product larger.
+        // In units of a tiny variance, so that every direction increases the product.
         let least = self.variances[0] * 1e-9 + f64::MIN_POSITIVE;
         for (variance, direction) in self.variances.iter().zip(self.directions.chunks_exact(dim)).take(count) {
             let has_room = |run: &usize| filled[*run].1 < boundaries[run + 1] - boundaries[*run];

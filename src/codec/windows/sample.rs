@@ -6,10 +6,11 @@ use super::stage::{StageLayout, even_runs};
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 
-/// Rows needed for each run a window spans: with fewer, codewords overfit the sample.
+/// Rows needed for each run that a window spans: with fewer, codewords overfit the sample.
 const ROWS_A_WINDOW: usize = 128;
 
-/// One row in this many is moved towards the means: a few far rows would attract codewords.
+/// One in this many rows, the farthest ones, is moved towards the means, because a few far rows would attract
+/// codewords.
 const FAR: usize = 1000;
 
 /// Exponents for which 2^exponent and its inverse are normal floats.
@@ -29,7 +30,7 @@ fn unit_above(value: f64) -> f32 {
     power_of_two(EXPONENTS.into_iter().find(fits).unwrap_or(*EXPONENTS.end()))
 }
 
-/// Drops repeated rows of `rows: [n][dim]`: frequent ones would attract codewords.
+/// The rows of `rows: [n][dim]` without repetitions, because frequent rows would attract codewords.
 fn distinct(rows: &[f32], dim: usize) -> Vec<f32> {
     let mut seen = HashSet::new();
     let is_new = |row: &&[f32]| seen.insert(row.iter().map(|value| value.to_bits()).collect::<Vec<u32>>());
@@ -47,7 +48,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Scales the distinct ones of `rows: [n][dim]`.
+    /// Scales the distinct rows of `rows: [n][dim]`.
     pub(super) fn new(rows: &[f32], dim: usize) -> Sample {
         let rows = &distinct(rows, dim);
         let count = (rows.len() / dim) as f64;
@@ -83,7 +84,7 @@ impl Sample {
         (2..=ROTATED_DIM_MAX).contains(&dim) && self.count() >= 4 * dim
     }
 
-    /// Learns a rotation to `directions` principal directions in `symbols` runs; none for 0 directions.
+    /// Learns a rotation to `directions` principal directions in `symbols` runs; `None` for 0 directions.
     pub(super) fn rotation(&self, directions: usize, symbols: usize) -> Result<Option<Rotation>> {
         if directions == 0 {
             return Ok(None);
@@ -99,7 +100,7 @@ impl Sample {
         Ok(Some(Rotation::of_basis(&basis, dim)))
     }
 
-    /// The widest windows over `runs`, of at most `wanted` runs, that there are enough rows to train.
+    /// The widest window over `runs`, of at most `wanted` runs, that there are enough rows to train.
     pub(super) fn widest_window(&self, wanted: usize, runs: Vec<usize>) -> usize {
         StageLayout::within(runs, wanted.min(self.count() / ROWS_A_WINDOW)).window
     }
@@ -109,7 +110,8 @@ impl Sample {
         rotation.map_or_else(|| self.live_runs(symbols), |rotation| even_runs(symbols, rotation.directions()))
     }
 
-    /// Boundaries of `symbols` runs with about as many varying dims in each; constant dims join the runs around them.
+    /// Boundaries of `symbols` runs with about the same number of varying dims in each; constant dims join the runs
+    /// around them.
     fn live_runs(&self, symbols: usize) -> Vec<usize> {
         let dim = self.means.len();
         let varies = |d: &usize| self.rows.iter().skip(*d).step_by(dim).any(|value| *value != self.rows[*d]);
@@ -117,8 +119,8 @@ impl Sample {
         let mut starts: Vec<usize> = if live.len() >= symbols {
             (1..symbols).map(|symbol| live[symbol * live.len() / symbols]).collect()
         } else {
-            // One live dim a run; spare symbols start at dead dims. The first run starts at 0 anyway and contains the
-            // first live dim if possible.
+            // One varying dim per run; spare symbols start at constant dims. The first run always starts at 0 and
+            // contains the first varying dim if possible.
             let (first, others) = live.split_at(live.len().min(1));
             let wanted = others.iter().chain(&dead).chain(first).filter(|start| **start > 0);
             wanted.take(symbols - 1).copied().collect()

@@ -1,7 +1,7 @@
 //! One stage of a code: symbols whose codewords overlap, and the search that chooses them together.
 //!
-//! The dims are cut into runs, one for each symbol. A symbol's codewords cover its own run and those of the `window -
-//! 1` symbols behind it, so each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
+//! The dims are cut into runs, one for each symbol. A symbol's codewords cover `window` runs: its own and those of the
+//! symbols after it. So each dim is a sum of up to `window` codewords. `window` 1 is product quantization.
 
 use crate::codec::shape::DIM_MAX;
 use crate::kernels::{
@@ -40,15 +40,15 @@ impl StageLayout {
         StageLayout { boundaries, windows, window }
     }
 
-    /// Runs between `boundaries`, and the widest windows, of at most `wanted` runs, that the search supports.
+    /// Runs between `boundaries`, and the widest windows that the search supports, of at most `wanted` runs.
     pub(super) fn within(boundaries: Vec<usize>, wanted: usize) -> StageLayout {
         let mut layout = StageLayout::new(boundaries, wanted.clamp(1, DIM_MAX));
         layout.window = layout.window.min(layout.symbols());
         while !layout.is_searchable() {
             layout = StageLayout::new(layout.boundaries, layout.window / 2);
         }
-        // A little narrower if that halves the sixteens of the widest window, rounded up to a power of two: the gains
-        // of wider windows were measured with such widths (`compress/budget.rs`).
+        // A little narrower if that halves the widest window in units of 16 dims, rounded up to a power of two: the
+        // gains of wider windows were measured with such widths (`compress/budget.rs`).
         let snug = (layout.window * 7 / 8).max(1);
         let narrower = StageLayout::new(layout.boundaries.clone(), snug);
         if narrower.widest_sixteens() < layout.widest_sixteens() { narrower } else { layout }
@@ -65,7 +65,7 @@ impl StageLayout {
         self.window <= CHAIN_WINDOW || self.windows.iter().all(|window| window.width <= SPAN_MAX)
     }
 
-    /// Divides the symbols into stretches of at most `dims` own dims; no symbol alone has more.
+    /// Divides the symbols into stretches of at most `dims` own dims. No symbol may have more.
     fn stretches(&self, dims: usize) -> Vec<Stretch> {
         let (mut stretches, mut first, mut offset) = (Vec::new(), 0, 0);
         while first < self.symbols() {
@@ -107,7 +107,7 @@ pub(super) fn even_runs(symbols: usize, dims: usize) -> Vec<usize> {
     (0..=symbols).map(|symbol| symbol * dims / symbols).collect()
 }
 
-/// How thorough the search for symbols is. Codes found with different efforts decode by the same rules.
+/// Effort of the search for symbols. It does not affect decoding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SearchEffort {
     /// Survivor paths kept for each codeword: 1, 2, 3, 4 or 8.
@@ -129,20 +129,20 @@ pub(super) struct Stage {
     /// `[16][width]` for each symbol.
     pub(super) values: Vec<f32>,
     pub(super) effort: SearchEffort,
-    /// Made when a row is first encoded: decoding does not need it, and it is many times as large as the book.
+    /// Computed when a row is first encoded: decoding does not need it, and it is many times as large as the codebook.
     arranged: OnceLock<Arranged>,
-    /// Made when codes are first decoded.
+    /// Computed when codes are first decoded.
     strips: OnceLock<Strips>,
-    /// Made when codes are first scored: `[width][16]` for each symbol.
+    /// Computed when codes are first scored: `[width][16]` for each symbol.
     columns: OnceLock<Vec<Lanes>>,
 }
 
-/// Codewords as a search reads them; the fields are those of [`Chain`] and [`Trellis`].
+/// Codewords in the layout of the search; the fields are those of [`Chain`] and [`Trellis`].
 #[derive(Clone)]
 enum Arranged {
     /// Windows of one or two runs.
     Chain { heads: Vec<Lanes>, tails: Vec<Lanes>, crosses: Vec<Lanes> },
-    /// Wider ones.
+    /// Wider windows.
     Trellis { heads: Vec<Lanes>, tails: Vec<Lanes>, stretches: Vec<Stretch>, sixteens: usize },
 }
 
@@ -183,7 +183,7 @@ impl Arranged {
             let dims = layout.boundaries[stretch.first]..layout.boundaries[stretch.end];
             for symbol in stretch.reaching..stretch.end {
                 let window = &layout.windows[symbol];
-                // The first dim of the window that is in the stretch and behind the symbol's own dims.
+                // The first dim of the window that is in the stretch and after the symbol's own dims.
                 let from = layout.own(symbol).end.max(dims.start);
                 for components in layout.codewords(values, window) {
                     let start = tails.len();
@@ -212,7 +212,7 @@ impl Arranged {
     }
 }
 
-/// Codewords as decoding reads them; the fields are those of [`Codewords`].
+/// Codewords in the layout of decoding; the fields are those of [`Codewords`].
 #[derive(Clone)]
 struct Strips {
     strips: Vec<Strip>,

@@ -6,10 +6,10 @@ use crate::codec::table::QueryTable;
 use crate::kernels::{Lanes, kernels};
 use crate::metric::Metric;
 
-/// With more symbols the rounding of a score would exceed 16 bits.
+/// With more symbols the rounding error of a score could exceed 16 bits.
 const SYMBOLS_MAX: usize = 32_000;
 
-/// See `Codebook::table`. `None` if the side byte serves another metric.
+/// See `Codebook::table`. `None` if the side byte was trained for another metric.
 pub(super) fn table<'a>(windows: &'a Windows, metric: Metric, query: &[f32]) -> Option<QueryTable<'a>> {
     let (side, layout) = (windows.side.as_ref(), windows.layout());
     // Without side bytes only inner products are sums over symbols.
@@ -20,7 +20,7 @@ pub(super) fn table<'a>(windows: &'a Windows, metric: Metric, query: &[f32]) -> 
     QueryTable::fine(layout, side, metric, query, products(windows, metric, query))
 }
 
-/// ‖q − means‖² for L2, else ⟨q, means⟩; and `[symbols]`, the inner product of each codeword with the query, for L2
+/// ‖q − means‖² for L2, else ⟨q, means⟩; and `[symbols]`: the inner products of the codewords with the query, for L2
 /// with the query minus the means.
 fn products(windows: &Windows, metric: Metric, query: &[f32]) -> (f32, Vec<Lanes>) {
     let (mut from, mut fixed) = (query.to_vec(), 0.0);

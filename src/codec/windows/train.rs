@@ -1,6 +1,6 @@
 //! Training: scales and rotates the sample, then grows the windows of each stage, alternating search and fit.
 //!
-//! A stage starts with windows of one run, which are widened step by step. New components of a codeword start as noise,
+//! A stage starts with windows of one run and widens them step by step. New components of a codeword start as noise,
 //! because zero is a saddle point that a fit never leaves. The next stage codes the residual of the stages before it.
 
 use super::book;
@@ -20,7 +20,7 @@ use crate::work::Work;
 
 const MEANS: MeansEffort = MeansEffort { starts: 4, start_points: 4096, start_rounds: 8, rounds: 20 };
 
-/// The part of a training in which windows have one width.
+/// The part of a training in which the width of windows is constant.
 #[derive(Clone, Copy)]
 pub(super) struct WindowStep {
     /// Runs that a window spans.
@@ -41,7 +41,7 @@ const STEPS: [WindowStep; 5] = [
 /// The last step, with the widest windows, which gain most from more rounds. `window` is set for each stage.
 const LAST: WindowStep = WindowStep { window: 0, survivors: 2, rounds: 32 };
 
-/// How far the cost of a path may exceed that of the best path, in mean errors of a symbol.
+/// Upper bound on how far the cost of a path may exceed that of the best path, in units of the mean error per symbol.
 const SLACK: f32 = 6.0;
 
 /// Standard deviation of a new component of a codeword, as a share of that of the residual.
@@ -84,7 +84,7 @@ pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> 
     Ok(book::to_bytes(&windows))
 }
 
-/// Survivor paths for each codeword when rows are encoded with the finished book.
+/// Survivor paths for each codeword when rows are encoded with the finished codebook.
 fn survivors(quality: Quality, stage: &Stage) -> usize {
     match quality {
         _ if stage.layout.window <= CHAIN_WINDOW => 1,
@@ -140,8 +140,8 @@ pub(super) fn grow(
     Ok(if product_errors.iter().sum::<f32>() < errors.iter().sum::<f32>() { product } else { stage })
 }
 
-/// Starts a stage with the values of sixteen random rows in each run: codewords that will be summed should be
-/// distributed as the values are. For product quantization, codewords start as means.
+/// Starts a stage. In each run the codewords are the values of sixteen random rows, because codewords that will be
+/// summed should have the distribution of the values. For product quantization, codewords start as means.
 fn start(layout: StageLayout, rows: &[f32], is_product: bool, random: &mut Random) -> Stage {
     let (dim, mut values) = (layout.dim(), vec![0.0; layout.components()]);
     let count = rows.len() / dim;
@@ -181,7 +181,7 @@ fn dim_errors(stage: &Stage, rows: &[f32], symbols: &[u8]) -> Vec<f32> {
     squares.into_iter().map(|square| (square / count) as f32).collect()
 }
 
-/// The effort of a search with `survivors` paths, in a stage with mean squared errors `errors: [dim]`.
+/// The effort of a search with `survivors` paths per codeword, in a stage with mean squared errors `errors: [dim]`.
 fn effort(survivors: usize, errors: &[f32], stage: &Stage) -> SearchEffort {
     if stage.layout.window == 1 {
         return SearchEffort { survivors: 1, slack: 0.0 };
@@ -189,7 +189,8 @@ fn effort(survivors: usize, errors: &[f32], stage: &Stage) -> SearchEffort {
     SearchEffort { survivors, slack: SLACK * errors.iter().sum::<f32>() / stage.symbols() as f32 }
 }
 
-/// Widens the windows of a stage; new components are noise in proportion to `errors: [dim]`.
+/// Widens the windows of a stage to `window` runs. New components are noise in proportion to the square root of
+/// `errors: [dim]`.
 fn widen(stage: Stage, errors: &[f32], window: usize, random: &mut Random) -> Stage {
     let layout = StageLayout::new(stage.layout.boundaries.clone(), window);
     let mut values = vec![0.0; layout.components()];

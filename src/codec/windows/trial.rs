@@ -10,7 +10,7 @@ use crate::codec::shape::Shape;
 use crate::error::Result;
 use crate::work::Work;
 
-/// The steps of a trial. They include wide windows, which gain from a rotation by other amounts than narrow ones.
+/// The steps of a trial. They include wide windows, because these gain more or less from a rotation than narrow ones.
 const STEPS: [WindowStep; 4] = [
     WindowStep { window: 1, survivors: 1, rounds: 3 },
     WindowStep { window: 2, survivors: 1, rounds: 4 },
@@ -19,13 +19,13 @@ const STEPS: [WindowStep; 4] = [
 ];
 /// The most rows of a trial.
 const ROWS: usize = 8192;
-/// One row in this many measures the error and is not trained on.
+/// One row in this many is held out: it is not trained on and measures the error.
 const HELD_OUT: usize = 8;
 
 /// Numbers of directions are multiples of dim / PARTS.
 const PARTS: usize = 8;
 
-/// Rotating takes time whenever a vector is read, so the error must fall to at most this share.
+/// A rotation costs time whenever a vector is read, so it must reduce the error to at most this share.
 const WORTH_ROTATING: f64 = 0.95;
 
 /// See `codec::better_shape`.
@@ -46,7 +46,8 @@ pub(super) fn better_shape(
     let is_valid = |shape: &Shape| !shape.is_scalar() && shape.check().and_then(|()| plan::check(shape)).is_ok();
     let shapes = counts.filter_map(of_directions).filter(is_valid);
     let stages = |shape: &Shape| plan::stage_symbols(shape).len();
-    // The bound assumes that all symbols are chosen together, which stages are not: fewer stages come first.
+    // The bound assumes that all symbols are chosen together. Those of different stages are not, so fewer stages come
+    // first.
     let by_error = |a: &Shape, b: &Shape| stages(a).cmp(&stages(b)).then(bound(a).total_cmp(&bound(b)));
     let Some(other) = shapes.min_by(by_error) else { return Ok(*plain) };
     let rounds: usize = STEPS.iter().map(|step| step.rounds).sum();

@@ -27,7 +27,7 @@ fn failed(name: &str) -> impl Fn(ParquetError) -> Failure {
     move |error| Failure::file(&name, error)
 }
 
-/// A column that is read one row group after the other.
+/// A column that is read one row group at a time.
 pub struct Columns {
     file: SerializedFileReader<File>,
     name: String,
@@ -188,7 +188,7 @@ fn find_column(name: &str, schema: &SchemaDescriptor, asked: Option<&str>) -> Ou
     Err(Failure::file(name, format!("found the columns {}; expected {expected}", all.join(", "))))
 }
 
-/// A parquet file that is written: columns `id` and `vector`.
+/// A writer of a parquet file with the columns `id` and `vector`.
 pub struct ColumnsSink {
     writer: SerializedFileWriter<File>,
     whole: Whole,
@@ -237,7 +237,7 @@ impl Sink for ColumnsSink {
     }
 }
 
-/// A full disk keeps its own status.
+/// The failure of a write. An I/O error keeps its status, such as that of a full disk.
 fn write_failed(name: &str, error: ParquetError) -> Failure {
     match error {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {

@@ -44,7 +44,8 @@ impl Flat {
         Ok(flat)
     }
 
-    /// The next rows as they are stored, at most `rows`, and how many. Prefixes are included and were checked.
+    /// The bytes of the next rows, at most `rows`, and the number of rows. They include the prefixes, which were
+    /// checked.
     pub fn read_bytes(&mut self, rows: usize) -> Outcome<(&[u8], usize)> {
         let rows = (self.layout.count - self.next).min(rows as u64) as usize;
         self.bytes.resize(rows * self.layout.stride(), 0);
@@ -108,7 +109,7 @@ impl Source for Flat {
     }
 }
 
-/// Converts components to floats; `element` must not be one of ids.
+/// Converts components to floats; `element` must be one of vectors.
 fn to_floats(element: Element, bytes: &[u8], out: &mut [f32]) {
     match element {
         Element::F16 => {
@@ -176,7 +177,7 @@ impl Sink for FlatSink {
     }
 }
 
-/// Appends a row as it is stored. The error is the first component that does not fit.
+/// Appends the stored form of a row. The error is the index of the first component that does not fit.
 fn push_row(element: Element, row: &[f32], bytes: &mut Vec<u8>) -> Result<(), usize> {
     let unfit = |fits: fn(&f32) -> bool| row.iter().position(|value| !fits(value)).map_or(Ok(()), Err);
     match element {

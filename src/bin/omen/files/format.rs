@@ -1,4 +1,4 @@
-//! The formats of files of vectors and ids, and what their components are.
+//! The formats of files of vectors and ids, and the types of their components.
 
 use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;
@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of `path`: the one `asked` for, else the one its ending names.
+    /// The format of `path`: `asked` if there is one, else the one that the ending names.
     pub fn of(path: &Path, asked: Option<Format>) -> Outcome<Format> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
         let by_name = || Format::from_str(&ending, true).ok();
@@ -53,7 +53,7 @@ impl Format {
         self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
     }
 
-    /// How rows are stored, and of what; `None` for .npy, whose header says it, and for parquet.
+    /// Framing of the rows and type of the components; `None` for .npy, whose header has them, and for parquet.
     pub fn framing(self) -> Option<(Framing, Element)> {
         Some(match self {
             Format::Fvecs => (Framing::Vecs, Element::F32),
@@ -127,7 +127,7 @@ impl Element {
     }
 }
 
-/// How rows are stored, in formats other than .npy and parquet.
+/// Framing of rows, in formats other than .npy and parquet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// Each row starts with its dim: i32.

@@ -108,7 +108,7 @@ impl IntegersSink {
     }
 }
 
-/// Appends a row as it is stored. The error is the first id that does not fit.
+/// Appends the stored form of a row. The error is the first id that does not fit.
 fn push_row(row: &[u64], layout: &RowLayout, bytes: &mut Vec<u8>) -> Result<(), u64> {
     if layout.prefix > 0 {
         bytes.extend((layout.dim as u32).to_le_bytes());

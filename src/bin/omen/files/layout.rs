@@ -1,4 +1,4 @@
-//! Where the rows of a file are, as its header says; the header is compared with the length of the file.
+//! Positions of the rows in a file, from its header, which is compared with the length of the file.
 //!
 //!     vecs  [i32 dim][dim elements] for each row
 //!     bin   [u32 count][u32 dim], then rows
@@ -41,8 +41,8 @@ impl RowLayout {
         self.start + row * self.stride() as u64 + (self.prefix + column * self.element.bytes()) as u64
     }
 
-    /// Reads the header of `file` and compares it with the length of the file. `file` must be at its start, and is left at
-    /// its first row.
+    /// Reads the header of `file` and compares it with the length of the file. `file` must be at its start, and is left
+    /// at its first row.
     pub fn read(file: &mut File, path: &Path, format: Format) -> Outcome<RowLayout> {
         let name = path.display().to_string();
         let length = file.metadata().map_err(Failure::io("stat", path))?.len();

@@ -1,9 +1,9 @@
-//! Files of vectors: [`open`] and [`create`] serve every format. A [`Source`] is read and a [`Sink`] is written in batches,
-//! so a file may be larger than memory. A header is compared with the length of its file before a row is read.
+//! Files of vectors: [`open`] and [`create`] serve every format. A [`Source`] is read and a [`Sink`] is written in
+//! batches, so a file may be larger than memory. A header is compared with the length of its file before a row is read.
 //!
-//! `format` names the formats, `stream` has the two traits, `layout` reads the headers of formats whose rows all have the
-//! same length, `flat` reads and writes those, `columns` is parquet, `integers` reads and writes ids, and `whole` renames a
-//! file when it is complete.
+//! `format` names the formats, `stream` has the two traits, `layout` reads the headers of formats whose rows all have
+//! the same length, `flat` reads and writes those, `columns` is parquet, `integers` reads and writes ids, and `whole`
+//! renames a file when it is complete.
 
 #[cfg(feature = "parquet")]
 mod columns;

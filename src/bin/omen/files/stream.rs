@@ -1,26 +1,27 @@
-//! What the commands see of a file of vectors, whatever its format: a source that is read and a sink that is written.
+//! The interface of a file of vectors of any format: a source to read and a sink to write.
 
 use crate::failure::Outcome;
 
-/// Bytes of floats that one batch takes: small enough to stay in the cache between file and store.
+/// Bytes of the floats of one batch: small enough to stay in the cache between file and store.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// A file of vectors that is read from the first to the last.
+/// A file of vectors that is read in order.
 pub trait Source {
     /// Name of the file, for messages.
     fn name(&self) -> &str;
-    /// Floats a vector.
+    /// Floats per vector.
     fn dim(&self) -> usize;
     /// Vectors in the file.
     fn count(&self) -> u64;
-    /// Replaces the contents of `vectors: [rows][dim]` by the next vectors. Returns how many, at most `rows`; 0 at the end.
+    /// Replaces the contents of `vectors: [rows][dim]` by the next vectors. Returns how many, at most `rows`; 0 at the
+    /// end.
     fn read(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<usize>;
     /// Skips the next `rows` vectors.
     fn skip(&mut self, rows: u64) -> Outcome<()>;
     /// The position of component `column` of vector `row`, for messages.
     fn place(&self, row: u64, column: usize) -> String;
 
-    /// Vectors in one batch.
+    /// Number of vectors in one batch.
     fn batch(&self) -> usize {
         (BATCH_BYTES / (self.dim() * 4)).max(1)
     }
@@ -34,7 +35,7 @@ pub trait Sink {
     fn finish(self: Box<Self>) -> Outcome<()>;
 }
 
-/// What a new file of vectors is to hold.
+/// Number, dim and type of the vectors of a new file.
 #[derive(Clone, Copy, Debug)]
 pub struct FileShape {
     pub count: u64,

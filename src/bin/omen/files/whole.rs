@@ -53,7 +53,7 @@ impl Whole {
 impl Drop for Whole {
     fn drop(&mut self) {
         if !self.is_finished {
-            // The failure that led here is reported; a file that cannot be removed matters less.
+            // An error is ignored: the failure that led here is reported instead.
             let _ = fs::remove_file(&self.part);
         }
     }

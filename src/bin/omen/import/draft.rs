@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The store, and where it is. Removed if it is dropped before it is finished.
+/// An incomplete store. Removed if it is dropped before it is finished.
 pub struct Draft {
     pub store: Store,
     path: PathBuf,
@@ -17,7 +17,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Creates a store for `target`, after removing what a killed import left.
+    /// Removes the leftover of a killed import, then creates a store for `target`.
     pub fn create(target: &Path, dim: u32, options: &Options) -> Outcome<Draft> {
         let Some(name) = target.file_name() else {
             return Err(Failure::argument(format!(
@@ -44,12 +44,13 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After the rename there is nothing here. The failure that led here is reported; files that stay matter less.
+        // After the rename there is nothing to remove. Otherwise an error is ignored: the failure that led here is
+        // reported.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Removes what a killed import left at `path`. Fails if an import is still writing there.
+/// Removes the leftover of a killed import at `path`. Fails if an import is still writing there.
 fn remove_leftover(path: &Path) -> Outcome<()> {
     if !path.exists() {
         return Ok(());
