@@ -1,4 +1,4 @@
-# On a fresh machine run `make demo` or `make test`; each installs what it needs.
+# On a fresh machine run `make demo` or `make test`. Each installs what it needs, except for Rust.
 .PHONY: demo test install uninstall bench bench-compression bench-search bench-import soak setup setup-test header abi
 
 # The tests of the C ABI need a C and a C++ compiler and nm. The tests of the bindings need Python with venv; they install
@@ -12,14 +12,15 @@ setup:
 	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; } || \
 	  { echo "install Python 3.11 or later with its venv"; exit 1; }
 
-# Also the tools that find the installed library and check the header, and an emulator of an old processor.
+# Also pkg-config and CMake to find the installed library, abidiff and doxygen to check the header, and an emulator of an
+# old processor.
 setup-test: setup
 	@{ command -v pkg-config && command -v cmake && command -v abidiff && command -v doxygen && command -v qemu-x86_64; } \
 	  >/dev/null || { command -v apt-get >/dev/null && apt-get update -qq && \
 	    apt-get install -y -qq pkg-config cmake abigail-tools doxygen qemu-user >/dev/null; } || \
 	  { echo "install pkg-config, cmake, abigail-tools, doxygen and qemu-user"; exit 1; }
 
-# The whole life of a store of real data, with a short report.
+# The whole life of a store with real data; prints a short report.
 demo: setup
 	cargo run --release --quiet --example demo
 
@@ -28,7 +29,7 @@ test: setup-test
 	cargo clippy --all-targets --features cli,parquet --quiet -- -D warnings
 	cargo test --features cli,parquet --quiet --no-fail-fast
 
-# The library with its headers and what pkg-config and CMake look for, and the command line with its man pages and
+# Installs the library with its headers and the files of pkg-config and CMake, and the command line with its man pages and
 # completions, under PREFIX (/usr/local): see docs/install.md. CLI=no leaves the command line out.
 install:
 	@PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" CLI="$(CLI)" packaging/install.sh
@@ -41,7 +42,7 @@ uninstall:
 soak: setup
 	OMEN_CRASH_STATES=100000000 OMEN_KILLS=10000 OMEN_ALL_BITS=1 cargo test --no-fail-fast --test crash --test kill --test corrupt
 
-# The inner parts with criterion, then libomen beside a raw file, LMDB and SQLite: one table, and which bars hold.
+# Measures the inner parts with criterion, then libomen beside a raw file, LMDB and SQLite. Prints tables and which bars hold.
 # `make bench BENCH="--record"` also adds the figures to benches/record/.
 bench: setup
 	cargo build --release
@@ -49,19 +50,19 @@ bench: setup
 	cargo bench --bench parts -- --quick
 	python3 benches/peers/table.py $(BENCH)
 
-# libomen beside FAISS and turbovec: error, bytes and speeds of compression, a table and a plot. Needs PyPI the first time.
+# Compares compression with FAISS and turbovec: error, bytes and speeds, as tables and plots. Needs PyPI the first time.
 # `make bench-compression COMPRESSION="--record --engines omen"` measures libomen alone and adds it to benches/record/.
 bench-compression: setup
 	cargo build --release
 	benches/compression/run.sh $(COMPRESSION)
 
-# libomen beside FAISS, hnswlib, usearch, turbovec and zvec: recall, queries a second, memory, bytes, and which bars hold.
-# Needs PyPI the first time. `make bench-search SEARCH="--record"` adds the figures to benches/record/.
+# Compares search with FAISS, hnswlib, usearch, turbovec and zvec: recall, queries a second, memory, bytes, and which bars
+# hold. Needs PyPI the first time. `make bench-search SEARCH="--record"` adds the figures to benches/record/.
 bench-search: setup
 	cargo build --release
 	benches/search/run.sh $(SEARCH)
 
-# `omen import` of 1,000,000 x 128 floats beside `cp` and a sync of the same file, medians of 5, and peak memory.
+# Compares `omen import` of 1,000,000 vectors of 128 floats with `cp` and a sync of the same file: medians of 5, peak memory.
 bench-import: setup
 	cargo build --release --features cli
 	python3 benches/import.py

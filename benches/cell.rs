@@ -1,12 +1,8 @@
-//! `omen::os::Shared` beside `arc-swap`: what it costs to read the published value, alone and as part of a get.
+//! Compares `omen::os::Shared` with `arc-swap`: the time to read the published value, alone and as part of a get.
 //!
 //! The cells take turns, and the fastest of many short rounds counts: on a busy machine most rounds are interrupted.
-//! `cargo bench --bench cell`
-#![allow(
-    clippy::expect_used,
-    missing_docs,
-    reason = "a benchmark that cannot start has nothing better to do than stop"
-)]
+//! Run `cargo bench --bench cell`.
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark that cannot start stops")]
 
 use arc_swap::ArcSwap;
 use omen::os::Shared;

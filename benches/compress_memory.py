@@ -1,6 +1,6 @@
-"""What a compress takes in private memory: the program of docs/choosing.md, medians of 5 processes for each size.
+"""Measures the private memory that a compress takes, with the program of docs/choosing.md: medians of 5 processes a size.
 
-Wants the Python package omen: `pip install ./bindings/python`.
+Needs the Python package omen: `pip install ./bindings/python`.
 """
 
 import pathlib
@@ -22,8 +22,8 @@ def program():
 
 def mebibytes(source):
     with tempfile.TemporaryDirectory() as room:
-        said = subprocess.run([sys.executable, "-c", source], cwd=room, check=True, capture_output=True, text=True)
-    return int(said.stdout.split()[-2])
+        run = subprocess.run([sys.executable, "-c", source], cwd=room, check=True, capture_output=True, text=True)
+    return int(run.stdout.split()[-2])
 
 
 def main():

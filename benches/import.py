@@ -1,7 +1,8 @@
-"""`omen import` of a large .fvecs file beside `cp` and a sync of the same file: medians, their ratio, peak memory.
+"""Compares `omen import` of a large .fvecs file with `cp` and a sync of the same file: medians, their ratio, peak memory.
 
-The two take turns in one run, each on a file in the page cache, in the directory given as the first argument, by default
-that of temporary files. Exits with 1 when the import is below 0.6 of the copy or takes more than 128 MB of memory of its own.
+The two take turns in one run. The file is in the page cache. The first argument is the directory to work in, by default
+that of temporary files. Exits with 1 if the import reaches less than 0.6 of the rate of the copy, or if the process takes
+more than 128 MB of memory.
 """
 
 import os
@@ -20,7 +21,7 @@ BAR_RATIO, BAR_MB = 0.6, 128
 
 
 def write_vectors(path):
-    """Floats of random bits below 2.0, in rows of .fvecs, from a pool that repeats."""
+    """Writes rows of random floats from 0 to 2 as .fvecs, from a pool that repeats."""
     draw = random.Random(0)
     pool = [struct.pack("<i128f", DIM, *(draw.random() * 2 for _ in range(DIM))) for _ in range(10_000)]
     block = b"".join(pool)

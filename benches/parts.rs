@@ -1,5 +1,5 @@
-//! Benchmarks of the parts: checksums, kernels, codecs, and the calls of a store. `benches/peers` compares the whole with
-//! other libraries.
+//! Benchmarks of the parts: checksums, kernels, codecs, and the calls of a store. `benches/peers` compares the whole store
+//! with other libraries.
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark that cannot start stops")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

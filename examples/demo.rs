@@ -1,7 +1,7 @@
-//! `make demo`: ten thousand SIFT vectors go in, are compressed to a sixteenth, and every promise is measured from outside.
+//! `make demo`: inserts ten thousand SIFT vectors, compresses them to a sixteenth, and measures every promise from outside.
 //!
-//! Exits non-zero when a promise is broken: the directory above 1/16 of the raw floats, the reported error off by more
-//! than 1 %, a vector missing or changed.
+//! Exits non-zero if a promise is broken: if the directory is larger than 1/16 of the raw floats, if the reported error is
+//! off by more than 1 %, or if a vector is missing or changed before the compress.
 
 use omen::store::{CompressOptions, CompressReport, Options, SearchOptions, Store};
 use omen::work::Work;
@@ -27,7 +27,7 @@ struct Scratch(PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing is left to do about a directory that will not go.
+        // An error leaves a temporary directory, and nothing can be done about it here.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -89,7 +89,7 @@ fn reopened(directory: &Path) -> Outcome<Store> {
     Ok(store)
 }
 
-/// Bytes of all files: as they appear, and as the disk holds them.
+/// Bytes of all files: their lengths, and what they occupy on the disk.
 fn directory_bytes(directory: &Path) -> Outcome<(u64, u64)> {
     let mut sums = (0, 0);
     for entry in fs::read_dir(directory)? {
@@ -102,7 +102,11 @@ fn directory_bytes(directory: &Path) -> Outcome<(u64, u64)> {
 fn print_bytes(when: &str, directory: &Path, raw_bytes: u64) -> Outcome<()> {
     let (apparent, allocated) = directory_bytes(directory)?;
     let part = |bytes: u64| bytes as f64 / raw_bytes as f64;
-    println!("{when:20} {apparent} bytes, {:.5} of raw; on disk {allocated}, {:.5}", part(apparent), part(allocated));
+    println!(
+        "{when:20} {apparent} bytes, {:.5} of the raw floats; {allocated} allocated, {:.5}",
+        part(apparent),
+        part(allocated)
+    );
     Ok(())
 }
 
@@ -116,7 +120,7 @@ fn relative_mse(store: &Store, base: &Rows<f32>) -> Outcome<f64> {
     Ok(lost / energy)
 }
 
-/// The part of the true nearest neighbours that a search finds.
+/// The share of the true nearest neighbours that a search finds.
 fn recall(store: &Store, queries: &Rows<f32>, truth: &Rows<u64>) -> Outcome<f64> {
     let count = queries.values.len() / queries.dim;
     let mut ids = vec![0; count * NEIGHBOURS];
@@ -127,7 +131,7 @@ fn recall(store: &Store, queries: &Rows<f32>, truth: &Rows<u64>) -> Outcome<f64>
     Ok(found as f64 / ids.len() as f64)
 }
 
-/// The answer to one query, and how long all of them take one by one.
+/// Prints the answer to the last query, and the queries a second, one query a call.
 fn print_search(store: &Store, queries: &Rows<f32>) -> Outcome<()> {
     let (mut ids, mut distances) = ([0; 3], [0.0; 3]);
     let started = Instant::now();
@@ -135,7 +139,7 @@ fn print_search(store: &Store, queries: &Rows<f32>) -> Outcome<()> {
         store.search(query, ids.len(), &SearchOptions::default(), &mut ids, &mut distances)?;
     }
     let count = queries.values.len() / queries.dim;
-    println!("searched             {:.0} queries/s, one by one", count as f64 / started.elapsed().as_secs_f64());
+    println!("searched             {:.0} queries/s, one query a call", count as f64 / started.elapsed().as_secs_f64());
     println!("nearest to the last  {ids:?}, squared distances {distances:.0?}");
     Ok(())
 }
@@ -153,7 +157,7 @@ fn print_report(report: &CompressReport, measured: f64) {
 fn check_promises(directory: &Path, raw_bytes: u64, report: &CompressReport, measured: f64) -> Outcome<()> {
     let (apparent, allocated) = directory_bytes(directory)?;
     let most = raw_bytes as f64 / RATIO;
-    check(apparent as f64 <= most, "the files are above 1/16 of the raw floats")?;
+    check(apparent as f64 <= most, "the files are larger than 1/16 of the raw floats")?;
     check(allocated as f64 <= most, "the files occupy more than 1/16 of the raw floats on disk")?;
     check(apparent <= report.bytes_after, "the directory is larger than reported")?;
     check((report.relative_mse / measured - 1.0).abs() <= 0.01, "the reported error is not the measured one")

@@ -2,8 +2,8 @@
 # `packaging/install.sh` builds libomen and the command line `omen` and installs both under PREFIX (/usr/local).
 # `packaging/install.sh uninstall` removes what the installs put there. Called by `make install` and `make uninstall`.
 #
-# LIBDIR   where the libraries go, PREFIX/lib if not set
-# DESTDIR  is put before every path that is written to, and into no file, as packagers want it
+# LIBDIR   where the libraries go; PREFIX/lib if not set
+# DESTDIR  a prefix of every path that is written to; it appears in no installed file, as packagers need it
 # CLI      `no` installs the library alone; a path installs that program instead of building one
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ prefix=${PREFIX:-/usr/local}
 libdir=${LIBDIR:-$prefix/lib}
 destdir=${DESTDIR:-}
 built=${CARGO_TARGET_DIR:-target}/release
-# What is installed, relative to DESTDIR: files in the order of installing, directories that were created end in `/`.
+# The list of what is installed, relative to DESTDIR. Directories that an install created end in `/`.
 list=$prefix/share/omen/installed
 
 for path in "$prefix" "$libdir"; do
@@ -32,7 +32,7 @@ uninstall() {
     echo "libomen is removed from $destdir$prefix"
 }
 
-# Builds what is missing. Root may have no Rust: what was built before is then installed.
+# Builds what is missing. Without Rust, as root often is, what was built before is installed.
 build() {
     if command -v cargo >/dev/null; then
         case $cli in
@@ -103,7 +103,7 @@ install_command_line() {
     put 644 "$scratch/fish" "$prefix/share/fish/vendor_completions.d/omen.fish"
 }
 
-# Writes the list, with what earlier installs put there.
+# Writes the list, which also contains what earlier installs put there.
 write_list() {
     folder "$(dirname "$list")"
     record "$list"
@@ -122,7 +122,7 @@ build
 install_library
 [ "$cli" = no ] || install_command_line
 write_list
-# The loader's list of libraries, where there is one and we may write it: not for a DESTDIR, nor as a user.
+# Updates the loader's list of libraries, if this process may: not with a DESTDIR.
 [ -n "$destdir" ] || ldconfig 2>/dev/null || true
 what="libomen $version is in $destdir$libdir, omen.h and omen.hpp in $destdir$prefix/include"
 [ "$cli" = no ] || what="$what, the command omen in $destdir$prefix/bin"

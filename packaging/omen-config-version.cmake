@@ -1,5 +1,5 @@
-# The version is that of the header beside which this file was installed. Compatible are the same major version from the
-# one asked for on, and of 0.x only the same x.
+# The version is that of the installed omen.h. A version is compatible if it has the requested major version and is not older
+# than the requested one; for 0.x also only if it has the same x.
 file(STRINGS "${CMAKE_CURRENT_LIST_DIR}/../../../include/omen.h" _omen_lines REGEX "^#define OMEN_VERSION_[A-Z]+ [0-9]+$")
 string(REGEX REPLACE "[^0-9;]" "" _omen_numbers "${_omen_lines}")
 list(GET _omen_numbers 0 _omen_major)

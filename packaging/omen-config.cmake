@@ -1,12 +1,12 @@
-# find_package(omen 0.1 CONFIG REQUIRED) gives omen::omen, the shared library, and omen::static. The paths are found from
-# where this file lies, so the installed tree may be moved.
+# find_package(omen 0.1 CONFIG REQUIRED) defines the targets omen::omen, the shared library, and omen::static. Paths are
+# relative to this file, so the installed tree may be moved.
 get_filename_component(_omen_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
-set(_omen_places HINTS "${_omen_prefix}" NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
+set(_omen_hints HINTS "${_omen_prefix}" NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
 set(_omen_folders PATH_SUFFIXES lib lib64 "lib/${CMAKE_LIBRARY_ARCHITECTURE}")
 
-find_path(omen_INCLUDE_DIR omen.h ${_omen_places} PATH_SUFFIXES include)
-find_library(omen_SHARED_LIBRARY libomen.so ${_omen_places} ${_omen_folders})
-find_library(omen_STATIC_LIBRARY libomen.a ${_omen_places} ${_omen_folders})
+find_path(omen_INCLUDE_DIR omen.h ${_omen_hints} PATH_SUFFIXES include)
+find_library(omen_SHARED_LIBRARY libomen.so ${_omen_hints} ${_omen_folders})
+find_library(omen_STATIC_LIBRARY libomen.a ${_omen_hints} ${_omen_folders})
 mark_as_advanced(omen_INCLUDE_DIR omen_SHARED_LIBRARY omen_STATIC_LIBRARY)
 
 include(FindPackageHandleStandardArgs)

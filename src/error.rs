@@ -25,7 +25,7 @@ pub enum Error {
     #[error("the store handle {0:#x} is not open: it was closed, or omen_store_open never returned it")]
     InvalidHandle(usize),
     /// A call on a store that was closed.
-    #[error("the store is closed; open it again to use it")]
+    #[error("the store is closed")]
     Closed,
     /// An argument out of its range.
     #[error("{0}")]

@@ -1,7 +1,8 @@
-//! The C ABI from outside (trap 29): the header is what the source says, the library exports what the header says, C
-//! and C++ programs compile against it and link to it, and abuse of every kind has a status.
+//! The C ABI from outside (trap 29): the header matches the source, the library exports what the header declares, C and
+//! C++ programs compile against the header and link to the library, and every kind of abuse has a status.
 //!
-//! `OMEN_BLESS=1 cargo test --test abi header` writes include/omen.h anew, `... --test abi baseline` tests/data/omen.abi.
+//! `OMEN_BLESS=1 cargo test --test abi header` regenerates include/omen.h, `... --test abi baseline`
+//! tests/data/omen.abi.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod programs;

@@ -1,4 +1,4 @@
-//! A read-only open beside a writer that goes on: the writer does something before each of the opener's reads of its log.
+//! A read-only open beside an active writer: the writer does something before each of the opener's reads of its log.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod memory;

@@ -1,8 +1,8 @@
-//! `os::Shared`, the RCU cell: its source is compiled a second time with the atomics of loom, which runs every
+//! `os::Shared`, the RCU cell. Its source is compiled a second time with the atomics of loom, which runs every
 //! interleaving of a few threads and every stale value that the C11 memory model lets a load return. A value that is
-//! read after, or unordered with, its drop fails the test. A stress test runs the real cell.
+//! read after its drop, or unordered with it, fails the test. A stress test runs the real cell.
 //!
-//! `membarrier` is modelled by what it guarantees: a sequentially consistent fence on the reader's side too.
+//! `membarrier` is modelled by its guarantee: a sequentially consistent fence on the reader's side too.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../src/os/shared.rs"]

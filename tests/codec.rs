@@ -1,9 +1,12 @@
 //! Window codes without a store: error against a reference quantizer, hard inputs, stored form, blocks.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod random;
+
 use omen::codec::{Codebook, Quality, Shape, better_shape, block};
 use omen::error::Error;
 use omen::work::Work;
+use random::Random;
 
 const DIM: usize = 128;
 
@@ -11,27 +14,6 @@ const DIM: usize = 128;
 fn sift() -> Vec<f32> {
     let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sift10k/base.bvecs")).unwrap();
     bytes.chunks_exact(DIM + 4).flat_map(|row| row[4..].iter().map(|value| f32::from(*value))).collect()
-}
-
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 32
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        self.next() as usize % n
-    }
-
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 8) as f32 / (1u64 << 24) as f32
-    }
-
-    fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.unit() * 2.0 - 1.0).collect()
-    }
 }
 
 /// A shape of codes of `symbols` symbols, with windows of four runs, no rotation and no side byte.
@@ -75,12 +57,12 @@ fn relative_mse(rows: &[f32], decoded: &[f32]) -> f64 {
 /// A product quantizer as in the paper, in plain floats: `symbols` near-equal runs, 25 iterations from 16 random rows.
 /// Returns `rows` after coding and decoding.
 fn reference(sample: &[f32], rows: &[f32], symbols: usize) -> Vec<f32> {
-    let mut numbers = Numbers(99);
+    let mut random = Random::new(99);
     let mut decoded = rows.to_vec();
     for subspace in 0..symbols {
         let (low, high) = (subspace * DIM / symbols, (subspace + 1) * DIM / symbols);
         let points: Vec<&[f32]> = sample.chunks_exact(DIM).map(|row| &row[low..high]).collect();
-        let mut means: Vec<Vec<f32>> = (0..16).map(|_| points[numbers.below(points.len())].to_vec()).collect();
+        let mut means: Vec<Vec<f32>> = (0..16).map(|_| points[random.index(points.len())].to_vec()).collect();
         for _ in 0..25 {
             let mut sums = vec![(vec![0.0f64; high - low], 0.0f64); 16];
             for point in &points {
@@ -131,11 +113,11 @@ fn windows_of_one_run_are_product_quantization() {
 #[test]
 fn a_rotation_pays_where_dims_go_together() {
     // Two hidden values spread over eight dims: only rotated can four symbols code them well.
-    let mut numbers = Numbers(13);
-    let directions: Vec<Vec<f32>> = (0..2).map(|_| numbers.floats(8)).collect();
+    let mut random = Random::new(13);
+    let directions: Vec<Vec<f32>> = (0..2).map(|_| random.floats(8)).collect();
     let rows: Vec<f32> = (0..2000)
         .flat_map(|_| {
-            let hidden = numbers.floats(2);
+            let hidden = random.floats(2);
             (0..8).map(|dim| hidden[0] * directions[0][dim] + hidden[1] * directions[1][dim]).collect::<Vec<f32>>()
         })
         .collect();
@@ -166,10 +148,10 @@ fn error_falls_with_symbols() {
 
 #[test]
 fn trap_04_sizes_of_all_kinds_work() {
-    let mut numbers = Numbers(1);
+    let mut random = Random::new(1);
     for (dim, symbols) in [(2, 2), (3, 2), (3, 4), (7, 4), (17, 16), (31, 32), (100, 8), (130, 64), (257, 128)] {
         for n in [1, 2, 15, 16, 17, 100] {
-            let rows = numbers.floats(n * dim);
+            let rows = random.floats(n * dim);
             let book = train(&rows, dim, symbols);
             assert_eq!((book.dim(), book.symbols(), book.row_bytes()), (dim, symbols, symbols / 2));
             let decoded = through(&book, &rows);
@@ -184,9 +166,9 @@ fn trap_04_sizes_of_all_kinds_work() {
 
 #[test]
 fn trap_04_huge_dims_work() {
-    let mut numbers = Numbers(2);
+    let mut random = Random::new(2);
     for (dim, symbols) in [(65_536, 2), (65_536, 4), (65_536, 4096), (5000, 2500), (5000, 5000)] {
-        let rows = numbers.floats(3 * dim);
+        let rows = random.floats(3 * dim);
         let book = train(&rows, dim, symbols);
         assert!(relative_mse(&rows, &through(&book, &rows)) < 1e-4, "dim {dim}, symbols {symbols}");
         assert!(book.as_bytes().len() <= Codebook::stored_bytes(&shape(dim, symbols)));
@@ -195,25 +177,25 @@ fn trap_04_huge_dims_work() {
 
 #[test]
 fn trap_04_identical_rows_come_back_exactly() {
-    let mut numbers = Numbers(3);
+    let mut random = Random::new(3);
     for value in [0.0, -0.0, 1.0, -1234.567, 1e30, -1e-30, 1e-42, f32::MAX, f32::MIN] {
         let rows = [value; 20 * 9];
         assert_eq!(through(&train(&rows, 9, 4), &rows), rows);
     }
-    let row = numbers.floats(33);
+    let row = random.floats(33);
     let rows: Vec<f32> = (0..500).flat_map(|_| row.clone()).collect();
     assert_eq!(through(&train(&rows, 33, 10), &rows), rows);
 }
 
 #[test]
 fn trap_04_dims_that_never_vary_are_exact_and_cost_nothing() {
-    let mut numbers = Numbers(4);
+    let mut random = Random::new(4);
     let (dim, n) = (40, 300);
     let live = [3, 4, 17, 18, 19, 38];
     let mut rows = vec![0.1; n * dim];
     for row in rows.chunks_exact_mut(dim) {
         for component in live {
-            row[component] = numbers.below(16) as f32;
+            row[component] = random.index(16) as f32;
         }
     }
     for symbols in [6, 8, 20, 38, 40] {
@@ -223,7 +205,7 @@ fn trap_04_dims_that_never_vary_are_exact_and_cost_nothing() {
     }
     // As many symbols as dims, wherever the live ones are.
     for live in [0, 1, 2, 3] {
-        let rows: Vec<f32> = (0..400).map(|at| if at % 4 == live { numbers.below(9) as f32 } else { 7.0 }).collect();
+        let rows: Vec<f32> = (0..400).map(|at| if at % 4 == live { random.index(9) as f32 } else { 7.0 }).collect();
         assert!(relative_mse(&rows, &through(&train(&rows, 4, 4), &rows)) < 1e-4, "dim {live}");
     }
     // Fewer symbols than live dims: the dead ones stay exact.
@@ -237,13 +219,13 @@ fn trap_04_dims_that_never_vary_are_exact_and_cost_nothing() {
 
 #[test]
 fn trap_04_duplicates_and_one_cluster() {
-    let mut numbers = Numbers(5);
+    let mut random = Random::new(5);
     // Ten distinct rows, each many times: sixteen codewords hold them all.
-    let distinct = numbers.floats(10 * 12);
-    let rows: Vec<f32> = (0..1000).flat_map(|_| distinct[numbers.below(10) * 12..][..12].to_vec()).collect();
+    let distinct = random.floats(10 * 12);
+    let rows: Vec<f32> = (0..1000).flat_map(|_| distinct[random.index(10) * 12..][..12].to_vec()).collect();
     assert!(relative_mse(&rows, &through(&train(&rows, 12, 4), &rows)) < 1e-3);
     // One narrow cluster far from zero: the error is a part of the cluster's width, not of the distance.
-    let cluster: Vec<f32> = numbers.floats(1000 * 12).iter().map(|noise| 1000.0 + 0.1 * noise).collect();
+    let cluster: Vec<f32> = random.floats(1000 * 12).iter().map(|noise| 1000.0 + 0.1 * noise).collect();
     for (x, y) in cluster.iter().zip(through(&train(&cluster, 12, 12), &cluster)) {
         assert!((x - y).abs() < 0.03, "{x} became {y}");
     }
@@ -265,9 +247,9 @@ fn trap_04_magnitude_does_not_matter() {
 
 #[test]
 fn trap_04_the_ends_of_the_float_range_decode_to_finite_values() {
-    let mut numbers = Numbers(6);
+    let mut random = Random::new(6);
     let extremes = [f32::MAX, f32::MIN, 0.0, 1e-45, 1.0, 1e30, -1e30, 3e38];
-    let rows: Vec<f32> = (0..200 * 6).map(|_| extremes[numbers.below(extremes.len())]).collect();
+    let rows: Vec<f32> = (0..200 * 6).map(|_| extremes[random.index(extremes.len())]).collect();
     for symbols in [2, 4, 6, 8] {
         let book = train(&rows, 6, symbols);
         assert!(through(&book, &rows).iter().all(|value| value.is_finite()));
@@ -275,7 +257,7 @@ fn trap_04_the_ends_of_the_float_range_decode_to_finite_values() {
         assert_eq!(bits(&through(&again, &rows)), bits(&through(&book, &rows)));
     }
     // Trained near zero, encoding far away: the codeword on that side.
-    let book = train(&numbers.floats(200 * 6), 6, 6);
+    let book = train(&random.floats(200 * 6), 6, 6);
     for (far, side) in [(f32::MAX, 1.0), (f32::MIN, -1.0), (1e20, 1.0), (-1e6, -1.0)] {
         let decoded = through(&book, &[far; 6]);
         assert!(decoded.iter().all(|value| value * side > 0.8), "{far} became {decoded:?}");
@@ -292,7 +274,7 @@ fn training_repeats_itself_and_takes_a_seed() {
 
 #[test]
 fn training_reports_its_progress_and_can_be_cancelled() {
-    let rows = Numbers(7).floats(50 * 10);
+    let rows = Random::new(7).floats(50 * 10);
     let mut seen = Vec::new();
     let on_progress = &mut |done, total| {
         seen.push((done, total));
@@ -352,7 +334,7 @@ fn encoding_does_not_depend_on_the_batch() {
 
 #[test]
 fn every_code_byte_decodes() {
-    let book = train(&Numbers(8).floats(100 * 9), 9, 5);
+    let book = train(&Random::new(8).floats(100 * 9), 9, 5);
     for byte in 0..=255 {
         assert!(decode(&book, &[byte; 3]).iter().all(|value| value.is_finite()));
     }
@@ -360,18 +342,18 @@ fn every_code_byte_decodes() {
 
 #[test]
 fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
-    let bytes = train(&Numbers(9).floats(100 * 11), 11, 5).as_bytes().to_vec();
+    let bytes = train(&Random::new(9).floats(100 * 11), 11, 5).as_bytes().to_vec();
     for length in 0..bytes.len() {
         let found = Codebook::from_bytes("here", &bytes[..length]);
         assert!(matches!(found, Err(Error::Corrupt { .. })), "length {length}: {found:?}");
     }
     let longer = [&bytes[..], &[0]].concat();
     assert!(matches!(Codebook::from_bytes("here", &longer), Err(Error::Corrupt { .. })));
-    let mut numbers = Numbers(10);
+    let mut random = Random::new(10);
     let each_bit = (0..bytes.len() * 8).map(|bit| (bit / 8, 1 << (bit % 8)));
-    let random = (0..20_000).map(|_| (numbers.below(bytes.len()), numbers.next() as u8)).collect::<Vec<_>>();
+    let changes = (0..20_000).map(|_| (random.index(bytes.len()), random.next() as u8)).collect::<Vec<_>>();
     let mut damaged = bytes.clone();
-    for (position, change) in each_bit.chain(random) {
+    for (position, change) in each_bit.chain(changes) {
         damaged[position] ^= change;
         match Codebook::from_bytes("here", &damaged) {
             Ok(book) => {
@@ -384,7 +366,7 @@ fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
             Err(other) => panic!("{other}"),
         }
         // Damage adds up over a few steps, then starts afresh.
-        if numbers.below(4) == 0 {
+        if random.once_in(4) {
             damaged.copy_from_slice(&bytes);
         }
     }
@@ -393,7 +375,7 @@ fn trap_17_a_damaged_codebook_is_refused_or_harmless() {
 #[test]
 fn trap_17_a_codebook_with_impossible_numbers_is_refused() {
     let (dim, symbols) = (11, 6);
-    let bytes = train(&Numbers(12).floats(600 * dim), dim, symbols).as_bytes().to_vec();
+    let bytes = train(&Random::new(12).floats(600 * dim), dim, symbols).as_bytes().to_vec();
     let (unit, means) = (24, 32);
     let (slack, scales) = (means + 4 * dim + 12, means + 4 * dim + 16 + 2 * symbols);
     for offset in [unit, means + 4 * 7, slack, scales + 4 * 3] {
@@ -417,12 +399,12 @@ fn trap_17_a_codebook_that_claims_to_be_huge_is_refused_without_allocating() {
 
 #[test]
 fn blocks_give_back_what_was_packed() {
-    let mut numbers = Numbers(11);
+    let mut random = Random::new(11);
     for symbols in [1usize, 2, 5, 31, 62, 63, 64] {
         for side_bytes in [0, 1, 2] {
             let row_bytes = symbols.div_ceil(2) + side_bytes;
             for n in 1..=block::ROWS {
-                let mut codes: Vec<u8> = (0..n * row_bytes).map(|_| numbers.next() as u8).collect();
+                let mut codes: Vec<u8> = (0..n * row_bytes).map(|_| random.next() as u8).collect();
                 if symbols % 2 == 1 {
                     codes.chunks_exact_mut(row_bytes).for_each(|code| code[symbols / 2] &= 15);
                 }
@@ -441,11 +423,11 @@ fn blocks_give_back_what_was_packed() {
 
 #[test]
 fn rows_gathered_from_blocks_are_those_rows_packed() {
-    let mut numbers = Numbers(12);
+    let mut random = Random::new(12);
     for (symbols, side_bytes) in [(1, 0), (5, 2), (62, 1), (64, 0)] {
         let row_bytes = usize::div_ceil(symbols, 2) + side_bytes;
         let codes: Vec<u8> = (0..7 * block::ROWS * row_bytes)
-            .map(|index| if symbols % 2 == 1 && index % row_bytes == symbols / 2 { 15 } else { 255 } & numbers.next() as u8)
+            .map(|index| if symbols % 2 == 1 && index % row_bytes == symbols / 2 { 15 } else { 255 } & random.next() as u8)
             .collect();
         let blocks: Vec<Vec<u8>> = codes
             .chunks(block::bytes(row_bytes))
@@ -456,7 +438,7 @@ fn rows_gathered_from_blocks_are_those_rows_packed() {
             })
             .collect();
         for n in 1..=block::ROWS {
-            let rows: Vec<usize> = (0..n).map(|_| numbers.next() as usize % (7 * block::ROWS)).collect();
+            let rows: Vec<usize> = (0..n).map(|_| random.index(7 * block::ROWS)).collect();
             let from: Vec<(&[u8], usize)> =
                 rows.iter().map(|row| (&blocks[row / block::ROWS][..], row % block::ROWS)).collect();
             let chosen: Vec<u8> = rows.iter().flat_map(|row| codes[row * row_bytes..][..row_bytes].to_vec()).collect();

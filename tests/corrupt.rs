@@ -1,5 +1,5 @@
-//! Damaged files: every bit, length, block, file. Each damage is refused with a status of the file range, or harmless:
-//! what can be read is what was written. Never a panic, never a huge allocation, never a silent difference.
+//! Damaged files: every bit, length, block, file. Each damage is either refused with a status of the file range, or
+//! harmless: what can be read is what was written. Never a panic, never a huge allocation, never silently wrong data.
 //!
 //! One bit of every byte is flipped; with OMEN_ALL_BITS=1 all eight.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]

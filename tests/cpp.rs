@@ -1,4 +1,4 @@
-//! omen.hpp from outside: programs of tests/cpp and the example, of several standards, also under the sanitizers.
+//! omen.hpp from outside: the programs of tests/cpp and the example, under several standards and under the sanitizers.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod programs;

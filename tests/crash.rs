@@ -1,9 +1,9 @@
-//! Crashes at every place: random lives of a store on the simulated disk, cut anywhere, rebuilt with any part of what was
-//! not synced lost or garbled, opened and compared with the model; crashes inside recovery included.
+//! Crashes at every point. Random lives of a store on the simulated disk are cut at any point; the disk is rebuilt with
+//! any part of the unsynced effects lost or garbled, opened, and compared with the model. Recovery itself is cut too.
 //!
-//!     OMEN_CRASH_STATES=100000000   so many distinct states instead of a million
-//!     OMEN_CRASH_FIRST=5000         begins with this life instead of life 0
-//!     OMEN_CRASH_SEED=17            explores this life alone, and wholly
+//!     OMEN_CRASH_STATES=100000000   number of distinct states to explore instead of a million
+//!     OMEN_CRASH_FIRST=5000         starts with this life instead of life 0
+//!     OMEN_CRASH_SEED=17            explores this life only, completely
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "sim/life.rs"]
@@ -197,6 +197,11 @@ impl Canon {
     }
 }
 
+/// The line that asks for a sync; what called it follows in `site`.
+fn line_of(site: &str) -> &str {
+    site.split(" < ").next().unwrap()
+}
+
 /// Each line of the store that syncs is needed: leaving it out is found in at least one life. (A single execution may be
 /// harmless, where an older file says the same.)
 #[test]
@@ -213,9 +218,8 @@ fn every_sync_that_is_left_out_is_found() {
             scope.spawn(|| {
                 while let Some((life, nth, site)) = work.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     // A line that is known to be needed gets one pass more each time, not two.
-                    let line = site.split(" < ").next().unwrap();
                     let is_known =
-                        found.lock().unwrap().iter().any(|(site, told)| site.starts_with(line) && told.0 > 0);
+                        found.lock().unwrap().iter().any(|(other, told)| line_of(other) == line_of(site) && told.0 > 0);
                     let passes = if is_known { 1 } else { 2 };
                     let Some((is_found, place)) = lives[*life].without(*nth, passes) else { continue };
                     let mut found = found.lock().unwrap();
@@ -233,12 +237,12 @@ fn every_sync_that_is_left_out_is_found() {
     let found = found.into_inner().unwrap();
     let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
     for (site, (caught, missed, _)) in &found {
-        *lines.entry(site.split(" < ").next().unwrap()).or_default() += caught;
+        *lines.entry(line_of(site)).or_default() += caught;
         println!("{caught:4} found {missed:4} not: {site}");
     }
     let missed: Vec<&str> = lines.iter().filter(|(_, caught)| **caught == 0).map(|(line, _)| *line).collect();
     let places: Vec<&String> =
-        found.iter().filter(|(site, _)| missed.iter().any(|line| site.starts_with(line))).map(|(_, f)| &f.2).collect();
+        found.iter().filter(|(site, _)| missed.contains(&line_of(site))).map(|(_, f)| &f.2).collect();
     assert!(lines.len() >= 5, "syncs at {} lines only: {lines:?}", lines.len());
     assert!(missed.is_empty(), "syncs at {missed:?} can be left out unnoticed, for example\n{places:#?}");
 }

@@ -1,7 +1,7 @@
-//! Codebooks, codes and answers for the same input and seed stay what they were: files written by one version of the library
-//! mean the same to the next, and a store answers the same on every machine. The digests were taken at commit 3ea2cd1.
+//! Codebooks, codes and answers for the same input and seed never change: files mean the same to later versions of the
+//! library, and a store answers the same on every machine. The digests were taken at commit 3ea2cd1.
 //!
-//! A change that is meant to change them prints the new ones: `OMEN_BLESS=1 cargo test --test digests`.
+//! After a change that is meant to change them, `OMEN_BLESS=1 cargo test --test digests` prints the new ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::codec::{Codebook, Quality, Shape, better_shape};

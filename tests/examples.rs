@@ -1,5 +1,5 @@
-//! The examples of languages that need more than a C compiler: run where the tool is, or where OMEN_GO=1 or OMEN_NODE=1
-//! asks for it to be installed with apt. C and C++ are in tests/abi.rs and tests/cpp.rs.
+//! The examples of languages that need more than a C compiler. They run if the tool is installed, or if OMEN_GO=1 or
+//! OMEN_NODE=1 allows installing it with apt. C and C++ are in tests/abi.rs and tests/cpp.rs.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod programs;

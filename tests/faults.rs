@@ -1,5 +1,5 @@
-//! A disk that fails: each call of each kind of a store's life, once or for ever, with no space or with an I/O error; and
-//! a file system that is really full.
+//! A failing disk: each call of each kind in a store's life fails, once or from then on, with no space or with an I/O
+//! error; and a file system that is really full.
 //!
 //! Whatever fails, nothing panics, the store holds what it held before the failing call or after it, reads go on, and
 //! the next open without the fault finds every acknowledged commit.

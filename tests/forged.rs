@@ -1,4 +1,5 @@
-//! Forged files with sound checksums: every number in them may be any number. The library refuses them or does no harm.
+//! Forged files with sound checksums: every number in them may have any value. The library refuses them, or no harm is
+//! done.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 #![expect(unsafe_code, reason = "an allocator that remembers the largest request has to be one")]
 

@@ -1,4 +1,4 @@
-//! docs/format.md is true: its worked example opens, reads as it says, and is what this library writes.
+//! docs/format.md is true: its worked example opens, reads as the page says, and is what this library writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::os::{Dir, open_or_create_dir};

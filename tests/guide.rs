@@ -1,5 +1,5 @@
-//! docs/guide.md on a fresh machine: each language's program and its commands, taken from the page and run with nothing but
-//! PATH and HOME in the environment, print the five lines the page shows.
+//! docs/guide.md on a fresh machine: the program and the commands of each language are taken from the page, run with
+//! only PATH and HOME in the environment, and print the five lines that the page shows.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bindings;

@@ -1,6 +1,6 @@
 //! Bad input: each has its status and a message with numbers, and changes nothing.
 //!
-//! Tests that need a mount are skipped, and say so, where the system refuses one, unless OMEN_REQUIRE_ALL is set.
+//! If the system refuses a mount, tests that need one are skipped and say so; with OMEN_REQUIRE_ALL set they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::error::Error;
@@ -80,7 +80,9 @@ fn says(error: &Error, status: i32, words: &[&str]) {
 #[test]
 fn dims_out_of_range_or_other_than_the_stores() {
     let (_home, path) = home();
-    for (dim, words) in [(0, ["0", "65536"]), (65_537, ["65537", "65536"]), (u32::MAX, ["4294967295", "65536"])] {
+    for (dim, words) in
+        [(0, ["no dim is given", "65536"]), (65_537, ["65537", "65536"]), (u32::MAX, ["4294967295", "65536"])]
+    {
         for mode in [mode(Mode::ReadWriteCreate), mode(Mode::CreateNew)] {
             says(&Store::open(&path, dim, &mode).unwrap_err(), 3, &words);
             assert!(!path.exists(), "nothing was made for dim {dim}");
@@ -123,7 +125,7 @@ fn another_metric() {
     let bytes = files(&path);
     for kind in [Mode::ReadWriteCreate, Mode::ReadWrite, Mode::ReadOnly] {
         let product = Options { metric: Some(Metric::InnerProduct), ..mode(kind) };
-        says(&Store::open(&path, 8, &product).unwrap_err(), 5, &["1", "2"]);
+        says(&Store::open(&path, 8, &product).unwrap_err(), 5, &["inner_product", "cosine"]);
     }
     assert!(files(&path) == bytes);
 }
@@ -234,7 +236,7 @@ fn a_foreign_directory_and_a_store_where_none_may_be() {
         says(&Store::open(&empty, 8, &mode(kind)).unwrap_err(), 32, &["store"]);
         assert!(files(&empty).is_empty());
     }
-    says(&Store::open(&empty, 0, &Options::default()).unwrap_err(), 3, &["0", "65536"]);
+    says(&Store::open(&empty, 0, &Options::default()).unwrap_err(), 3, &["no dim is given", "65536"]);
     assert!(files(&empty).is_empty());
     // What a crash in the middle of a creation leaves is no store yet.
     std::fs::write(empty.join("MANIFEST.A"), b"").unwrap();
@@ -438,12 +440,14 @@ fn too_few_vectors_to_compress() {
     }
 }
 
-/// The number behind "reach" in the message of a ratio that cannot be reached.
-fn reachable(error: &Error) -> f64 {
+/// The ratio that `bytes` of vectors can reach, from the message of a higher one. For a ratio below 1 it names the bytes that
+/// the files take at least.
+fn reachable(error: &Error, bytes: u64) -> f64 {
     let message = error.to_string();
-    let words: Vec<&str> = message.split_whitespace().collect();
-    let at = words.iter().position(|word| *word == "reach").unwrap_or_else(|| panic!("{message}"));
-    words[at + 1].parse().unwrap_or_else(|_| panic!("{message}"))
+    let number = |before: &str, after: &str| message.split(before).nth(1)?.split(after).next()?.parse::<f64>().ok();
+    let least = || number("too small to compress: the least its files can take is ", " bytes");
+    let named = number("; at most ", " can be reached");
+    named.or_else(|| Some(bytes as f64 / least()?)).unwrap_or_else(|| panic!("{message}"))
 }
 
 #[test]
@@ -458,13 +462,13 @@ fn ratios_out_of_reach_name_the_one_that_is_reached() {
             |ratio| store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default());
         let error = ask(1e6).unwrap_err();
         says(&error, 3, &["1000000", &count.to_string(), &dim.to_string()]);
-        let most = reachable(&error);
+        let most = reachable(&error, count * dim as u64 * 4);
         assert!(contents(&store) == before, "nothing is different after a refusal");
         if most < 1.0 {
             says(&ask(1.0).unwrap_err(), 3, &["ratio 1"]);
             continue;
         }
-        says(&ask(most + 0.01).unwrap_err(), 3, &["reach"]);
+        says(&ask(most + 0.01).unwrap_err(), 3, &["can be reached"]);
         let report = ask((most - 0.001).max(1.0)).unwrap();
         assert!(report.ratio >= most - 0.001, "{report:?}, promised {most}");
         assert_eq!(store.count(), count);

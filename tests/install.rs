@@ -1,4 +1,4 @@
-//! The tree that `make install` makes and `make uninstall` removes, and programs that find libomen only through it: by
+//! `make install` and `make uninstall`: the installed tree, and programs that find libomen only through it, by
 //! pkg-config and CMake, in C99 and C++17, shared and static.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

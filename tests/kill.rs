@@ -1,13 +1,17 @@
-//! kill -9: this binary runs itself as a child that writes to a real directory and acknowledges each commit over a pipe.
-//! The parent kills it at a random moment, opens what is left and compares it with the calls the child must have made.
+//! kill -9: this binary runs itself as a child that writes to a real directory and acknowledges each commit over a
+//! pipe. The parent kills it at a random moment, opens the store and compares it with the calls the child must have
+//! made.
 //!
-//!     OMEN_KILLS=10000   so many kills instead of 500
+//!     OMEN_KILLS=10000   number of kills instead of 500
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod random;
 
 use omen::error::Error;
 use omen::os::open_or_create_dir;
 use omen::store::{CompressOptions, Options, Store, Tuning};
 use omen::work::Work;
+use random::mix;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -22,11 +26,9 @@ const CHILD: &str = "OMEN_KILL_CHILD";
 /// More calls than a child makes between two acknowledgements.
 const CALLS_UNACKNOWLEDGED: u64 = 64;
 
+/// A random number for two numbers.
 fn mixed(seed: u64, number: u64) -> u64 {
-    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    mix(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03))
 }
 
 /// The vector that call `number` puts under `id`.
@@ -168,9 +170,47 @@ fn read_all(store: &Store) -> BTreeMap<u64, Vec<f32>> {
     }
 }
 
-/// Runs a child from call `first` on and kills it `after` it began, or after it first compressed; gives its last
-/// acknowledgement.
-fn run_child(path: &Path, first: u64, after: Duration, is_to_compress: bool) -> Option<u64> {
+/// What a child has done when the time to its kill begins to run. The time is random; the tests need none of it.
+enum Moment {
+    /// It was started: it may not have opened the store yet.
+    Started,
+    /// It acknowledged so many calls.
+    Acknowledged(usize),
+    Compressed,
+}
+
+impl Moment {
+    fn drawn(kill: u64) -> Moment {
+        match mixed(kill, 78) % 4 {
+            // However slow the machine, the other kills of the directory find codes.
+            _ if kill.is_multiple_of(KILLS_A_STORE) => Moment::Compressed,
+            0 => Moment::Started,
+            _ => Moment::Acknowledged(1 + mixed(kill, 79) as usize % 4),
+        }
+    }
+
+    /// `lines`: what the child printed so far.
+    fn has_come(&self, lines: &[String]) -> bool {
+        match self {
+            Moment::Started => true,
+            Moment::Acknowledged(count) => lines.iter().filter_map(|line| acknowledged(line)).count() >= *count,
+            Moment::Compressed => lines.iter().any(|line| line == "compressed"),
+        }
+    }
+
+    /// The longest time from here to the kill, in microseconds.
+    fn span(&self) -> u64 {
+        if matches!(self, Moment::Started) { 50_000 } else { 20_000 }
+    }
+}
+
+/// The call that a line of a child acknowledges.
+fn acknowledged(line: &str) -> Option<u64> {
+    line.strip_prefix("acknowledged ")?.parse().ok()
+}
+
+/// Runs a child from call `first` on and kills it some time after `moment`; returns its last acknowledgement.
+fn run_child(path: &Path, first: u64, moment: &Moment, after: Duration) -> Option<u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
         .env(CHILD, format!("{first} {}", path.display()))
@@ -178,23 +218,18 @@ fn run_child(path: &Path, first: u64, after: Duration, is_to_compress: bool) -> 
         .spawn()
         .unwrap();
     let pipe = BufReader::new(child.stdout.take().unwrap());
-    let (compressed, waiting) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        let lines = pipe.lines().map_while(Result::ok).inspect(|line| {
-            if line == "compressed" {
-                let _ = compressed.send(());
-            }
-        });
-        lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok()).last()
-    });
-    if is_to_compress {
-        waiting.recv().unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || pipe.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+    let mut lines = Vec::new();
+    while !moment.has_come(&lines) {
+        lines.push(receiver.recv().expect("the child goes on until it is killed"));
     }
     std::thread::sleep(after);
     child.kill().unwrap();
     let status = child.wait().unwrap();
     assert!(status.code().is_none(), "the child ended by itself: {status}");
-    reader.join().unwrap()
+    lines.extend(receiver);
+    lines.iter().rev().find_map(|line| acknowledged(line))
 }
 
 /// Trap 14: whatever is acknowledged before a kill is there after it, bit for bit, and `verify` finds no damage.
@@ -211,10 +246,9 @@ fn trap_14_a_killed_writer_loses_nothing_acknowledged() {
             (directory, rows) = (tempfile::tempdir().unwrap(), Rows::new());
         }
         let path = directory.path().join("store");
-        let after = Duration::from_micros(mixed(kill, 77) % 50_000);
-        // However slow the machine, the others find codes.
-        let is_to_compress = kill % KILLS_A_STORE == 0;
-        let acknowledged = run_child(&path, first, after, is_to_compress);
+        let moment = Moment::drawn(kill);
+        let after = Duration::from_micros(mixed(kill, 77) % moment.span());
+        let acknowledged = run_child(&path, first, &moment, after);
         acknowledgements += u64::from(acknowledged.is_some());
         let store = open(&path).unwrap_or_else(|error| panic!("kill {kill}: {error}"));
         let found = read_all(&store);

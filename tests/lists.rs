@@ -1,9 +1,12 @@
 //! Inverted lists: rows stored list by list are found by id and by query like any others.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod random;
+
 use omen::metric::Metric;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
 use omen::work::Work;
+use random::Random;
 use std::collections::BTreeSet;
 use tempfile::TempDir;
 
@@ -13,26 +16,13 @@ const ROWS: usize = 20_000;
 const CLUSTERS: usize = 150;
 const K: usize = 10;
 
-struct Numbers(u64);
-
-impl Numbers {
-    /// About normal, with mean 0 and variance 1.
-    fn normal(&mut self) -> f32 {
-        let mut uniform = || {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 40) as f32 / (1 << 24) as f32
-        };
-        (0..12).map(|_| uniform()).sum::<f32>() - 6.0
-    }
-}
-
 /// `count` vectors in clusters away from the origin; the seed changes the vectors and not the clusters.
 fn clustered(count: usize, seed: u64) -> Vec<f32> {
-    let mut numbers = Numbers(1);
-    let centres: Vec<f32> = (0..CLUSTERS * DIM).map(|_| numbers.normal() + 2.0).collect();
-    let mut numbers = Numbers(seed);
+    let mut random = Random::new(1);
+    let centres: Vec<f32> = (0..CLUSTERS * DIM).map(|_| random.normal() + 2.0).collect();
+    let mut random = Random::new(seed);
     let cluster = |row: usize| &centres[row * 7919 % CLUSTERS * DIM..][..DIM];
-    (0..count).flat_map(|row| cluster(row).to_vec()).map(|centre| centre + numbers.normal()).collect()
+    (0..count).flat_map(|row| cluster(row).to_vec()).map(|centre| centre + random.normal()).collect()
 }
 
 fn id_of(row: usize) -> u64 {

@@ -1,9 +1,11 @@
-//! Random calls against a model that is a map, in a store of small sizes, so that logs are sealed and files replaced often.
+//! Random calls on a store with small limits, so that logs are sealed and files replaced often, and on a model that is
+//! a map.
 //!
-//! 256 lists of calls; PROPTEST_CASES for more. A failing list is shrunk to the shortest that fails.
+//! 256 lists of calls; PROPTEST_CASES sets another number. A failing list is shrunk to the shortest that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod memory;
+mod random;
 
 use memory::MemoryDir;
 use omen::error::Error;
@@ -13,6 +15,7 @@ use omen::metric::Metric;
 use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store, SyncMode, Tuning};
 use omen::work::Work;
 use proptest::prelude::*;
+use random::Random;
 use std::collections::BTreeMap;
 
 type Model = BTreeMap<u64, Vec<f32>>;
@@ -89,12 +92,8 @@ fn shape() -> impl Strategy<Value = Shape> {
 
 /// Components are few small whole numbers: distances are exact, and ties are many.
 fn vectors(seed: u32, count: usize, dim: usize) -> Vec<f32> {
-    let mut state = u64::from(seed) | 1 << 40;
-    let mut next = || {
-        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (state >> 33) % 7
-    };
-    (0..count * dim).map(|_| [-2.0, -1.0, -0.0, 0.0, 1.0, 2.0, 3.0][next() as usize]).collect()
+    let mut random = Random::new(seed.into());
+    (0..count * dim).map(|_| [-2.0, -1.0, -0.0, 0.0, 1.0, 2.0, 3.0][random.index(7)]).collect()
 }
 
 fn bits(model: &Model) -> Vec<(u64, Vec<u32>)> {

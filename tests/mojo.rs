@@ -1,7 +1,7 @@
-//! The Mojo binding: its constants and structs are those of the header, and the real compiler builds and runs its tests,
-//! the example and the commands of its README.
+//! The Mojo binding: its constants and structs match the header, and the real compiler builds and runs its tests, the
+//! example and the commands of its README.
 //!
-//! `OMEN_BLESS=1 cargo test --test mojo header` writes bindings/mojo/omen/header.mojo anew.
+//! `OMEN_BLESS=1 cargo test --test mojo header` regenerates bindings/mojo/omen/header.mojo.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bindings;

@@ -1,5 +1,5 @@
-//! The Python of docs/choosing.md and docs/from-elsewhere.md runs. What is of FAISS, usearch, hnswlib and sqlite-vec there,
-//! and the moves from them, run where OMEN_PEERS=1 asks for their packages to be fetched from PyPI.
+//! The Python programs of docs/choosing.md and docs/from-elsewhere.md run. Those that use FAISS, usearch, hnswlib or
+//! sqlite-vec, and the moves from them, run only if OMEN_PEERS=1 allows fetching these packages from PyPI.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bindings;

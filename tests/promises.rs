@@ -1,44 +1,25 @@
-//! What `compress` promises, on vectors of every kind: the bytes, the bound, the report; or a refusal that says what can be.
+//! The promises of `compress` on vectors of every kind: the bytes, the bound and the report, or a refusal that names
+//! what can be reached.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod random;
 
 use omen::codec::Quality;
 use omen::error::Error;
 use omen::metric::Metric;
 use omen::store::{CompressOptions, CompressReport, Options, SearchOptions, Store};
 use omen::work::Work;
+use random::Random;
 use std::path::Path;
-
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 to 1.
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    /// About a normal number: the sum of twelve.
-    fn normal(&mut self) -> f32 {
-        (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
-    }
-}
 
 /// Smooth curves with noise, so that neighbouring dims go together: `[n][dim]`.
 fn curves(n: usize, dim: usize, seed: u64) -> Vec<f32> {
-    let mut numbers = Numbers(seed);
+    let mut random = Random::new(seed);
     let mut rows = Vec::with_capacity(n * dim);
     for _ in 0..n {
-        let (mut value, start) = (numbers.normal(), numbers.normal());
+        let (mut value, start) = (random.normal(), random.normal());
         for _ in 0..dim {
-            value = 0.9 * value + 0.4 * numbers.normal();
+            value = 0.9 * value + 0.4 * random.normal();
             rows.push(start + value);
         }
     }
@@ -195,8 +176,8 @@ fn promises_are_kept_on_odd_vectors() {
     // One tight cluster, far from the origin.
     check(dim, &curves(n, dim, 8).iter().map(|x| 1000.0 + 1e-3 * x).collect::<Vec<f32>>(), 8.0);
     // Heavy tails: one value in a few hundred is a thousand times the others.
-    let mut numbers = Numbers(9);
-    check(dim, &curves(n, dim, 9).iter().map(|x| x / numbers.unit().max(1e-4).powi(2)).collect::<Vec<f32>>(), 8.0);
+    let mut random = Random::new(9);
+    check(dim, &curves(n, dim, 9).iter().map(|x| x / random.unit().max(1e-4).powi(2)).collect::<Vec<f32>>(), 8.0);
     // Most vectors the same.
     let mut rows = curves(1, dim, 10).repeat(n - 50);
     rows.extend(curves(50, dim, 11));
@@ -226,8 +207,8 @@ fn promises_are_kept_where_one_dim_is_a_giant_and_the_others_are_tiny() {
 #[test]
 fn whole_numbers_of_either_sign_have_room_on_both_sides() {
     let (dim, n) = (8, 25_000);
-    let mut numbers = Numbers(24);
-    let mut rows: Vec<f32> = (0..n * dim).map(|_| (numbers.next() % 200) as f32 - 100.0).collect();
+    let mut random = Random::new(24);
+    let mut rows: Vec<f32> = (0..n * dim).map(|_| (random.next() % 200) as f32 - 100.0).collect();
     // Hardly any sample sees the farthest.
     (rows[3 * dim], rows[7 * dim]) = (-120.0, 120.0);
     let home = tempfile::tempdir().unwrap();
@@ -263,7 +244,7 @@ fn ratios_that_are_none_are_refused() {
         assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
     }
     let error = store.compress(&options(1000.0), &mut Work::default()).unwrap_err().to_string();
-    assert!(error.contains("1000") && error.contains("100 vectors of dim 4 reach"), "{error}");
+    assert!(error.contains("ratio 1000: 100 vectors of dim 4 ") && error.contains("too small to compress"), "{error}");
     assert_eq!(store.stats().unwrap().raw_vectors, 100);
 }
 

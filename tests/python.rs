@@ -1,4 +1,4 @@
-//! The Python binding: it is installed as its README says, one small wheel, and its tests, its type checks, the example and
+//! The Python binding: it installs as its README says, as one small wheel. Its tests, its type checks, the example and
 //! every other command and snippet of the README run. Packages come from PyPI the first time.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

@@ -1,11 +1,15 @@
-//! Scalar codes: exactness, how errors fall, hard inputs, stored form, and the way through a store.
+//! Scalar codes: exact values, how errors fall with more bits, hard inputs, stored form, and compressing a store with
+//! them.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod random;
 
 use omen::codec::{Codebook, Quality, SCALAR, Shape, WINDOWS};
 use omen::error::Error;
 use omen::ffi::constants::{OMEN_CODEC_SCALAR, OMEN_CODEC_WINDOWS};
 use omen::store::{CompressOptions, CompressReport, Options, Store};
 use omen::work::Work;
+use random::Random;
 
 const DIM: usize = 128;
 
@@ -26,24 +30,6 @@ fn halves(rows: usize) -> Vec<f32> {
         row.iter_mut().for_each(|x| *x = round(*x / length));
     }
     found
-}
-
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 32
-    }
-
-    /// From -1 up to 1.
-    fn float(&mut self) -> f32 {
-        (self.next() >> 8) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-
-    fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.float()).collect()
-    }
 }
 
 fn shape_of(dim: usize, row_bytes: usize) -> Shape {
@@ -92,12 +78,15 @@ fn bytes_are_exact_also_where_the_sample_did_not_see_them() {
 
 #[test]
 fn whole_numbers_stay_exact_with_few_bits_where_their_range_fits() {
-    let mut numbers = Numbers(1);
-    // Ranges of 2, 4, 16, 64 and 1024 numbers: 1 + 2 + 4 + 6 + 10 bits are 23, in three bytes of five dims.
+    let mut random = Random::new(1);
+    // Ranges of 2, 4, 16, 64 and 1024 numbers: 1 + 2 + 4 + 6 + 10 bits are 23, in three bytes of five dims. The first two
+    // rows are the ends of the ranges: steps that are no whole numbers are counted from the least to the greatest value.
     let rows: Vec<f32> = (0..500)
-        .flat_map(|_| {
-            [(2, 5), (4, -3), (16, -8), (64, 1000), (1024, -512)]
-                .map(|(n, low)| (numbers.next() % n) as f32 + low as f32)
+        .flat_map(|row| {
+            [(2, 5), (4, -3), (16, -8), (64, 1000), (1024, -512)].map(|(n, low)| {
+                let number = if row < 2 { row * (n - 1) } else { random.below(n) };
+                number as f32 + low as f32
+            })
         })
         .collect();
     let book = train(&rows, 5, 4);
@@ -131,7 +120,7 @@ fn halves_come_back_bit_for_bit() {
 
 #[test]
 fn floats_of_equal_size_prefer_grids_to_halves() {
-    let rows = Numbers(2).floats(3000);
+    let rows = Random::new(2).floats(3000);
     let error = relative_mse(&rows, &through(&train(&rows, 6, 12), &rows));
     // Halves of values from -1 to 1 are at about 2e-8.
     assert!(error < 8e-9, "{error}");
@@ -139,8 +128,8 @@ fn floats_of_equal_size_prefer_grids_to_halves() {
 
 #[test]
 fn error_falls_with_each_bit_and_meets_uniform_quantization() {
-    let mut numbers = Numbers(3);
-    let (rows, others) = (numbers.floats(4000 * 8), numbers.floats(4000 * 8));
+    let mut random = Random::new(3);
+    let (rows, others) = (random.floats(4000 * 8), random.floats(4000 * 8));
     let errors: Vec<f64> =
         (6..=16).map(|row_bytes| relative_mse(&others, &through(&train(&rows, 8, row_bytes), &others))).collect();
     for (row_bytes, error) in (6..).zip(&errors) {
@@ -155,8 +144,8 @@ fn error_falls_with_each_bit_and_meets_uniform_quantization() {
 #[test]
 fn bits_go_where_the_variance_is() {
     // Two of eight dims are 64 times as wide: six bits more each.
-    let mut numbers = Numbers(4);
-    let rows: Vec<f32> = (0..8000).map(|at| numbers.float() * if at % 8 < 2 { 64.0 } else { 1.0 }).collect();
+    let mut random = Random::new(4);
+    let rows: Vec<f32> = (0..8000).map(|at| random.signed() * if at % 8 < 2 { 64.0 } else { 1.0 }).collect();
     let found = relative_mse(&rows, &through(&train(&rows, 8, 6), &rows));
     // 48 bits: 10.5 for each wide dim, 4.5 for each other, so that all have an error of (2 / 2^4.5)² / 12.
     let ideal = 8.0 * (2.0 / 2f64.powf(4.5)).powi(2) / 12.0 / ((2.0 * 4096.0 + 6.0) / 3.0);
@@ -165,10 +154,10 @@ fn bits_go_where_the_variance_is() {
 
 #[test]
 fn heavy_tails_do_not_ruin_the_grid() {
-    let mut numbers = Numbers(5);
+    let mut random = Random::new(5);
     // One value in 5,000 is a hundred times as far out.
     let heavy: Vec<f32> =
-        (0..40_000).map(|_| numbers.float() * if numbers.next().is_multiple_of(5000) { 100.0 } else { 1.0 }).collect();
+        (0..40_000).map(|_| random.signed() * if random.next().is_multiple_of(5000) { 100.0 } else { 1.0 }).collect();
     let book = train(&heavy, 2, 2);
     let near: Vec<f32> = heavy.iter().copied().filter(|x| x.abs() <= 1.0).collect();
     let decoded = through(&book, &near[..near.len() / 2 * 2]);
@@ -181,9 +170,9 @@ fn heavy_tails_do_not_ruin_the_grid() {
 
 #[test]
 fn constant_dims_cost_nothing_and_are_exact() {
-    let mut numbers = Numbers(6);
+    let mut random = Random::new(6);
     let rows: Vec<f32> =
-        (0..64 * 300).map(|at| if at % 64 < 8 { numbers.float() } else { (at % 64) as f32 * 0.1 }).collect();
+        (0..64 * 300).map(|at| if at % 64 < 8 { random.signed() } else { (at % 64) as f32 * 0.1 }).collect();
     let book = train(&rows, 64, 48);
     // 8 dims of 16 bits at most.
     assert!(book.row_bytes() <= 16, "{}", book.row_bytes());
@@ -202,16 +191,16 @@ fn constant_dims_cost_nothing_and_are_exact() {
 
 #[test]
 fn tiny_and_huge_values_are_coded_as_well_as_others() {
-    let rows = Numbers(7).floats(1200);
+    let rows = Random::new(7).floats(1200);
     let plain = relative_mse(&rows, &through(&train(&rows, 6, 5), &rows));
     for factor in [1e-30, 1e-36, 1e30, 1e37] {
         let scaled: Vec<f32> = rows.iter().map(|x| x * factor).collect();
         let found = relative_mse(&scaled, &through(&train(&scaled, 6, 5), &scaled));
         assert!((found / plain - 1.0).abs() < 0.02, "{factor}: {found}, unscaled {plain}");
     }
-    let mut numbers = Numbers(8);
+    let mut random = Random::new(8);
     let extremes = [f32::MAX, f32::MIN, 0.0, 1e-45, 1.0, 1e30, -1e30, 3e38];
-    let wild: Vec<f32> = (0..600).map(|_| extremes[numbers.next() as usize % 8]).collect();
+    let wild: Vec<f32> = (0..600).map(|_| extremes[random.index(8)]).collect();
     for row_bytes in 5..=12 {
         let book = train(&wild, 6, row_bytes);
         assert!(through(&book, &wild).iter().all(|x| x.is_finite()));
@@ -221,10 +210,10 @@ fn tiny_and_huge_values_are_coded_as_well_as_others() {
 
 #[test]
 fn sizes_of_all_kinds_work() {
-    let mut numbers = Numbers(9);
+    let mut random = Random::new(9);
     for (dim, row_bytes) in [(1, 1), (1, 2), (2, 2), (3, 5), (7, 6), (17, 13), (33, 66), (5000, 4001)] {
         for n in [1, 2, 3, 63, 64, 65] {
-            let rows = numbers.floats(n * dim);
+            let rows = random.floats(n * dim);
             let error = relative_mse(&rows, &through(&train(&rows, dim, row_bytes), &rows));
             assert!(error < 2e-3, "dim {dim}, {row_bytes} bytes, {n} rows: {error}");
         }
@@ -250,8 +239,8 @@ fn training_repeats_itself_and_can_be_cancelled() {
 
 #[test]
 fn every_code_byte_decodes_and_encoding_writes_all_of_a_code() {
-    let mut numbers = Numbers(10);
-    for (sample, row_bytes) in [(numbers.floats(900), 7), (numbers.floats(900), 9), (halves(100)[..900].to_vec(), 18)] {
+    let mut random = Random::new(10);
+    for (sample, row_bytes) in [(random.floats(900), 7), (random.floats(900), 9), (halves(100)[..900].to_vec(), 18)] {
         let book = train(&sample, 9, row_bytes);
         let (mut out, mut again) = (vec![f32::NAN; 9], vec![0; book.row_bytes()]);
         for byte in 0..=255 {
@@ -269,9 +258,9 @@ fn every_code_byte_decodes_and_encoding_writes_all_of_a_code() {
 
 #[test]
 fn trap_17_a_damaged_book_is_refused_or_harmless() {
-    let mut numbers = Numbers(11);
+    let mut random = Random::new(11);
     for row_bytes in [9, 14] {
-        let sample: Vec<f32> = if row_bytes == 14 { halves(10)[..700].to_vec() } else { numbers.floats(700) };
+        let sample: Vec<f32> = if row_bytes == 14 { halves(10)[..700].to_vec() } else { random.floats(700) };
         let bytes = train(&sample, 7, row_bytes).as_bytes().to_vec();
         for length in 0..bytes.len() {
             let found = Codebook::from_bytes("here", &bytes[..length]);
@@ -299,7 +288,7 @@ fn trap_17_a_damaged_book_is_refused_or_harmless() {
 
 #[test]
 fn trap_17_impossible_numbers_are_refused_by_name() {
-    let bytes = train(&Numbers(12).floats(700), 7, 9).as_bytes().to_vec();
+    let bytes = train(&Random::new(12).floats(700), 7, 9).as_bytes().to_vec();
     let (bits_at, lows, steps) = (20, 27, 27 + 28);
     let refused = |offset: usize, new: &[u8], says: &str| {
         let mut damaged = bytes.clone();

@@ -1,6 +1,9 @@
 //! Every way to search gives one answer: that of measuring all rows and sorting them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod waiting;
+
+use omen::codec::Quality;
 use omen::error::Error;
 use omen::format::NO_ID;
 use omen::kernels;
@@ -9,8 +12,8 @@ use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store};
 use omen::work::Work;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
+use waiting::Beside;
 
 const DIM: usize = 128;
 const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
@@ -222,8 +225,12 @@ fn threads_that_share_the_rows_of_one_query_find_what_one_thread_finds() {
     let queries = sift(9000, 3);
     for is_coded in [false, true] {
         if is_coded {
-            let quality = omen::codec::Quality::Fast;
-            store.compress(&CompressOptions { quality, ..CompressOptions::default() }, &mut Work::default()).unwrap();
+            store
+                .compress(
+                    &CompressOptions { quality: Quality::Fast, ..CompressOptions::default() },
+                    &mut Work::default(),
+                )
+                .unwrap();
         }
         let all = answers(&store, &queries, rows.len() / DIM, &SearchOptions::default());
         let odd: Vec<u64> = (0..rows.len() as u64 / DIM as u64).filter(|id| id % 2 == 1).collect();
@@ -242,34 +249,25 @@ fn searches_go_on_beside_writes_compress_and_compact() {
     let store = opened(&home, Metric::L2);
     store.insert(None, &sift(0, 2000)).unwrap();
     store.commit().unwrap();
-    let beside = Store::open(home.path(), DIM as u32, &Options { mode: Mode::ReadOnly, ..Options::default() }).unwrap();
-    let is_over = AtomicBool::new(false);
-    let search = |store: &Store| {
-        let mut count = 0;
-        while !is_over.load(Ordering::Acquire) || count == 0 {
-            for answer in answers(store, &sift(9000, 3), 10, &SearchOptions::default()) {
-                // The store holds at least 1,900 vectors at any time.
-                let distances = answer.iter().map(|(_, bits)| f32::from_bits(*bits));
-                assert!(distances.is_sorted() && answer.iter().all(|(id, _)| *id < 3000), "{answer:?}");
-            }
-            count += 1;
+    let read_only =
+        Store::open(home.path(), DIM as u32, &Options { mode: Mode::ReadOnly, ..Options::default() }).unwrap();
+    let search = |thread: usize, _| {
+        for answer in answers([&store, &store, &read_only][thread], &sift(9000, 3), 10, &SearchOptions::default()) {
+            // The store holds at least 1,900 vectors at any time.
+            let distances = answer.iter().map(|(_, bits)| f32::from_bits(*bits));
+            assert!(distances.is_sorted() && answer.iter().all(|(id, _)| *id < 3000), "{answer:?}");
         }
     };
-    std::thread::scope(|scope| {
-        let searching =
-            [scope.spawn(|| search(&store)), scope.spawn(|| search(&store)), scope.spawn(|| search(&beside))];
+    Beside::run(3, search, |searches| {
         for round in 0..4u64 {
             store.insert(None, &sift(2000 + round as usize * 100, 100)).unwrap();
             store.delete(&(round * 25..round * 25 + 25).collect::<Vec<u64>>()).unwrap();
-            let quality = omen::codec::Quality::Fast;
-            store
-                .compress(&CompressOptions { quality, ratio: 6.0, ..CompressOptions::default() }, &mut Work::default())
-                .unwrap();
+            searches.wait("searches beside writes");
+            let options = CompressOptions { quality: Quality::Fast, ratio: 6.0, ..CompressOptions::default() };
+            searches.during("searches beside a compress", |work| store.compress(&options, work));
             store.upsert(&[500 + round], &sift(8000, 1)).unwrap();
-            store.compact(&mut Work::default()).unwrap();
+            searches.during("searches beside a compact", |work| store.compact(work));
         }
-        is_over.store(true, Ordering::Release);
-        searching.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 

@@ -1,5 +1,5 @@
-//! Forged tables of sections, with sound checksums, in every kind of sealed file: a wrong one is refused by file and
-//! section, an unknown optional section is skipped, an unknown required one is another version's.
+//! Forged tables of sections, with sound checksums, in every kind of sealed file: a wrong table is refused by file and
+//! section, an unknown optional section is skipped, and an unknown required one is refused as another version's.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 #![expect(unsafe_code, reason = "an allocator that remembers the largest request has to be one")]
 

@@ -1,7 +1,8 @@
-//! The store through its Rust surface, on real files.
+//! The store through its Rust API, on real files.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod memory;
+mod waiting;
 
 use memory::MemoryDir;
 use omen::error::Error;
@@ -9,6 +10,7 @@ use omen::format::{MANIFEST_NAMES, Manifest};
 use omen::store::{CompressOptions, Mode, Options, SearchOptions, Store, Tuning};
 use omen::work::Work;
 use std::collections::BTreeMap;
+use waiting::{Beside, GUARD};
 
 fn vectors(first: u64, count: usize, dim: usize) -> Vec<f32> {
     (0..count * dim).map(|i| ((first as usize * dim + i) * 7919 % 1000) as f32 / 10.0).collect()
@@ -139,20 +141,16 @@ fn verify_runs_inside_a_progress_function_and_beside_writers() {
         let options = CompressOptions { ratio: 2.0, ..CompressOptions::default() };
         compressing.compress(&options, &mut Work::new(0, Some(&mut verify)))
     });
-    hear.recv_timeout(std::time::Duration::from_secs(20)).expect("verify ends").unwrap();
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for first in 0..40 {
-                // Deletes and upserts leave tombstone files that the next swap replaces.
-                store.upsert(&[first], &vectors(first, 1, 16)).unwrap();
-                store.delete(&[first + 100]).unwrap();
-                store.compact(&mut Work::default()).unwrap();
-            }
-            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-        });
-        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-            store.verify(&mut Work::default()).unwrap();
+    hear.recv_timeout(GUARD).expect("verify ends").unwrap();
+    let verify = |_, _| {
+        store.verify(&mut Work::default()).unwrap();
+    };
+    Beside::run(1, verify, |verifies| {
+        for first in 0..40 {
+            // Deletes and upserts leave tombstone files that the next swap replaces.
+            store.upsert(&[first], &vectors(first, 1, 16)).unwrap();
+            store.delete(&[first + 100]).unwrap();
+            verifies.during("verify beside a compact", |work| store.compact(work));
         }
     });
     store.verify(&mut Work::default()).unwrap();
@@ -195,7 +193,7 @@ fn search_refuses_slices_of_a_wrong_length_and_efforts_out_of_range() {
     };
     search(8, 4, 4, 1.0).unwrap();
     search(0, 0, 0, 0.0).unwrap();
-    assert_eq!(refusal(search(7, 4, 4, 0.0)), "queries: found 7 values, expected 1 x 4");
+    assert_eq!(refusal(search(7, 4, 4, 0.0)), "queries: 7 floats are not a multiple of dim 4");
     assert_eq!(refusal(search(8, 3, 4, 0.0)), "ids: found 3 values, expected 2 x 2");
     assert_eq!(refusal(search(8, 4, 5, 0.0)), "distances: found 5 values, expected 2 x 2");
     for effort in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
@@ -211,7 +209,7 @@ fn compress_refuses_ratios_below_one_and_not_finite() {
     for ratio in [0.0, 0.99, -16.0, f64::NAN, f64::INFINITY] {
         let options = CompressOptions { ratio, ..CompressOptions::default() };
         let text = refusal(store.compress(&options, &mut Work::default()));
-        assert!(text.starts_with("ratio: found "), "{text}");
+        assert!(text.starts_with("ratio ") && text.ends_with(": expected a number of at least 1"), "{text}");
     }
 }
 

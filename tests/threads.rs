@@ -1,4 +1,5 @@
-//! docs/threads.md: the tests it names are there, and what no other test shows of calls that wait for each other.
+//! docs/threads.md: the tests that it names exist. Also tests calls that wait for each other, which no other test
+//! covers.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use omen::store::{CompressOptions, Options, Store};

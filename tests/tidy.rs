@@ -1,5 +1,5 @@
-//! Rules of the source tree: layers, circles, unsafe rooms, lengths, headers, names. The layers are read from
-//! docs/architecture.md.
+//! Rules of the source tree: layers, circles, modules with unsafe code, lengths, headers, names. The layers are read
+//! from docs/architecture.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "tidy/circles.rs"]

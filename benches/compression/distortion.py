@@ -1,4 +1,4 @@
-"""The error of decoded vectors, and the least there can be."""
+"""The error of decoded vectors, and its lower bound by Shannon."""
 import numpy as np
 
 
@@ -9,11 +9,11 @@ def relative_mse(rows, decoded):
 
 
 def shannon(rows, bytes_a_vector):
-    """The least relative MSE that 8 x bytes bits a vector can have if rows were Gaussian with their covariance.
+    """The lowest relative MSE of a code of `bytes_a_vector` bytes, if rows were Gaussian with their covariance.
 
     Reverse water-filling (Cover and Thomas, Elements of Information Theory, section 10.3.3): with water level t a
-    component of variance v costs max(0, log2(v / t) / 2) bits and keeps an error of min(v, t). The mean is free. Data
-    that is not Gaussian may lie below.
+    component of variance v costs max(0, log2(v / t) / 2) bits and keeps an error of min(v, t). The mean costs nothing.
+    Data that is not Gaussian may lie below this bound.
     """
     energy = np.mean(np.sum(rows ** 2, axis=1, dtype=np.float64))
     variances = np.linalg.eigvalsh(np.cov(rows.T.astype(np.float64)))[::-1]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures one method on one data set and prints one JSON object; run.py starts it, once for each method.
 
-Speeds are medians of the rounds, in vectors a second on one thread. Training is timed once for a peer, and in each
-round for libomen, whose rounds are whole: a new store, insert, compress. Errors and recall are of the last round.
+Speeds are medians of the rounds, in vectors a second on one thread. Training is timed once for a peer, and in each round
+for libomen, whose rounds repeat everything: a new store, insert, compress. Errors and recall are those of the last round.
 """
 import argparse
 import json
@@ -31,13 +31,13 @@ def rate(work, n, rounds):
     """Vectors a second, the median, and the last result; stops early when the rounds have taken long enough."""
     seconds = []
     while len(seconds) < rounds and sum(seconds) < ROUNDS_SECONDS:
-        taken, result = seconds_of(work)
-        seconds.append(taken)
+        elapsed, result = seconds_of(work)
+        seconds.append(elapsed)
     return n / statistics.median(seconds), result
 
 
 def errors(data, decoded, held_out):
-    """`held_out` is None where there is no such thing."""
+    """The errors and the recall of decoded vectors. `held_out`: the decoded queries, or None if there are none."""
     return dict(relative_mse=relative_mse(data.base, decoded),
                 relative_mse_held_out=None if held_out is None else relative_mse(data.queries, held_out),
                 recall_decoded=recall(data.scan(decoded), data.neighbours))

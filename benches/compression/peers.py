@@ -1,11 +1,11 @@
-"""The peers, all with one face.
+"""The peers, all with one interface.
 
     train(rows)         learns from float32 [n][dim]
-    encode(rows)        codes, of whatever kind decode and found take
-    decode(codes)       float32 [n][dim]
+    encode(rows)        returns codes, in whatever form decode and found take
+    decode(codes)       returns float32 [n][dim]
     total_bytes(codes)  bytes a vector, with everything a reader needs: codebooks, rotations, means, scales
     code_bytes(codes)   bytes a vector of the codes alone
-    found(codes, data)  (ids [nq][K] by the codec's own estimator, the exact ones); None: it ranks as its decoded rows
+    found(codes, data)  (ids [nq][K] by the codec's own estimate, the exact ids); None: it ranks like its decoded rows
 
 A peer is named `family size`: `pq 32x8` is 32 subspaces of 8 bits, `sq 8` is 8 bits a dim, `turbovec 2` 2 bits a dim.
 """
@@ -20,7 +20,7 @@ CALIBRATION_ROWS = 4096
 
 
 class Codes:
-    """What the peers with plain codes, uint8 [n][code bytes], have in common. side_bytes: of all that is not codes."""
+    """Peers with plain codes, uint8 [n][code bytes]. side_bytes: the bytes of everything that is not codes."""
 
     def code_bytes(self, codes):
         return codes.shape[1]
@@ -33,7 +33,7 @@ class Codes:
 
 
 class Faiss(Codes):
-    """An index of FAISS that is a codec too."""
+    """An index of FAISS that can also encode and decode."""
 
     def __init__(self, factory, data, side_bytes):
         self.index = faiss.index_factory(data.dim, factory, metric_of(data))
@@ -53,7 +53,7 @@ class Faiss(Codes):
             self.index.add_sa_codes(codes)
         else:
             self.index.add(data.base)
-        # The search FAISS has for 4-bit codes: tables of 8 bits, blocks of 32 codes.
+        # FAISS searches 4-bit codes best in this index: tables of 8 bits, blocks of 32 codes.
         is_4_bit = isinstance(self.index, faiss.IndexPQ) and self.index.pq.nbits == 4
         index = faiss.IndexPQFastScan(self.index) if is_4_bit else self.index
         return index.search(data.queries, K)[1], data.neighbours
@@ -68,10 +68,10 @@ class Ours(Codes):
 
 
 class Turbovec:
-    """turbovec, calibrated on a random sample before anything is added. Its codes are a whole index.
+    """turbovec, calibrated on a random sample before anything is added. Its "codes" are a whole index.
 
     It has no decode. Its estimates are linear in the query, so its scores for the unit vectors are the components of
-    the vector it stands for; its 8-bit tables add to the error about 0.4 % of it.
+    the decoded vector. Its 8-bit tables enlarge that error by about 0.4 %.
     """
 
     def __init__(self, bits, data):
@@ -103,7 +103,7 @@ class Turbovec:
         return None
 
     def found(self, index, data):
-        """It knows inner products only: data of another metric is brought to length one, with neighbours of its own."""
+        """It knows inner products only: data of another metric is scaled to length one, and has its own neighbours then."""
         if data.is_ip:
             return index.search(data.queries, K)[1], data.neighbours
         base, queries = unit_length(data.base), unit_length(data.queries)
@@ -116,7 +116,7 @@ def metric_of(data):
 
 
 def side_bytes(family, dim, count, bits):
-    """Bytes beside the codes: centroids, and the rotation and the mean where there is one, all float32."""
+    """Bytes beside the codes: centroids, and the rotation and the mean if there is one, all float32."""
     book = book_bytes(dim, bits)
     if family in ('rq', 'lsq'):
         return count * book  # a centroid has all dims
@@ -128,13 +128,13 @@ def side_bytes(family, dim, count, bits):
 
 
 def most_subspaces(family, dim, n, bits, room):
-    """The largest number of subspaces with which n vectors take at most room bytes each, all told; 0 if none."""
+    """The largest number of subspaces with which n vectors take at most `room` bytes each, side bytes included; 0 if none."""
     fits = lambda count: code_bytes(dim, count, bits) + side_bytes(family, dim, count, bits) / n <= room
     return max((count for count in range(1, dim + 1) if fits(count)), default=0)
 
 
 def peer(name, data):
-    """The peer of a name."""
+    """The peer with this name."""
     family, size = name.split()
     if family == 'turbovec':
         return Turbovec(int(size), data)
@@ -149,7 +149,7 @@ def peer(name, data):
     if family == 'pq':
         return Ours(Subspaces(data.dim, count, bits), side)
     if family == 'opq-default':
-        # FAISS wants equal widths: it drops the dims that are left over.
+        # FAISS needs equal widths and drops the remaining dims.
         kept = data.dim // count * count
         return Faiss(f'OPQ{count}_{kept},PQ{size}np', data, (1 << bits) * kept * FLOAT + data.dim * kept * FLOAT)
     return Ours(Rotated(data.dim, count, bits, family.removeprefix('opq-')), side)
@@ -158,9 +158,9 @@ def peer(name, data):
 def names(dim, n, ratios):
     """Every peer to be measured beside libomen at these ratios, cheap ones first.
 
-    At a ratio r codes and side bytes together get dim x 4 / r bytes, which is what libomen means by a ratio. At 16 the
-    codes alone get them too: the sizes papers name. Subspaces of one or two dims take FAISS more than ten times as long
-    as those of three, and OPQ trains all of them several times, so there is no OPQ below ratio 16.
+    At a ratio r codes and side bytes together get dim x 4 / r bytes, as libomen defines a ratio. At ratio 16 there are also
+    peers whose codes alone have that size, as papers count it. FAISS takes more than ten times as long for subspaces of one
+    or two dims as for three, and OPQ trains them several times, so there is no OPQ below ratio 16.
     """
     found = ['sq 8', 'sq 4', 'turbovec 4', 'turbovec 2']
     for ratio in ratios:

@@ -1,4 +1,4 @@
-"""From the records of a day to markdown tables and two plots."""
+"""Makes Markdown tables and two plots from records."""
 import matplotlib
 import numpy as np
 from records import columns
@@ -7,17 +7,17 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 
 NOTES = '''Total bytes: all bytes a reader needs, divided by n. libomen: every file of the directory (codes, two copies of
-the book, checksums, ids, manifests). FAISS: codes, float32 centroids, rotations, means. turbovec: its serialized index.
+the codebook, checksums, ids, manifests). FAISS: codes, float32 centroids, rotations, means. turbovec: its serialized index.
 Relative MSE: sum of |x - decoded x|^2 over sum of |x|^2, over the whole base; held out: over the queries, which nothing
-was trained on (libomen: inserted after the first compress, coded by the next one under the book that was there).
-Peers are trained on {trained} drawn at random; libomen takes the sample it chooses.
-Recall@10, decoded: exact scan over the decoded vectors by the metric of the data; own: the codec's own estimator.
-libomen's encode is encode, write, sync and check; its decode is omen_store_get in calls of 1,000.
-pq, opq: product quantizers of FAISS; where the number of subspaces does not divide dim, of two widths,
-which FAISS encodes more slowly.
-opq-default: FAISS's own training; opq-identity and opq-eigenvalues: ours from those starts (subspaces.py).
-turbovec has no decode: its error is read off its scores for the unit vectors{unit}.'''
-UNIT = '; own estimator on vectors brought to length one'
+was trained on (libomen: inserted after the first compress, coded by a second one with the existing codebook).
+Peers are trained on {trained} drawn at random; libomen chooses its sample.
+Recall@10, decoded: exact scan of the decoded vectors by the metric of the data; own: by the codec's own estimate.
+libomen's encode includes write, sync and check; its decode is omen_store_get in calls of 1,000.
+pq, opq: product quantizers of FAISS. If the number of subspaces does not divide dim, they have two widths, which FAISS
+encodes more slowly.
+opq-default: FAISS's own training; opq-identity and opq-eigenvalues: our training from those rotations (subspaces.py).
+turbovec has no decode: its error is computed from its scores for the unit vectors{unit}.'''
+UNIT = '; its own estimate is for vectors scaled to length one'
 
 HEAD = ['method', 'total B', 'code B', 'train s', 'encode vec/s', 'decode vec/s', 'rel. MSE base', 'held out',
         'recall@10 decoded', 'own', 'rounds']
@@ -76,7 +76,7 @@ def tables(by_data, date):
 
 
 def ratio_table(by_data):
-    """Markdown: libomen alone, what each ratio gives on each data set (docs/choosing.md)."""
+    """Markdown: libomen alone, at each ratio on each data set (docs/choosing.md)."""
     head = ['data', 'ratio', 'bytes a vector', 'relative MSE', 'recall@10']
     rows = [[name, f'{ratio:g}', f'{row["total_bytes"]:.1f}', f'{row["relative_mse"]:.2g}', f'{row["recall_own"]:.3f}']
             for name, points in ratios(by_data).items() for ratio, row in points]
@@ -84,7 +84,7 @@ def ratio_table(by_data):
 
 
 def ratios(by_data):
-    """{data: [(ratio, row)]} of libomen, at the ratios that are powers of two: the others are there to meet a peer."""
+    """{data: [(ratio, row)]} of libomen, at ratios that are powers of two. Other ratios were chosen to match a peer."""
     found = {}
     for (name, _), methods in by_data.items():
         rows = [(float(method.split()[1]), row) for method, row in methods.items() if method.startswith('omen')]
@@ -95,15 +95,15 @@ def ratios(by_data):
 
 
 def bound_line(bound):
-    """The Shannon bound at the bytes of a few ratios, from the recorded curve (a line in log-log in between)."""
+    """The Shannon bound at the bytes of a few ratios, interpolated linearly in the recorded log-log curve."""
     at = lambda size: np.exp(np.interp(np.log(size), np.log(bound['total_bytes']), np.log(bound['relative_mse'])))
     sizes = [bound['dim'] * 4 / ratio for ratio in (64, 32, 16, 8, 4)]
-    told = ', '.join(f'{size:g} B {at(size):.3g}' for size in sizes if size <= max(bound['total_bytes']))
-    return f'Shannon bound of a Gaussian with this covariance, relative MSE: {told}.'
+    values = ', '.join(f'{size:g} B {at(size):.3g}' for size in sizes if size <= max(bound['total_bytes']))
+    return f'Shannon bound of a Gaussian with this covariance, relative MSE: {values}.'
 
 
 def draw(by_data, date, path):
-    """One panel a data set: relative MSE against total bytes a vector, both logarithmic."""
+    """Draws one panel for each data set: relative MSE against total bytes a vector, both logarithmic."""
     panels = [methods for methods in by_data.values() if len(methods) > 1]
     if not panels:
         return
@@ -118,7 +118,7 @@ def draw(by_data, date, path):
 
 
 def draw_ratios(by_data, date, path):
-    """What a ratio costs: recall@10 of a search on the left, relative MSE on the right, a line for each data set."""
+    """Draws the cost of a ratio: recall@10 of a search on the left, relative MSE on the right, a line for each data set."""
     figure, (recall, error) = plt.subplots(1, 2, figsize=(11, 4.5))
     for name, points in ratios(by_data).items():
         _, first = points[0]
@@ -145,7 +145,7 @@ def draw_panel(axis, methods):
     axis.plot(bound['total_bytes'], bound['relative_mse'], '--', color='grey', label='Shannon bound (Gaussian)')
     points = {}
     for name, row in methods.items():
-        if name != 'shannon' and 'failed' not in row and row['relative_mse'] > 0:  # what is lossless has no logarithm
+        if name != 'shannon' and 'failed' not in row and row['relative_mse'] > 0:  # 0 has no logarithm
             points.setdefault(family(row), []).append((row['total_bytes'], row['relative_mse']))
     for name in (name for name in COLOURS if name in points):
         label = {'omen': 'libomen', 'pq': 'pq, 8 bits', 'pq4': 'pq, 4 bits'}.get(name, name)

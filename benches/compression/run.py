@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compression of libomen beside FAISS and turbovec at equal total bytes: measures, records, prints, draws.
+"""Compares compression by libomen with FAISS and turbovec at equal total bytes: measures, records, prints, draws.
 
-Each method runs in a process of its own (measure.py), pinned to one core, one thread. Each result is appended to the
-day's records at once, so runs of `--engines omen` and `--engines peers` add up, and a later one replaces an earlier one
-of the same method. `--table` prints and draws what the records of all days hold, and measures nothing.
+Each method runs in its own process (measure.py), pinned to one core, one thread. Each result is appended to the day's
+records at once. So the results of `--engines omen` and `--engines peers` add up, and a later result replaces an earlier one
+of the same method. `--table` prints and draws the records of all days, and measures nothing.
 """
 import argparse
 import datetime
@@ -18,7 +18,7 @@ from data import Data
 from distortion import shannon
 from machine import LIBRARY, ROOT, data_folders, machine, started
 from peers import names
-from records import append, newest, records_folder, told
+from records import append, newest, records_folder, relative
 
 MEASURE = pathlib.Path(__file__).resolve().parent / 'measure.py'
 LIMITED = ('rq', 'lsq')
@@ -28,7 +28,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', action='append', type=pathlib.Path, default=[],
                         help='a directory with base, query and README; may be repeated. By default those of '
-                             'OMEN_BENCH_DATA (parted by colons), else sift100k and minilm50k, else tests/data/sift10k')
+                             'OMEN_BENCH_DATA (separated by colons), else sift100k and minilm50k, else tests/data/sift10k')
     parser.add_argument('--engines', default='omen,peers')
     parser.add_argument('--ratios', default='4,8,16,32,64', help='of libomen; peers are sized to them')
     parser.add_argument('--only', default='', help='only methods whose name begins with one of these, as `sq,opq`')
@@ -59,7 +59,7 @@ def methods(options, data):
 
 
 def measured(options, folder, method):
-    """The figures of one method; {'failed': why} where there are none."""
+    """The figures of one method, or {'failed': why}."""
     limit = options.time_limit if method.split()[0] in LIMITED else None
     process = started(MEASURE, method, '--data', folder, '--library', options.library, '--work', options.work / 'store',
                       '--limit', options.limit, '--train', options.train, '--rounds', options.rounds, core=options.core,
@@ -99,13 +99,13 @@ def main():
     if not options.table:
         for data in data_folders(options.data):
             run(options, data, path)
-    # What other days recorded and this one did not still stands: errors do not depend on the day.
+    # Records of other days still hold: errors do not depend on the day.
     rows = newest(sorted(folder.glob('compression-*.jsonl')), 'method')
     print(report.tables(rows, options.date))
     print(report.ratio_table(rows))
     report.draw(rows, options.date, folder / 'compression.png')
     report.draw_ratios(rows, options.date, folder / 'ratios.png')
-    print(f'records: {told(path)}, plots beside it: compression.png, ratios.png')
+    print(f'records: {relative(path)}, plots beside it: compression.png, ratios.png')
 
 
 if __name__ == '__main__':

@@ -1,10 +1,10 @@
-"""Product quantization with any number of subspaces, and our own training of OPQ from two starts."""
+"""Product quantization with any number of subspaces, and our training of OPQ from two initial rotations."""
 import faiss
 import numpy as np
 
 
 def runs(dim, count):
-    """[(subspaces, dims of each)]: dim cut into count subspaces whose widths differ by one at most, wide ones last."""
+    """[(subspaces, dims of each)]: dim divided into count subspaces whose widths differ by at most one, wide ones last."""
     width, wide = divmod(dim, count)
     return [(n, w) for n, w in [(count - wide, width), (wide, width + 1)] if n]
 
@@ -20,7 +20,7 @@ def book_bytes(dim, bits):
 
 
 class Subspaces:
-    """One FAISS product quantizer, or two where dim is no multiple of count: FAISS itself wants equal widths."""
+    """One FAISS product quantizer, or two if count does not divide dim: FAISS itself needs equal widths."""
 
     def __init__(self, dim, count, bits):
         self.parts = []
@@ -31,7 +31,7 @@ class Subspaces:
             start += subspaces * width
 
     def train(self, rows, iterations=25, goes_on=False):
-        """goes_on: from the centroids there are."""
+        """goes_on: starts from the present centroids."""
         for part, quantizer in self.parts:
             quantizer.cp.niter = iterations
             if goes_on:
@@ -48,31 +48,31 @@ class Subspaces:
         return np.hstack([q.decode(np.ascontiguousarray(c)) for (_, q), c in zip(self.parts, pieces)])
 
 
-def dealt_directions(rows, count):
-    """float32 [dim][dim]: principal directions of rows (mean zero) as rows, dealt out to count subspaces.
+def allocated_directions(rows, count):
+    """float32 [dim][dim]: principal directions of rows (mean zero) as rows, allocated to count subspaces.
 
-    Eigenvalue allocation (Ge, He, Ke, Sun, PAMI 2014): the largest variance left goes to the subspace with room whose
-    product of variances is the smallest.
+    Eigenvalue allocation (Ge, He, Ke, Sun, PAMI 2014): the largest remaining variance goes to the subspace with room that
+    has the smallest product of variances.
     """
     variances, directions = np.linalg.eigh(np.cov(rows.T.astype(np.float64)))
     logs = np.log(np.maximum(variances, variances[-1] * 1e-9))
     logs -= logs.min()  # above zero, so that a subspace with more directions has the larger product
     room = [width for n, width in runs(rows.shape[1], count) for _ in range(n)]
-    dealt, sums = [[] for _ in room], np.zeros(len(room))
+    allocated, sums = [[] for _ in room], np.zeros(len(room))
     for direction in range(len(logs) - 1, -1, -1):
-        has_room = [len(d) < r for d, r in zip(dealt, room)]
+        has_room = [len(d) < r for d, r in zip(allocated, room)]
         at = int(np.argmin(np.where(has_room, sums, np.inf)))
-        dealt[at].append(direction)
+        allocated[at].append(direction)
         sums[at] += logs[direction]
-    order = [direction for subspace in dealt for direction in subspace]
+    order = [direction for subspace in allocated for direction in subspace]
     return np.ascontiguousarray(directions[:, order].T, dtype=np.float32)
 
 
 class Rotated:
     """OPQ: subspaces of a rotated space. start is `identity` or `eigenvalues`.
 
-    Centroids and rotation take turns (non-parametric OPQ of the same paper): a few rounds of k-means from the centroids
-    there are, then the rotation that brings the rows nearest to what they decode to (orthogonal Procrustes).
+    Training alternates (non-parametric OPQ of the same paper): a few rounds of k-means from the present centroids, then the
+    rotation that brings the rows nearest to their decoded rows (orthogonal Procrustes).
     """
     TURNS = 10
 
@@ -84,7 +84,7 @@ class Rotated:
         self.mean = rows.mean(axis=0)
         rows = rows - self.mean
         is_identity = self.start == 'identity'
-        self.rotation = np.eye(self.dim, dtype=np.float32) if is_identity else dealt_directions(rows, self.count)
+        self.rotation = np.eye(self.dim, dtype=np.float32) if is_identity else allocated_directions(rows, self.count)
         self.subspaces.train(rows @ self.rotation.T, iterations=8)
         for _ in range(self.TURNS):
             decoded = self.subspaces.decode(self.subspaces.encode(rows @ self.rotation.T))

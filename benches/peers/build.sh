@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds target/peers against target/release/libomen.so. LMDB and SQLite join where their headers are; as root on a
-# Debian-like system the missing ones are installed first. CFLAGS and CC are taken from the environment.
+# Builds target/peers against target/release/libomen.so. LMDB and SQLite are included if their headers are installed; as root
+# on a Debian-like system missing ones are installed first. CFLAGS and CC are read from the environment.
 set -eu
 cd "$(dirname "$0")/../.."
 cc=${CC:-cc}

@@ -1,4 +1,4 @@
-/* `peers omen compress`: compresses a closed store, then measures again, from outside, what the report promises. */
+/* `peers omen compress`: compresses a closed store, then measures from outside what the report claims. */
 #include "engine.h"
 #include "measure.h"
 #include "workload.h"
@@ -15,7 +15,7 @@ struct error {
     double worst;          /* largest |x - decoded| / |x| of one vector */
 };
 
-/* When the encoding began, and how many vectors were done by then: training is the first half of all progress. */
+/* When the encoding started, and the progress at that time: training is the first half of all progress. */
 struct clock {
     double first_seconds;
     uint64_t first_done, total;

@@ -1,4 +1,4 @@
-/* One interface over every store measured here: each runs the same calls, in the same order, on the same rows. */
+/* One interface over every measured store: each runs the same calls, in the same order, on the same rows. */
 #ifndef PEERS_ENGINE_H
 #define PEERS_ENGINE_H
 
@@ -13,14 +13,14 @@ struct opening {
     int ascending;     /* ids will come in ascending order, so an engine may use its append mode */
 };
 
-/* An engine ends the program when a call fails: a benchmark of errors is worth nothing. */
+/* An engine. It ends the program if a call fails, because a benchmark with errors is worth nothing. */
 struct engine {
     const char *name;
-    const char *durable;   /* what a commit does, for the notes under the table */
+    const char *durable;   /* what a commit does */
     void *(*open)(const struct opening *opening);
-    /* ids: [n], rows: [n][dim]; one call of the engine where it has such a call, else a loop inside */
+    /* ids: [n], rows: [n][dim]; one call of the engine if it takes several rows, else a loop */
     void (*put)(void *store, const uint64_t *ids, const float *rows, size_t n);
-    /* on disk when it returns */
+    /* durable when it returns */
     void (*commit)(void *store);
     /* row: [dim], a copy that belongs to the caller */
     void (*get)(void *store, uint64_t id, float *row);

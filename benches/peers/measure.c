@@ -1,4 +1,4 @@
-/* The clock, private memory, bytes of a directory and a count of every sync, read from the kernel. */
+/* The clock, private memory, bytes of a directory, and a count of every sync. */
 #define _GNU_SOURCE
 #include "measure.h"
 
@@ -85,7 +85,7 @@ uint64_t most_private_bytes(void)
     return watch.most;
 }
 
-/* nftw hands its callback no argument, so the sum lives here. */
+/* nftw passes no argument of ours to its callback, so the sum is a static variable. */
 static struct directory_bytes sum;
 
 static int add_file(const char *path, const struct stat *stat, int kind, struct FTW *place)
@@ -146,8 +146,8 @@ void warm_pages(const char *dir, uint64_t bytes)
     free(part);
 }
 
-/* The three calls below stand before those of libc, for this program and for every library in it: a sync is counted
-   where it happens, whatever an engine says about itself. */
+/* The three functions below replace those of libc, for this program and for every library in it, so that every sync is
+   counted. */
 static uint64_t calls;
 
 uint64_t sync_calls(void)

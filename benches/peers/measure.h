@@ -1,4 +1,4 @@
-/* What is measured, and how: the clock, private memory, bytes of a directory, calls that sync. */
+/* Measurements: the clock, private memory, bytes of a directory, calls that sync. */
 #ifndef PEERS_MEASURE_H
 #define PEERS_MEASURE_H
 
@@ -17,10 +17,10 @@ double now(void);
 /* RssAnon of this process in bytes: private memory, without the pages of mapped files. */
 uint64_t private_bytes(void);
 
-/* Begins to read private_bytes each 10 ms in a thread of its own: what a call frees before it returns is seen, too. */
+/* Starts a thread that reads private_bytes every 10 ms, because a call may free memory before it returns. */
 void watch_private_bytes(void);
 
-/* Ends that; the most that was seen. */
+/* Stops that thread; returns the largest value it read. */
 uint64_t most_private_bytes(void);
 
 struct directory_bytes {
@@ -30,14 +30,14 @@ struct directory_bytes {
 };
 struct directory_bytes directory_bytes(const char *dir);
 
-/* Asks the kernel to forget the cached pages of every file in `dir`. */
+/* Asks the kernel to drop the cached pages of every file in `dir`. */
 void drop_cached_pages(const char *dir);
 
-/* Writes a scratch file of that size in `dir` and removes it, unsynced. A virtual machine whose host takes free pages
-   away pays a fault for each page it uses again; after this, a run is given pages this machine already has. */
+/* Writes a scratch file of `bytes` bytes in `dir` and removes it without a sync. The host of a virtual machine may take free
+   pages away, and each page that is used again then costs a fault; this call takes the faults before the run. */
 void warm_pages(const char *dir, uint64_t bytes);
 
-/* fsync, fdatasync and msync calls of this process so far, whoever made them. */
+/* fsync, fdatasync and msync calls of this process so far, by any code in it. */
 uint64_t sync_calls(void);
 
 #endif

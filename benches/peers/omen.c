@@ -1,4 +1,4 @@
-/* libomen through its C header and shared library, as any program would use it. */
+/* libomen, used through its C header and shared library, as by any program. */
 #include "engine.h"
 #include "measure.h"
 

@@ -4,13 +4,14 @@
  *     peers ENGINE get      dir=D base=B.bvecs n=N [gets=0] [cold=0|1] [verify=0|1]
  *     peers omen   compress dir=D base=B.bvecs n=N [gets=0] [ratio=16] [sample=0] [threads=0] [memory=0|1]
  *
- * and with each [random_ids=0|1] [distinct=0|1] [seed=20240601]. Where n is larger than the file its rows are repeated,
- * with `distinct` each time moved a little, so that no two are the same.
+ * and with each [random_ids=0|1] [distinct=0|1] [seed=20240601]. If n is larger than the file, its rows are repeated; with
+ * `distinct` the repeated rows are moved a little, so that no two are the same.
  *
- * `insert` fills an empty directory with n vectors, in calls of `call`, with a commit each `commit_every`; it times
- * open to last commit, and close apart. `get` opens what an earlier process left, times open to first get, reads every
- * vector and compares it bit for bit, then times random gets on the pages that made warm. One run a process: nothing is
- * warm that the line does not say is warm. benches/peers/table.py runs the engines in turn and makes the table. */
+ * `insert` fills an empty directory with n vectors, in calls of `call`, with a commit after every `commit_every`. It times
+ * the span from open to the last commit, and separately close. `get` opens the store of an earlier process, times the span
+ * from open to the first get, reads every vector and compares it bit for bit, then times random gets while the pages are
+ * still cached. A process makes one run only, so that no run profits from the caches of another. benches/peers/table.py
+ * runs the engines in turn and makes the table. */
 #define _GNU_SOURCE
 #include "engine.h"
 #include "measure.h"
@@ -32,7 +33,7 @@ static uint64_t smallest(uint64_t a, uint64_t b, uint64_t c)
     return least < c ? least : c;
 }
 
-/* Puts every vector; returns the most private memory seen on the way (0 unless asked for: reading it takes time). */
+/* Inserts every vector. Returns the largest private memory seen meanwhile, or 0 without `memory`: reading it takes time. */
 static uint64_t put_all(const struct run *run, const struct workload *load, void *store)
 {
     uint64_t peak = 0;
@@ -57,7 +58,7 @@ static void insert(const struct run *run, const struct workload *load)
 {
     struct opening opening = opening_of(run, load, 1);
     warm_pages(run->dir, 2 * run->n * load->dim * sizeof(float));
-    sync();   /* what others left dirty is not written on this run's clock */
+    sync();   /* dirty pages of other programs must not be written during this run */
     uint64_t memory_before = private_bytes(), syncs_before = sync_calls();
     double start = now();
     void *store = run->engine->open(&opening);
@@ -89,17 +90,17 @@ static void verify_all(const struct run *run, const struct workload *load, void 
 
 double mean_get_ns(const struct run *run, const struct workload *load, void *store)
 {
-    uint64_t *places = random_places(run);
+    uint64_t *picked = random_rows(run);
     float *row = need(load->dim * sizeof *row);
     volatile float used = 0;
     double start = now();
     for (uint64_t i = 0; i < run->gets; i++) {
-        run->engine->get(store, load->ids[places[i]], row);
+        run->engine->get(store, load->ids[picked[i]], row);
         used = used + row[3 % load->dim];
     }
     double seconds = now() - start;
     free(row);
-    free(places);
+    free(picked);
     return run->gets ? seconds * 1e9 / (double)run->gets : 0;
 }
 
@@ -109,15 +110,15 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The same gets, each with the clock around it (whose own cost is in the figures): for the spread, not the mean. */
+/* Times each of the same gets by itself, for the spread and not for the mean: the figures include the cost of the clock. */
 static void get_spread_ns(const struct run *run, const struct workload *load, void *store, double *p50, double *p99)
 {
-    uint64_t *places = random_places(run);
+    uint64_t *picked = random_rows(run);
     double *took = need((run->gets + 1) * sizeof *took);
     float *row = need(load->dim * sizeof *row);
     for (uint64_t i = 0; i < run->gets; i++) {
         double start = now();
-        run->engine->get(store, load->ids[places[i]], row);
+        run->engine->get(store, load->ids[picked[i]], row);
         took[i] = (now() - start) * 1e9;
     }
     qsort(took, run->gets, sizeof *took, ascending);
@@ -125,7 +126,7 @@ static void get_spread_ns(const struct run *run, const struct workload *load, vo
     *p99 = run->gets ? took[run->gets * 99 / 100] : 0;
     free(row);
     free(took);
-    free(places);
+    free(picked);
 }
 
 static void get(const struct run *run, const struct workload *load)

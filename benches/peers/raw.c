@@ -1,6 +1,6 @@
-/* The yardstick: rows appended to one file in writes of 1 MiB, fdatasync at commit, read back through a map. It keeps
-   no ids (row i is id i) and no checksums; nothing that stores the same bytes durably can do much less. `raw_early`
-   also asks the kernel to begin each write at once, so that the sync finds less to do: the harder yardstick. */
+/* The baseline: rows appended to one file in writes of 1 MiB, fdatasync at commit, read back through a map. It has no ids
+   (row i is id i) and no checksums; no durable store of the same bytes can do much less work. `raw_early` also asks the
+   kernel to start each write at once, which leaves less for the sync: the stricter baseline. */
 #define _GNU_SOURCE
 #include "engine.h"
 #include "measure.h"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Runs libomen, a raw file, LMDB and SQLite side by side and prints one report.
 
-The engines take turns: one round is every engine once, each in a process of its own, and a ratio is taken inside one
-round, so what a neighbour does to this machine hits both sides of it. Figures are medians over the rounds. The raw file
-runs twice in each round: the ratio of the two is the noise (A/A). A bar that lies within the middle half of its rounds
-is called unclear, whichever side the median fell on. Every store is opened again by another process, which reads each
-vector and compares it bit for bit, before its figures count. Needs nothing but Python and `peers`.
+The engines take turns: one round runs every engine once, each in its own process. A ratio is formed within one round,
+because other load on the machine then affects both sides. Figures are medians over the rounds. The raw file runs twice in
+each round: the ratio of the two is the noise (A/A). A bar within the middle half of its rounds is called unclear, on
+whichever side the median lies. Another process opens every store again, reads each vector and compares it bit for bit,
+before its figures count. Needs only Python and `peers`.
 """
 import argparse
 import datetime
@@ -19,7 +19,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AGAIN = 'raw again'
-RAW_LIMITS = 'the raw file keeps no ids and no checksums'
+RAW_LIMITS = 'the raw file has no ids and no checksums'
 
 # name, vectors, vectors a call, vectors a commit (0: one commit at the end)
 INSERTS = [
@@ -98,7 +98,7 @@ class Bench:
         return self.figures.get((part, row, engine, measure), [])
 
     def ratios(self, part, row, engine, measure, to='raw'):
-        """One a round."""
+        """The ratio of each round."""
         pairs = zip(self.values(part, row, engine, measure), self.values(part, row, to, measure))
         return [a / b for a, b in pairs if b]
 
@@ -106,14 +106,14 @@ class Bench:
         return median(self.ratios(*what, **to))
 
     def rounds(self, engines):
-        """Every engine in turn, round after round; the first round warms the machine up and is not kept."""
+        """Every engine in turn, round after round, with whether to keep the figures: the first round only warms up."""
         for turn in range(self.options.rounds + 1):
             for engine in engines:
                 yield turn > 0, engine
 
 
 def measured_insert(bench, engine, n, call, commit_every, gets):
-    """Fills a fresh store, then has another process verify it and time gets; the figures of one run."""
+    """Fills a fresh store; another process then verifies it and times gets. Returns the figures of this run."""
     directory = bench.fresh('store')
     put = bench.peers(engine, 'insert', directory, n=n, call=call, commit_every=commit_every)
     got = bench.peers(engine, 'get', directory, n=n, gets=gets)
@@ -153,7 +153,7 @@ def with_ids(bench):
 
 
 def run_random(bench):
-    """Random u64 ids: private memory while 1M go in, then open to first get, pages cached and pages dropped."""
+    """Random u64 ids: private memory during inserts, then open to first get, with pages cached and with pages dropped."""
     engines = with_ids(bench)
     for n in RANDOM_IDS:
         for engine in engines:
@@ -174,7 +174,7 @@ def run_random(bench):
 
 
 def run_small(bench):
-    """One vector, closed; and private memory while 1M consecutive ids go in with one commit."""
+    """A closed store of one vector; and private memory while 1M vectors are inserted with one commit."""
     for engine in bench.engines:
         directory = bench.fresh('store')
         put = bench.peers(engine, 'insert', directory, n=1, call=1)
@@ -195,7 +195,7 @@ def run_compress(bench):
 
 
 def run_million(bench):
-    """Once: a bar of a minute needs no rounds."""
+    """Runs once: a bar of a minute needs no rounds."""
     directory = bench.fresh('store')
     bench.peers('omen', 'insert', directory, n=MILLION, distinct=1)
     done = bench.peers('omen', 'compress', directory, is_pinned=False, n=MILLION, distinct=1, threads=2, memory=1)
@@ -219,7 +219,7 @@ def figure(value, digits=3):
 
 
 def print_inserts(bench):
-    print(f'Insert, vectors a second, open and last commit included ({RAW_LIMITS}); x = median of the ratios to raw\n')
+    print(f'Insert, vectors a second, from open to the last commit ({RAW_LIMITS}); x = median of the ratios to raw\n')
     others = [e for e in bench.engines if e != 'raw']
     rows = []
     for row, n, _, _ in INSERTS:
@@ -230,7 +230,7 @@ def print_inserts(bench):
         rows.append([*cells, f"{bench.ratio('insert', row, AGAIN, 'vec_per_s'):.2f}x"])
     columns(['insert', 'n', 'raw', *others, 'A/A'], rows)
 
-    print('What those runs did besides: syncs counted up to the last commit + in close; close; directory / raw bytes\n')
+    print('The same runs: syncs up to the last commit + in close; the time of close; directory / raw bytes\n')
     rows = []
     for row, *_ in INSERTS:
         for engine in bench.engines:
@@ -243,7 +243,8 @@ def print_inserts(bench):
 
 def print_reads(bench):
     row = INSERTS[0][0]
-    print(f'Random get of one vector, copied out; n = {INSERTS[0][1]:,}, ids 0..n-1, warm; p50, p99 with the clock\n')
+    print(f'Random get of one vector, copied out; n = {INSERTS[0][1]:,}, ids 0..n-1, pages cached; p50 and p99 include the '
+          'time of reading the clock\n')
     value = lambda engine, measure: figure(bench.get('insert', row, engine, measure))
     columns(['engine', 'mean ns', 'p50 ns', 'p99 ns', 'open to first get us'],
             [[e, value(e, 'get_ns'), value(e, 'get_p50_ns'), value(e, 'get_p99_ns'), value(e, 'open_us')]
@@ -262,7 +263,7 @@ def print_curve(bench):
 
 
 def print_random(bench):
-    print('Random u64 ids, closed and opened by another process\n')
+    print('Random u64 ids; the closed store is opened by another process\n')
     rows = []
     for n in RANDOM_IDS:
         for engine in with_ids(bench):
@@ -274,7 +275,7 @@ def print_random(bench):
 
 
 def print_small(bench):
-    print('One vector in a closed store, bytes; private memory (RssAnon) while 1M vectors go in, ids 0..n-1\n')
+    print('Bytes of a closed store of one vector; private memory (RssAnon) while 1M vectors are inserted, ids 0..n-1\n')
     rows = []
     for engine in bench.engines:
         value = lambda measure: bench.get('small', '1 vector', engine, measure)
@@ -310,7 +311,7 @@ def print_million(bench):
 
 
 def middle_half(values):
-    """The quartiles of the rounds; the value itself twice where there is one."""
+    """The first and the third quartile of the rounds; the value twice if there is only one."""
     if len(values) < 2:
         return values[0], values[0]
     quartiles = statistics.quantiles(values, n=4, method='inclusive')
@@ -318,7 +319,7 @@ def middle_half(values):
 
 
 def bars(bench):
-    """(what, one value a round, 'at least' or 'at most', bar) for every promise whose part was run."""
+    """(what, one value a round, 'at least' or 'at most', bar) of every promise in the parts that ran."""
     omen = lambda part, row, measure: bench.values(part, row, 'omen', measure)
     first = INSERTS[0][0]
     if 'insert' in bench.parts:
@@ -345,7 +346,8 @@ def bars(bench):
         for measure in ('apparent', 'allocated'):
             yield f'compressed directory / raw, {measure}', value(f'{measure}_over_raw'), 'at most', 0.0625
         yield 'relative MSE at 1/16', value('relative_mse'), 'at most', 0.0165
-        off = [abs(told / found - 1) for told, found in zip(value('reported_relative_mse'), value('relative_mse'))]
+        pairs = zip(value('reported_relative_mse'), value('relative_mse'))
+        off = [abs(reported / measured - 1) for reported, measured in pairs]
         yield 'relative MSE, report against measurement', off, 'at most', 0.01
         yield 'encode, write and check, vec/s', value('encode_per_second'), 'at least', 50_000
         yield 'get of codes in calls of 1,000, vec/s', value('decoded_per_second'), 'at least', 1_500_000
@@ -386,10 +388,10 @@ def print_heading(bench, model, cores, kernel, file_system):
     print(f'{datetime.date.today()}, {model}, {cores} cores, Linux {kernel}, {file_system}; {pinned}, one thread; '
           f'{bench.options.rounds} rounds, medians; load {os.getloadavg()[0]:.1f} at the start.\n'
           f'{bench.base.parent.name}: {bench.base_n:,} vectors of {bench.dim()} floats, repeated where n is larger; '
-          'ids 0..n-1 unless said; every store read back and compared by another process.\n'
-          'raw: 1 MiB writes + fdatasync; raw_early: each write begun at once; omen: OMEN_SYNC_COMMIT; '
-          'lmdb: MDB_APPEND where ids ascend, fdatasync + an O_DSYNC meta page (not in the count); sqlite: WAL, '
-          'synchronous=FULL.\n')
+          'ids 0..n-1 unless said otherwise; another process reads every store back and compares it.\n'
+          'raw: writes of 1 MiB, fdatasync at the end; raw_early: the same, but the kernel starts each write at once; omen: '
+          'OMEN_SYNC_COMMIT; lmdb: MDB_APPEND where ids ascend, fdatasync + an O_DSYNC meta page (not counted as a sync); '
+          'sqlite: WAL, synchronous=FULL.\n')
 
 
 def record(bench, model, cores, kernel, file_system):

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* SplitMix64: a bijection of the counter, so ids made from distinct counters are distinct. */
+/* SplitMix64: a bijection of the counter, so distinct counters give distinct ids. */
 static uint64_t mixed(uint64_t x)
 {
     x += 0x9E3779B97F4A7C15u;
@@ -38,8 +38,8 @@ static void load_rows(struct workload *load, FILE *file, const char *path)
     free(row);
 }
 
-/* Makes n rows of the base_n there are: the later ones are those of the file again, each number moved by one at
-   most, the step of the numbers in the file. */
+/* Extends the base_n rows of the file to n rows. The new rows repeat those of the file, each number moved by at most 1, which
+   is the step of the numbers in the file. */
 static void add_moved_rows(struct workload *load, uint64_t n, uint64_t seed)
 {
     uint64_t numbers = n * load->dim, given = load->base_n * load->dim;
@@ -73,10 +73,10 @@ const float *workload_row(const struct workload *load, uint64_t i)
     return load->rows + (i % load->base_n) * load->dim;
 }
 
-uint64_t *random_places(const struct run *run)
+uint64_t *random_rows(const struct run *run)
 {
-    uint64_t *places = need(run->gets * sizeof *places);
+    uint64_t *picked = need(run->gets * sizeof *picked);
     for (uint64_t i = 0; i < run->gets; i++)
-        places[i] = mixed(~run->seed + i) % run->n;
-    return places;
+        picked[i] = mixed(~run->seed + i) % run->n;
+    return picked;
 }

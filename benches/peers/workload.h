@@ -1,4 +1,4 @@
-/* The rows and ids of a run: decided before the clock starts, the same for every engine. */
+/* The rows and ids of a run: made before the clock starts, the same for every engine. */
 #ifndef PEERS_WORKLOAD_H
 #define PEERS_WORKLOAD_H
 
@@ -25,13 +25,13 @@ struct workload workload_load(const struct run *run);
 /* Vector `i` of the run: [dim]. */
 const float *workload_row(const struct workload *load, uint64_t i);
 
-/* `gets` places in 0..n, uniform and seeded. */
-uint64_t *random_places(const struct run *run);
+/* `gets` random row numbers in 0..n, uniform and seeded. */
+uint64_t *random_rows(const struct run *run);
 
-/* The command on a store that `insert` left closed: see compress.c. */
+/* The command `compress` on a store that `insert` filled and closed: see compress.c. */
 void compress(const struct run *run, const struct workload *load);
 
-/* Mean nanoseconds of one get, over `gets` random ids, no clock inside the loop. */
+/* Mean nanoseconds of one get, over `gets` random ids, without a clock inside the loop. */
 double mean_get_ns(const struct run *run, const struct workload *load, void *store);
 
 #endif

@@ -1,7 +1,7 @@
 """A data set, and its exact neighbours.
 
-A data set is a directory with base and query as .npy or .bvecs, and a README that says `metric ip` where neighbours are
-those of the largest inner product; else they are those of the smallest squared distance.
+A data set is a directory with base and query as .npy or .bvecs, and a README. If the README contains `metric ip`, neighbours
+are those of the largest inner product, otherwise those of the smallest squared distance.
 """
 import functools
 import pathlib
@@ -24,7 +24,7 @@ def vectors(folder, name):
 
 
 def unit_length(rows):
-    """The rows brought to length one: what an engine that knows inner products only is given for L2."""
+    """The rows scaled to length one, for engines that know inner products only and data of L2."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
 
 
@@ -43,7 +43,7 @@ class Data:
             self.base = np.ascontiguousarray(self.base[np.sort(mixed[:limit])])
             mixed = np.random.default_rng(5).permutation(limit)
         self.n, self.dim = self.base.shape
-        # Files are often in an order that means something: what peers are trained on is drawn at random.
+        # Files are often sorted in some way: the rows that peers are trained on are drawn at random.
         self.train = np.ascontiguousarray(self.base[mixed[:train or self.n]])
 
     def scan(self, rows, queries=None, is_ip=None):

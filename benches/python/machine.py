@@ -18,14 +18,14 @@ def machine():
 
 
 def vector_unit():
-    """The widest there is of those that peers are written for: machines of one model differ in it."""
+    """The widest SIMD instruction set that peers use: machines of one model may differ in it."""
     with open('/proc/cpuinfo') as file:
         flags = {flag for line in file if line.startswith('flags') for flag in line.split()}
     return next((name for flag, name in (('avx512f', 'AVX-512'), ('avx2', 'AVX2')) if flag in flags), 'neither AVX')
 
 
 def data_folders(given):
-    """Those of the command line, else of OMEN_BENCH_DATA (parted by colons), else the large ones, else that of the tests."""
+    """The given folders, else those of OMEN_BENCH_DATA (separated by colons), else the large ones, else that of the tests."""
     if given:
         return given
     if 'OMEN_BENCH_DATA' in os.environ:
@@ -35,9 +35,9 @@ def data_folders(given):
 
 
 def started(script, *words, core=None, threads=1, **pipes):
-    """A process of a Python script, pinned to a core if one is given; libraries read their threads as they are loaded."""
+    """Starts a Python script, pinned to `core` if one is given. Libraries read the number of threads when they are loaded."""
     pin = ['taskset', '-c', str(core)] if core is not None and shutil.which('taskset') else []
-    # Threads that wait for each other spinning are thirty times as slow on a machine that others use too.
+    # PASSIVE: threads that spin while they wait are thirty times as slow on a busy machine.
     environment = {**os.environ, **{name: str(threads) for name in THREADS}, 'OMP_WAIT_POLICY': 'PASSIVE'}
     call = [*pin, sys.executable, *map(str, (script, *words))]
     return subprocess.Popen(call, env=environment, text=True, **pipes)

@@ -1,4 +1,4 @@
-"""libomen through its C ABI (include/omen.h), as any program would use it."""
+"""Calls libomen through its C ABI (include/omen.h), as any program does."""
 import ctypes
 import functools
 import time
@@ -39,24 +39,24 @@ def pointer(array, kind):
 
 
 class Clock:
-    """Parts the seconds of training from those of encoding by the progress of one compress.
+    """Separates the seconds of training from those of encoding by the progress of one compress.
 
-    The first half of its steps is training, the second half one step a vector. The rate of encoding is taken from the
-    first call of that half to the end, so it has the write, the sync and the check in it; training is what is left.
+    The first half of its steps is training; the second half has one step for each vector. The rate of encoding is that from
+    the first call in the second half to the end, so it includes the write, the sync and the check. The rest is training.
     """
 
     def __init__(self):
         self.begin = time.perf_counter()
         self.first = None
-        self.callback = PROGRESS(self.told)
+        self.callback = PROGRESS(self.on_progress)
 
-    def told(self, _user, done, total):
+    def on_progress(self, _user, done, total):
         if self.first is None and 2 * done > total:
             self.first = (time.perf_counter(), done - total // 2)
         return 0
 
-    def parted(self, vectors):
-        """(seconds of training, vectors encoded a second); call it when the compress is done."""
+    def split(self, vectors):
+        """(seconds of training, vectors encoded a second). Call it when the compress has returned."""
         end = time.perf_counter()
         at, encoded = self.first
         a_second = (vectors - encoded) / (end - at) if vectors > encoded else vectors / (end - self.begin)
@@ -109,7 +109,7 @@ class Store:
                                        progress=clock.callback)
         report = CompressReport(struct_size=ctypes.sizeof(CompressReport))
         self.library.call('omen_store_compress', self.handle, byref(options), byref(report))
-        return report, *clock.parted(self.count)
+        return report, *clock.split(self.count)
 
     def get(self, first, n):
         """float32 [n][dim], read in calls of CALL."""
@@ -124,7 +124,7 @@ class Store:
         return rows
 
     def search(self, queries, k):
-        """Ids int64 [nq][k], by whatever estimator the library chooses."""
+        """Ids int64 [nq][k], by the library's own estimate of distances."""
         search = Search(self, queries, k)
         self.library.check('omen_store_search', search.call(0, len(queries))())
         return search.ids.astype(np.int64)
@@ -134,9 +134,9 @@ class Store:
 
 
 class Search:
-    """A search made ready: whatever a call needs lies in memory, so that a call costs little beside what it does.
+    """A prepared search: all arguments are in memory, so that a call costs little more than the search.
 
-    settings are members of omen_search_options but allow_ids, which is `allow` here: uint64 [any], or None for all ids.
+    settings are members of omen_search_options, except for allow_ids: `allow` is uint64 [any], or None for all ids.
     """
 
     def __init__(self, store, queries, k, allow=None, **settings):
@@ -150,7 +150,7 @@ class Search:
     def call(self, first, n):
         """A function without arguments that searches for n queries from `first` on and returns the status.
 
-        Arguments that are ctypes objects already are the cheapest call ctypes has: less than 1 us.
+        The arguments are ctypes objects, which makes the cheapest call of ctypes: less than 1 us.
         """
         at = lambda array: c_void_p(array[first:].ctypes.data)
         return functools.partial(self.store.library.lib.omen_store_search, self.store.handle, at(self.queries),

@@ -1,9 +1,9 @@
-"""What counts as found. Apart from data.py, so that a process that only searches need not load what that loads."""
+"""The definition of recall. It is not in data.py, so that a process that only searches does not load FAISS."""
 import numpy as np
 
 K = 10
 
 
 def recall(found, wanted):
-    """The part of wanted, [nq][K] ids, that is in found."""
+    """The share of the ids `wanted`, [nq][K], that is in `found`."""
     return float(np.mean([len(np.intersect1d(a, b)) / wanted.shape[1] for a, b in zip(found, wanted)]))

@@ -1,11 +1,11 @@
-"""Records: a file of JSON lines a day, to which each result is added at once; and the tables made of them."""
+"""Records: one file of JSON lines a day, to which each result is appended at once; and tables made from them."""
 import json
 
 from machine import ROOT, machine
 
 
 def records_folder(is_recorded, work):
-    """benches/record/<machine> for what is kept, work for what is not."""
+    """benches/record/<machine> if the results are to be kept, else `work`."""
     if not is_recorded:
         return work
     model, cores, _ = machine()
@@ -19,7 +19,7 @@ def append(path, row):
 
 
 def newest(paths, *keys):
-    """{(data, n): {the row's other keys: row}}: the last row recorded of each, in the order of the first."""
+    """{(data, n): {values of `keys`: row}}: the last recorded row of each, in the order of the first ones."""
     rows = {}
     for line in (line for path in paths if path.exists() for line in path.read_text().splitlines()):
         row = json.loads(line)
@@ -36,6 +36,6 @@ def columns(rows):
     return '\n'.join([line(rows[0]), rule, *map(line, rows[1:])])
 
 
-def told(path):
-    """The path as the reader of a report knows it."""
+def relative(path):
+    """The path relative to the repository, if it lies in it."""
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

@@ -1,6 +1,6 @@
 #!/bin/sh
-# start.sh FOLDER [options]: starts FOLDER/run.py in target/FOLDER-venv, which is made anew where it is missing or the
-# pinned packages changed: those of all benchmarks (requirements.txt here) and the folder's own, if it has any.
+# start.sh FOLDER [options]: starts FOLDER/run.py in target/FOLDER-venv. The environment is made anew if it is missing or if the
+# pinned packages changed: those of all benchmarks (requirements.txt here) and those of the folder, if it has any.
 set -eu
 shared=$(cd "$(dirname "$0")" && pwd)
 name=$1
@@ -15,7 +15,7 @@ if [ "$pins" != "$(cat "$venv/requirements.txt" 2>/dev/null)" ]; then
     "$venv/bin/pip" install -q --disable-pip-version-check -r "$venv/wanted.txt"
     mv "$venv/wanted.txt" "$venv/requirements.txt"
 fi
-# The sources stay free of __pycache__.
+# Keeps __pycache__ out of the sources.
 export PYTHONDONTWRITEBYTECODE=1
 export PYTHONPATH="$shared"
 exec "$venv/bin/python" "$bench/run.py" "$@"

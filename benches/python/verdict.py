@@ -1,9 +1,9 @@
-"""Whether a promise holds, from the rounds it was measured in."""
+"""Whether a bar holds, from the rounds in which it was measured."""
 import statistics
 
 
 def middle_half(values):
-    """The quartiles of the rounds; the value itself twice where there is one."""
+    """The first and the third quartile of the rounds; the value twice if there is only one."""
     if len(values) < 2:
         return values[0], values[0]
     quartiles = statistics.quantiles(values, n=4, method='inclusive')
@@ -11,7 +11,7 @@ def middle_half(values):
 
 
 def verdict(values, kind, bar):
-    """A bar that lies within the middle half of its rounds is unclear, whichever side the median fell on."""
+    """A bar within the middle half of its rounds is unclear, on whichever side the median lies."""
     low, high = middle_half(values)
     if low < bar < high:
         return 'unclear'

@@ -1,4 +1,4 @@
-"""What is promised of searching: the bars that are measured turn by turn with peers, and the numbers of the others."""
+"""The promises for search: bars that are measured in turns with peers, and the figures of the other bars."""
 from typing import NamedTuple
 
 from truth import ALLOWED
@@ -17,14 +17,14 @@ FILTERED_ORACLE = f'{FILTERED} exact 1'
 
 
 class Paired(NamedTuple):
-    """With at least this recall, at least `least` times the queries a second of the fastest of the peers."""
+    """A bar: at this recall or more, at least `least` times the queries a second of the fastest peer."""
     data: str
     method: str
     mode: str
     recall: float
     peers: tuple[tuple[str, str], ...]  # (method, setting)
     least: float = 1.0
-    of: str | None = None  # a setting of the method: recall is a part of what that one finds
+    of: str | None = None  # a setting of the method: `recall` is a share of the recall of that setting
 
 
 def beside(data, ratio, mode, recall, *peers, setting=''):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Builds the index of one engine in a folder and prints what it took as one JSON object; run.py starts it.
+"""Builds the index of one engine in a folder and prints the seconds as one JSON object; run.py starts it.
 
-Not pinned: building is timed on as many threads as asked for. What is not in the seconds: reading the data, and, of
-peers, writing the file. libomen's are of durable inserts and compress; its compress alone is told beside.
+The process is not pinned: building is timed on the given number of threads. The seconds do not include reading the data,
+nor, for peers, writing the file. For libomen they include durable inserts and compress; those of compress are also printed
+separately.
 """
 import argparse
 import json

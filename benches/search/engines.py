@@ -1,10 +1,10 @@
-"""The engines, all with one face.
+"""The engines, all with one interface.
 
-    build(data, threads)  makes the index of data.base; save() leaves it in self.path, a folder of its own
-    open()                reads what save left
-    set(setting)          {'ef': 32.0}: what the next ready() searches with
-    ready(queries, each)  (calls, ids): functions without arguments, each searching for `each` queries with all it needs
-                          prepared, by the cheapest call the engine has; ids(results) is int64 [nq][K]
+    build(data, threads)  builds the index of data.base; save() writes it to self.path, a folder of its own
+    open()                reads what save wrote
+    set(setting)          {'ef': 32.0}: the options of the next ready()
+    ready(queries, each)  returns (calls, ids). calls are functions without arguments; each searches for `each` queries by
+                          the cheapest call of the engine, with everything prepared. ids(results) is int64 [nq][K]
 
 An engine is named `family size`: `fastscan 64x4` is 64 subspaces of 4 bits, `hnswlib 16` 16 edges, `omen 16` ratio 16.
 """
@@ -30,12 +30,12 @@ def parts(queries, each):
 
 
 class Engine:
-    package = None   # whose other version makes an index that was kept stale
+    package = None   # the Python package; another version of it makes a kept index stale
     has_batch = True
-    is_unit = False  # searches a copy of the vectors brought to length one
+    is_unit = False  # searches a copy of the vectors, scaled to length one
 
     def __init__(self, size, facts, path, library):
-        """facts: of the data, as in data.Data and truth.Truth; library: the path of libomen."""
+        """facts: the members that data.Data and truth.Truth share; library: the path of libomen."""
         self.size, self.facts, self.path, self.library = size, facts, path, library
         self.file = str(path / 'index')
 
@@ -85,7 +85,7 @@ class Faiss(Engine):
         pointer = self.faiss.swig_ptr
         calls = [functools.partial(self.index.search_c, len(q), pointer(q), K, pointer(d), pointer(i))
                  for q, d, i in zip(*(parts(array, each) for array in (queries, distances, ids)))]
-        # What the pointers point at lives as long as the function does.
+        # The function keeps the arrays alive that the pointers point to.
         return calls, lambda _, kept=(queries, distances): ids
 
 
@@ -155,8 +155,8 @@ class Usearch(Engine):
         self.index = Index(ndim=self.facts.dim, metric=metric, dtype=self.size, connectivity=self.EDGES,
                            expansion_add=EF_CONSTRUCTION)
 
-    def taken(self, rows):
-        """It turns floats into bytes for inner products only: for L2, bytes are moved to its signed ones."""
+    def converted(self, rows):
+        """usearch converts floats to bytes for inner products only. For L2, bytes are shifted to its signed ones here."""
         if self.size != 'i8' or self.facts.is_ip:
             return rows
         if not (rows == np.clip(rows.round(), 0, 255)).all():
@@ -164,7 +164,7 @@ class Usearch(Engine):
         return (rows - 128).astype(np.int8)
 
     def build(self, data, threads):
-        self.index.add(np.arange(data.n, dtype=np.uint64), self.taken(data.base), threads=threads)
+        self.index.add(np.arange(data.n, dtype=np.uint64), self.converted(data.base), threads=threads)
 
     def save(self):
         self.index.save(self.file)
@@ -176,14 +176,14 @@ class Usearch(Engine):
         self.index.expansion_search = int(setting['ef'])
 
     def ready(self, queries, each):
-        # What Index.search calls in the end: that alone takes half as long again in Python.
+        # The function that Index.search calls: Index.search itself takes half as long again in Python.
         search = self.index._compiled.search_many
-        calls = [functools.partial(search, part, K, False, 1) for part in parts(self.taken(queries), each)]
+        calls = [functools.partial(search, part, K, False, 1) for part in parts(self.converted(queries), each)]
         return calls, lambda results: np.concatenate([result[0] for result in results]).astype(np.int64)
 
 
 class Turbovec(Engine):
-    """It knows inner products only: data of another metric is brought to length one."""
+    """turbovec knows inner products only: data of another metric is scaled to length one."""
     package = 'turbovec'
 
     def __init__(self, *arguments):
@@ -192,14 +192,14 @@ class Turbovec(Engine):
         self.kind = TurboQuantIndex
         self.is_unit = not self.facts.is_ip
 
-    def taken(self, rows):
+    def converted(self, rows):
         from data import unit_length
         return unit_length(rows) if self.is_unit else rows
 
     def build(self, data, threads):
         self.index = self.kind(dim=data.dim, bit_width=int(self.size))
-        self.index.calibrate(self.taken(data.train[:CALIBRATION_ROWS]))
-        self.index.add(self.taken(data.base), chunk_size=0)
+        self.index.calibrate(self.converted(data.train[:CALIBRATION_ROWS]))
+        self.index.add(self.converted(data.base), chunk_size=0)
 
     def save(self):
         self.index.write(self.file)
@@ -209,12 +209,12 @@ class Turbovec(Engine):
         self.index.prepare()
 
     def ready(self, queries, each):
-        calls = [functools.partial(self.index.search, part, K) for part in parts(self.taken(queries), each)]
+        calls = [functools.partial(self.index.search, part, K) for part in parts(self.converted(queries), each)]
         return calls, lambda results: np.concatenate([ids for _, ids in results]).astype(np.int64)
 
 
 class Zvec(Engine):
-    """It has no call for several queries."""
+    """zvec has no call for several queries."""
     package = 'zvec'
     has_batch = False
     EDGES = 16
@@ -250,9 +250,9 @@ class Zvec(Engine):
         from zvec.executor import QueryContext
         calls = []
         for query in queries:
-            # What Collection.query makes of its arguments and calls in the end.
-            asked = self.zvec.Query(field_name='vector', vector=query, param=self.param)
-            built = self.collection._querier._build_queries(QueryContext(K, queries=[asked]), self.collection._obj)
+            # What Collection.query does with its arguments before it searches.
+            wanted = self.zvec.Query(field_name='vector', vector=query, param=self.param)
+            built = self.collection._querier._build_queries(QueryContext(K, queries=[wanted]), self.collection._obj)
             calls.append(functools.partial(self.collection._obj.Query, built[0]))
         return calls, lambda results: np.array([[int(row[0]) for row in rows] for rows in results])
 
@@ -306,24 +306,24 @@ def engine(method, facts, path, library):
 
 
 def version(method, library):
-    """Of the engine: that of its package, or of libomen the bytes of the library."""
+    """The version of an engine: that of its package, or for libomen a hash of the library."""
     package = KINDS[family(method)].package
     return importlib.metadata.version(package) if package else hashlib.sha256(library.read_bytes()).hexdigest()
 
 
 def peers(dim, n):
-    """Every peer of a data set. 4-bit codes of dim / 2 parts have the bytes of ratio 16, of dim parts those of ratio 8."""
+    """Every peer of a data set. 4-bit codes with dim / 2 subspaces have the size of ratio 16, with dim subspaces of ratio 8."""
     lists = LISTS if n <= LARGE else LISTS_LARGE
     return [FLAT, f'fastscan {dim // 2}x4', f'fastscan {dim}x4', f'pq {dim // 4}x8', f'ivf {lists}', 'turbovec 2',
             'turbovec 4', 'faiss-hnsw 32', 'hnswlib 16', 'usearch f32', 'usearch i8', 'zvec hnsw']
 
 
 def peer_settings(method, n):
-    """The settings a peer is measured with, `name value` pairs in a text."""
+    """The settings with which a peer is measured: texts of `name value` pairs."""
     if family(method) in GRAPHS:
         return EFS
     if family(method) == 'ivf':
-        # Four times the lists want twice the probes: both ways are parts of the same square.
+        # Four times the lists need twice the probes for the same balance.
         return [f'nprobe {probes}' for probes in ((4, 16, 64) if n <= LARGE else (8, 32, 128))]
     return ['']
 

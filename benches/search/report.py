@@ -1,4 +1,4 @@
-"""From the records of a day to markdown tables and one plot."""
+"""Makes Markdown tables and one plot from the records of a day."""
 import statistics
 
 import matplotlib
@@ -10,15 +10,16 @@ from verdict import middle_half, verdict
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 
-NOTES = '''One query a call, and batches of {batch}; k = 10, one core, one thread. x flat: queries a second over those of
-FAISS Flat, taken in turns with it, median of the rounds; Flat's own row is the noise. Recall is that of one by one.
-Bytes a vector: the files as they lie on disk, closed. Private: what RssAnon has grown by opening and searching.
-Build: libomen's is insert, commit and compress; of peers training and adding, not writing.
-Open: from the call that opens to the first answer, in a fresh process: pages cached, and pages of the files dropped.
-libomen is opened for reading only; a setting of none is what it chooses.
-turbovec knows inner products only: on L2 data it is measured on vectors brought to length one, with neighbours of their
+NOTES = '''QPS: queries a second, one query a call (one by one) and in batches of {batch}; k = 10, one core, one thread.
+x flat: QPS divided by that of FAISS Flat, which takes turns with each engine; the median of the rounds. The row of Flat
+itself shows the noise. Recall is that of one query a call.
+Bytes a vector: the lengths of the closed files. Private: growth of RssAnon by opening and searching.
+Build: for libomen insert, commit and compress; for peers training and adding, without writing the file.
+Open: from opening to the first answer in a fresh process, with the pages of the files cached, and dropped.
+libomen is opened read-only; where no setting is named, it chooses.
+turbovec knows inner products only: on L2 data it is measured on vectors scaled to length one, with neighbours of their
 own.
-allow 0.01: a filter of one id in a hundred, drawn at random; recall is of the nearest among them.'''
+allow 0.01: a filter of one id in a hundred, drawn at random; recall is that among the allowed ids.'''
 
 HEAD = ['method', 'setting', 'recall@10', 'QPS one by one', 'x flat', 'QPS batch', 'x flat', 'bytes a vector',
         'private MiB', 'build s', 'open ms', 'pages dropped']
@@ -79,7 +80,7 @@ def tables(by_data, date):
         calls, figures = of_kind(rows, 'call'), of_kind(rows, 'figures')
         if calls:
             cells = [[bold(row['name']), number(row['microseconds'])] for row in calls]
-            text += ['A call that searches ten vectors of 128 floats: Python, binding, and what an engine prepares', '',
+            text += ['Overhead of a call, in a store of ten vectors of 128 floats: Python, binding and preparation', '',
                      columns([['method', 'us a call'], *cells]), '']
         if figures:
             opened = {row['name']: row for row in of_kind(rows, 'open')}
@@ -97,7 +98,7 @@ def tables(by_data, date):
 
 
 def draw(by_data, date, path):
-    """A column a data set: recall against queries a second above, recall against bytes a vector below."""
+    """Draws a column for each data set: queries a second against recall above, bytes a vector against recall below."""
     panels = []
     for rows in by_data.values():
         figures = [row for row in of_kind(rows, 'figures') if 'failed' not in row and 'allow' not in row['setting']]

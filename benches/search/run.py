@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Search of libomen beside FAISS, hnswlib, usearch, turbovec and zvec: measures, records, prints, draws.
+"""Compares search by libomen with FAISS, hnswlib, usearch, turbovec and zvec: measures, records, prints, draws.
 
-Each engine searches in a process of its own (worker.py), all pinned to one core, one thread, and they take turns: a slice
-of the first, a slice of the second, and with them a slice of FAISS's flat scan, round after round, every other round
-backwards. Processes of their own, because private memory is that of a process, because allocators and thread pools of two
-libraries stay apart, and because a crash is one engine's; while one has its turn the others wait in a read. A ratio is
-taken inside one round, so what a neighbour does to this machine hits both sides of it.
+Each engine searches in its own process (worker.py), pinned to one core, one thread. Engines take turns: a slice of the
+first, a slice of the second, and a slice of FAISS's flat scan, round after round, every other round in reverse. While one
+engine has its turn, the others wait in a read. With separate processes private memory can be measured, allocators and thread
+pools do not mix, and a crash ends one engine only. A ratio is formed within one round, because other load on the machine then
+affects both sides.
 
-Indexes, exact neighbours and the synthetic data are made once and kept in --work; indexes are made anew with another
-version of their library. Each result is appended to the day's records at once and replaces an earlier one of the same
-name. `--table` prints and draws what the day's records hold and measures nothing.
+Indexes, exact neighbours and the synthetic data are made once and kept in --work. An index is built anew for another
+version of its library. Each result is appended to the day's records at once and replaces an earlier one of the same name.
+`--table` prints and draws the day's records and measures nothing.
 """
 import argparse
 import contextlib
@@ -33,7 +33,7 @@ from bars import (BATCH, COMPRESS_SECONDS, FILTERED, FILTERED_LEAST, FILTERED_OR
 from engines import FLAT, GRAPHS, LARGE, family, peer_settings, peers, version
 from machine import LIBRARY, ROOT, data_folders, machine, started, vector_unit
 from recall import K
-from records import append, newest, records_folder, told
+from records import append, newest, records_folder, relative
 
 HERE = pathlib.Path(__file__).resolve().parent
 SYNTHETIC = pathlib.Path('synthetic')
@@ -41,7 +41,7 @@ OPENINGS = 5
 ROUNDS_LEAST = 5
 CALLS_LEAST = {ONE: 5, BATCH: 1}
 CALLS_COUNT = 20_000
-# One of each binding; the others of FAISS and libomen are called as these are.
+# One engine of each binding; the other engines of FAISS and libomen are called in the same way.
 CALLED = (FLAT, 'hnswlib 16', 'usearch f32', 'turbovec 2', 'zvec hnsw', 'omen raw')
 SMALL = 'omen 16'
 QUICK = dict(limit=10_000, queries=50, batch=50, rounds=2, seconds=0.05, efforts='0', reranks='0')
@@ -51,7 +51,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', action='append', type=pathlib.Path, default=[],
                         help='a directory with base, query and README, or `synthetic`; may be repeated. By default those '
-                             'of OMEN_BENCH_DATA (parted by colons), else sift100k and minilm50k, else '
+                             'of OMEN_BENCH_DATA (separated by colons), else sift100k and minilm50k, else '
                              'tests/data/sift10k; and synthetic')
     parser.add_argument('--synthetic', type=int, default=1_000_000, help='vectors of the synthetic data')
     parser.add_argument('--engines', default='omen,peers')
@@ -85,7 +85,7 @@ def arguments():
 
 
 class Lost(Exception):
-    """A process of an engine that ended by itself; the text is the last thing it said."""
+    """A process of an engine ended by itself; the text is its last line of output."""
 
 
 class Worker:
@@ -107,7 +107,7 @@ class Worker:
         return json.loads(line)
 
     def ask(self, **command):
-        with contextlib.suppress(BrokenPipeError):  # answer() tells why
+        with contextlib.suppress(BrokenPipeError):  # answer() reports the reason
             print(json.dumps(command), file=self.process.stdin, flush=True)
         return self.answer()
 
@@ -158,7 +158,7 @@ class Bench:
         return self.folder / 'index' / method.replace(' ', '-')
 
     def build(self, method):
-        """Makes the index where there is none of this version; what building it took."""
+        """Builds the index unless one of this version exists; returns its bytes and the seconds that building took."""
         index = self.index(method)
         kept, of = index / 'built.json', version(method, self.options.library)
         if kept.exists() and (built := json.loads(kept.read_text()))['version'] == of:
@@ -200,7 +200,7 @@ class Bench:
     # ---- turns
 
     def turns(self, members, mode):
-        """Queries a second of every member, (method, setting), one list a round."""
+        """Queries a second of each member, a (method, setting): one list for each round."""
         rounds, begin = [], time.monotonic()
         while len(rounds) < self.options.rounds:
             if time.monotonic() - begin > self.options.time_limit and len(rounds) >= ROUNDS_LEAST:
@@ -211,19 +211,19 @@ class Bench:
         return rounds
 
     def slice(self, method, setting, mode):
-        """Queries a second over about as many seconds as a slice has."""
+        """Queries a second in one slice of about options.seconds."""
         count = int(self.options.seconds / self.find(method, setting)[f'{mode}_seconds'])
         return self.worker(method).ask(do=mode, setting=setting, count=max(count, CALLS_LEAST[mode]))['qps']
 
     def beside_flat(self, method, setting, mode):
-        """The median, and the ratios to the flat scan, one a round."""
+        """The median QPS, and for each round the ratio to the flat scan."""
         rounds = self.turns([(method, setting), (FLAT, '')], mode)
         return statistics.median(qps for qps, _ in rounds), [qps / flat for qps, flat in rounds]
 
     # ---- the parts
 
     def calls(self):
-        """Microseconds of a call that has next to nothing to do: Python, the binding, and what the engine prepares."""
+        """Microseconds of a call with almost no search in it: Python, the binding, and the engine's preparation."""
         for method in list(self.built):
             setting = self.settings(method)[0]
             qps = statistics.median(self.worker(method).ask(do=ONE, setting=setting, count=CALLS_COUNT)['qps']
@@ -231,7 +231,7 @@ class Bench:
             self.record('call', method, microseconds=1e6 / qps)
 
     def open(self):
-        """Opening to the first answer in fresh processes, in turns: pages cached, and pages dropped."""
+        """Time from opening to the first answer in fresh processes, in turns, with pages cached and with pages dropped."""
         self.close()  # pages that another process has mapped cannot be dropped
         found = {method: ([], []) for method in self.built}
         for _ in range(min(self.options.rounds, OPENINGS)):
@@ -287,7 +287,7 @@ class Bench:
                 self.say(f'a bar was not measured: {lost}')
 
     def paired(self, bar):
-        """The fastest setting that reaches the recall, else the one that finds most, in turns with the peers."""
+        """Measures in turns with the peers: the fastest setting that reaches the recall, else the one with most recall."""
         if bar.data != self.truth.name or not {bar.method, *(peer for peer, _ in bar.peers)} <= set(self.built):
             return
         found = {setting: self.find(bar.method, setting)
@@ -306,7 +306,7 @@ class Bench:
                  flat=statistics.median(row[0] / row[-1] for row in rounds))
 
     def filtered(self):
-        """A filter, in turns with the same store without one; and what it finds, beside comparing with each vector."""
+        """Measures a filter in turns with the same store without one, and its recall beside that of an exact search."""
         if SMALL not in self.built:
             return
         rounds = self.turns([(SMALL, FILTERED), (SMALL, '')], ONE)
@@ -334,7 +334,7 @@ class Bench:
 
 
 def ten_vectors(folder):
-    """A data set with as many vectors as are asked for: what a search of it takes is the call itself."""
+    """Writes a data set of k vectors: a search of it takes hardly more time than the call itself."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(3)
     np.save(folder / 'base.npy', random.standard_normal((K, synthetic.DIM)).astype(np.float32))
@@ -343,7 +343,7 @@ def ten_vectors(folder):
 
 
 def methods(options, data):
-    """What the options ask for of a data set, and the flat scan, which everything is compared with."""
+    """The methods that the options select for a data set, and the flat scan, with which all are compared."""
     engines = options.engines.split(',')
     found = [f'omen {ratio}' for ratio in options.ratios.split(',')] if 'omen' in engines else []
     if 'peers' in engines:
@@ -366,7 +366,7 @@ def data_sets(options):
 
 
 def run(options, source, path, parts, of=None):
-    """The parts on one data set; with `of` only those methods of it."""
+    """Measures the parts on one data set; with `of` only these methods."""
     bench = Bench(options, source, path)
     try:
         bench.build_all([method for method in methods(options, bench.truth) if of is None or method in of])
@@ -390,7 +390,7 @@ def main():
     print(report.tables(rows, options.date))
     plot = folder / 'search.png'
     report.draw(rows, options.date, plot)
-    print(f'records: {told(path)}, plot beside it: {plot.name}')
+    print(f'records: {relative(path)}, plot beside it: {plot.name}')
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
-"""A large data set that is like real ones, made by rule: a mixture of many uneven clusters, each with a shape of its own.
+"""A large seeded data set like real ones: a mixture of many uneven clusters, each with its own shape.
 
-Centres, shapes and noise all have a falling spectrum in one common basis, as descriptors do. Clusters are of log-normal
-sizes and widths and overlap: a query's neighbours lie in several of them. What it was tuned to, at 100,000 vectors beside
-sift100k (in brackets): intrinsic dimension by the distances of 100 neighbours 18.8 (18.9); recall@10 of PQ 64x4
-0.72 (0.69); of IVF 1024 with exact rows at 4, 16 and 64 lists 0.56, 0.82, 0.98 (0.62, 0.87, 0.98).
+Centres, shapes and noise all have a falling spectrum in one common basis, as descriptors do. Clusters have log-normal sizes
+and widths and overlap: a query's neighbours lie in several of them. It was tuned to resemble sift100k. Figures at 100,000
+vectors, those of sift100k in brackets: intrinsic dimension by the distances of 100 neighbours 18.8 (18.9); recall@10 of
+PQ 64x4 0.72 (0.69); of IVF 1024 with exact rows at 4, 16 and 64 lists 0.56, 0.82, 0.98 (0.62, 0.87, 0.98).
 """
 import numpy as np
 
@@ -15,7 +15,7 @@ RANK = 24
 
 
 def falling(count, power):
-    """Standard deviations 1, 2^-power, 3^-power ... brought to a sum of squares of one."""
+    """Standard deviations 1, 2^-power, 3^-power ..., scaled to a sum of squares of one."""
     deviations = np.arange(1, count + 1) ** -power
     return deviations / np.sqrt(np.sum(deviations ** 2))
 

@@ -1,8 +1,8 @@
-"""What searches of a data set are measured against, worked out once and kept.
+"""The ground truth of a data set, computed once and kept.
 
-The folder of a data set holds its queries, their exact neighbours (of the data; of a copy brought to length one, for
-engines that know inner products only; among the ids of a filter) and the ids of that filter. A process that only searches
-reads these and never the base, so that its private memory is that of its engine.
+The folder of a data set holds its queries, the ids of a filter, and the queries' exact neighbours: in the data, in a copy
+scaled to length one (for engines that know inner products only), and among the ids of the filter. A process that only
+searches reads this folder and never the base, so that its private memory is that of its engine.
 """
 import json
 
@@ -14,7 +14,7 @@ ALLOWED = 0.01
 
 
 class Truth:
-    """The figures of a data set as they are kept: name, n, dim, is_ip, queries, allowed (ids)."""
+    """The kept truth of a data set: name, n, dim, is_ip, queries, allowed (ids)."""
 
     def __init__(self, folder, limit=0):
         self.folder = folder
@@ -31,7 +31,7 @@ class Truth:
 
 
 def made(source, limit, work):
-    """The folder with the truth about the data set in `source`; made where it is missing."""
+    """The folder with the truth about the data set in `source`; made if it is missing."""
     data = Data(source, limit, train=1)
     folder = work / f'{data.name}-{data.n}'
     if (folder / 'about.json').exists():
@@ -45,7 +45,7 @@ def made(source, limit, work):
     drawn = np.random.default_rng(7).permutation(data.n)[:max(int(ALLOWED * data.n), K)]
     np.save(folder / 'allowed.npy', drawn.astype(np.uint64))
     np.save(folder / 'neighbours-allowed.npy', drawn[data.scan(data.base[drawn])])
-    # Last, so that a folder with it is whole.
+    # Written last: a folder that has it is complete.
     about = dict(name=data.name, n=data.n, dim=data.dim, is_ip=data.is_ip)
     (folder / 'about.json').write_text(json.dumps(about))
     return folder

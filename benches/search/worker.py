@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""One engine that searches: opens the index of a method, tells how long that took, and then does what it is asked.
+"""Searches with one engine: opens the index of a method, prints how long that took, and then carries out commands.
 
-run.py starts it, pinned to a core, one thread. A command is a line of JSON on standard input, `do` and its arguments; the
-answer is a line of JSON on standard output. It never loads the base, and takes from private memory what Python and the
-queries take.
+run.py starts it, pinned to a core, one thread. A command is a line of JSON on standard input, with `do` and its arguments.
+The answer is a line of JSON on standard output. It never loads the base. The memory of Python and the queries is subtracted
+from the private memory.
 """
 import argparse
 import ctypes
@@ -28,7 +28,7 @@ def private_bytes():
 
 
 def forget_pages(path):
-    """Drops the pages of all files below path from the page cache. Written ones only can be dropped."""
+    """Drops the pages of all files below path from the page cache. Only pages that were written back can be dropped."""
     for file in path.rglob('*'):
         if file.is_file():
             with open(file, 'rb') as opened:
@@ -37,7 +37,7 @@ def forget_pages(path):
 
 
 class Searching:
-    """queries: float32 [nq][dim]; a batch is `batch` of them, again from the first where there are fewer."""
+    """queries: float32 [nq][dim]; a batch is `batch` of them, repeated from the first one if there are fewer."""
 
     def __init__(self, options):
         self.truth = Truth(options.folder, options.queries)
@@ -45,7 +45,7 @@ class Searching:
         self.many = np.resize(self.queries, (options.batch, self.truth.dim))
         self.engine = engine(options.method, self.truth, options.path, options.library)
         self.prepared, self.current, self.next = {}, None, 0
-        # What Python has freed but not given back would hide as much of the engine's.
+        # Memory that Python freed but kept would otherwise be reused by the engine and not be counted.
         ctypes.CDLL(None).malloc_trim(0)
         self.private = private_bytes()
 
@@ -59,7 +59,7 @@ class Searching:
         return (time.perf_counter() - begin) * 1e3
 
     def ready(self, setting):
-        """((calls, ids) one query each, the same for the batch or None); sets the engine to the setting."""
+        """Applies the setting. Returns (calls, ids) for one query a call, and the same for the batch or None."""
         if setting != self.current:
             self.engine.set(parsed(setting))
             self.current = setting
@@ -71,7 +71,7 @@ class Searching:
         return self.prepared[setting]
 
     def find(self, setting):
-        """Searches for every query, one by one and in a batch: recall of both, and seconds a query and a batch."""
+        """Searches for every query, one a call and in a batch: the recall of both, and seconds a query and a batch."""
         kind = 'unit' if self.engine.is_unit else 'allowed' if 'allow' in parsed(setting) else 'all'
         neighbours = self.truth.neighbours(kind)
         (calls, ids), batch = self.ready(setting)
@@ -89,14 +89,14 @@ class Searching:
         return row
 
     def one(self, setting, count):
-        """Queries a second over `count` calls, going on where the last slice ended; whole passes if more than one."""
+        """Queries a second over `count` calls from where the last slice ended; whole passes if `count` is more than one pass."""
         (calls, _), _ = self.ready(setting)
         if count >= len(calls):
             chosen = calls * round(count / len(calls))
         else:
             chosen = [calls[(self.next + i) % len(calls)] for i in range(count)]
             self.next = (self.next + count) % len(calls)
-        # The other engine had the caches.
+        # Another engine used the caches before.
         for call in chosen[:WARM_UP]:
             call()
         begin = time.perf_counter()
@@ -116,15 +116,15 @@ class Searching:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('method')
-    parser.add_argument('--folder', type=pathlib.Path, required=True, help='of the truth about the data set')
-    parser.add_argument('--path', type=pathlib.Path, required=True, help='of the index')
-    parser.add_argument('--setting', default='', help='that of the first answer')
+    parser.add_argument('--folder', type=pathlib.Path, required=True, help='the folder of the ground truth')
+    parser.add_argument('--path', type=pathlib.Path, required=True, help='the folder of the index')
+    parser.add_argument('--setting', default='', help='the setting of the first answer')
     parser.add_argument('--library', type=pathlib.Path)
     parser.add_argument('--queries', type=int, default=0)
     parser.add_argument('--batch', type=int, required=True)
     parser.add_argument('--cold', action='store_true', help='drop the pages of the index before it is opened')
     options = parser.parse_args()
-    # Engines print: answers get a descriptor of their own.
+    # Engines print to standard output: answers get their own descriptor.
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
     if options.cold:
@@ -136,7 +136,7 @@ def main():
     for line in sys.stdin:
         command = json.loads(line)
         tell(getattr(searching, command.pop('do'))(**command))
-    # Some engines hang when they are taken apart.
+    # Some engines hang in their destructors.
     os._exit(0)
 
 

@@ -7,7 +7,7 @@
  *    an omen::Status and writes into the caller's arrays; it allocates only the message of a failure. With
  *    -fno-exceptions use the second, because the plain ones abort on a failure.
  *  - Arrays are Views, a pointer and a size. A std::vector, std::array, array, std::span or list in braces converts to
- *    a View without a copy. Vectors are n x dim floats, one vector after another. A size that does not fit is
+ *    a View without a copy. Vectors are n x dim floats, one vector after another. A wrong size is
  *    OMEN_INVALID_ARGUMENT, and nothing is read or written.
  *  - Any thread may call the methods of a Store, as with a handle of C. Only one thread may move, close or destroy it.
  */
@@ -145,8 +145,8 @@ struct SearchOptions : omen_search_options {
 };
 
 /**
- * Receives the steps done and their total, on the thread that made the call. false stops the call (OMEN_CANCELLED). An
- * exception stops it too, and is rethrown to the caller.
+ * Receives the steps done and their total, on the thread that made the call. Returning false stops the call
+ * (OMEN_CANCELLED). An exception stops it too, and is rethrown to the caller.
  */
 using OnProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 
@@ -164,7 +164,10 @@ struct WorkOptions : omen_work_options {
     OnProgress on_progress;
 };
 
-/** Result of a search: k neighbours of each query, nearest first. OMEN_NO_ID and NaN fill up when fewer are found. */
+/**
+ * Result of a search: k neighbours of each query, nearest first. OMEN_NO_ID and NaN fill the remaining places when fewer
+ * than k are found.
+ */
 struct Neighbours {
     /** uint64_t[nq][k] */
     std::vector<std::uint64_t> ids;
@@ -178,7 +181,7 @@ inline Status invalid(const char *what, std::size_t found, const std::string &ex
     return {OMEN_INVALID_ARGUMENT, std::string(what) + ": found " + std::to_string(found) + ", expected " + expected};
 }
 
-/** Calls an OnProgress from the function pointer of C, and keeps what it throws from unwinding through the library. */
+/** Calls an OnProgress from the function pointer of C. Exceptions are caught: they must not unwind through the library. */
 struct Progress {
     const OnProgress &function;
     std::exception_ptr thrown;
@@ -198,7 +201,7 @@ struct Progress {
     }
 };
 
-/** Makes `call` with a copy of the options of C in which `on_progress`, if it is set, is the progress function. */
+/** Calls `call` with a copy of the options of C in which `on_progress`, if it is set, is the progress function. */
 template <class Options, class Call> Status with_progress(Options options, const OnProgress &on_progress, Call call) {
     Progress progress{on_progress, nullptr};
     if (on_progress) {
@@ -275,7 +278,7 @@ class Store {
     /** close() with a status. */
     Status try_close() {
         const std::int32_t code = omen_store_close(handle_);
-        // Refused in a progress function; the store is still open then.
+        // A close in a progress function is refused, and the store stays open.
         if (code != OMEN_INVALID_ARGUMENT) is_open_ = false;
         return Status::of(code);
     }
@@ -341,7 +344,7 @@ class Store {
 
     // Reading
 
-    /** Reads vectors. With `found`, found[i] is 0 and the vector zero if the id is missing; without, that is an error. */
+    /** Reads vectors. If an id is missing, its vector is zeros and found[i] is 0; without `found` that is an error. */
     Status try_get(Ids ids, View<float> vectors, View<std::uint8_t> found = {}) const {
         if (Status status = fits("vectors", vectors.size(), ids.size()); !status.ok()) return status;
         if (found.data() != nullptr && found.size() != ids.size())
@@ -387,8 +390,8 @@ class Store {
                       const omen_search_options &options = SearchOptions()) const {
         if (Status status = is_whole("queries", queries.size()); !status.ok()) return status;
         const std::size_t nq = rows(queries);
-        if (Status status = has_places("ids", ids.size(), nq, k); !status.ok()) return status;
-        if (Status status = has_places("distances", distances.size(), nq, k); !status.ok()) return status;
+        if (Status status = has_room("ids", ids.size(), nq, k); !status.ok()) return status;
+        if (Status status = has_room("distances", distances.size(), nq, k); !status.ok()) return status;
         return Status::of(omen_store_search(handle_, queries.data(), nq, k, &options, ids.data(), distances.data()));
     }
     /** Finds the k nearest vectors of each query. */
@@ -447,24 +450,24 @@ class Store {
         try_verify(report, options).raise();
         return report;
     }
-    /** Gives back the bytes of deleted and replaced vectors. */
+    /** Frees the bytes of deleted and replaced vectors on disk. */
     void compact(const WorkOptions &options = WorkOptions()) { try_compact(options).raise(); }
 
   private:
     /** Number of vectors in `vectors`. */
     std::size_t rows(Vectors vectors) const noexcept { return dim_ == 0 ? 0 : vectors.size() / dim_; }
-    /** Whether `found` floats are whole vectors. If the store is not open, the function of C says so. */
+    /** Checks that `found` floats are whole vectors. If the store is not open, the function of C reports it. */
     Status is_whole(const char *what, std::size_t found) const {
         if (!is_open_ || found % dim_ == 0) return {};
         return {OMEN_INVALID_ARGUMENT, std::string(what) + ": found " + std::to_string(found) +
                                            " floats, expected a multiple of " + std::to_string(dim_) + " (dim)"};
     }
-    /** Whether `found` floats are `n` vectors. If the store is not open, the function of C says so. */
+    /** Checks that `found` floats are `n` vectors. If the store is not open, the function of C reports it. */
     Status fits(const char *what, std::size_t found, std::size_t n) const {
         if (!is_open_ || found == n * dim_) return {};
         return detail::invalid(what, found, std::to_string(n) + " x " + std::to_string(dim_) + " floats");
     }
-    static Status has_places(const char *what, std::size_t found, std::size_t nq, std::size_t k) {
+    static Status has_room(const char *what, std::size_t found, std::size_t nq, std::size_t k) {
         if (nq == 0 ? found == 0 : found % nq == 0 && found / nq == k) return {};
         return detail::invalid(what, found, std::to_string(nq) + " x " + std::to_string(k));
     }

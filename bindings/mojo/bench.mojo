@@ -1,7 +1,8 @@
-"""What a call costs from Mojo beside C: omen_store_get of one vector of 128 floats, in one process.
+"""Compares the cost of a call from Mojo and from C: omen_store_get of one vector of 128 floats, in one process.
 
-C and Mojo with the library linked take turns over blocks of random ids on one store, so that neither finds colder caches;
-then Mojo with the library loaded, on its own. A figure is the median of the blocks. Built with bench.c; argv has an empty directory and libomen.so.
+C and Mojo with the library linked take turns over blocks of random ids on one store, so that neither has colder caches than
+the other. Mojo with the library loaded runs by itself afterwards. A figure is the median over the blocks. Build with bench.c;
+argv has an empty directory and libomen.so.
 """
 from std.ffi import external_call
 from std.random import random_ui64, seed
@@ -17,7 +18,7 @@ comptime ROUNDS = 101
 
 
 def nanoseconds(var blocks: List[Int]) -> Float64:
-    """The median block, for one call."""
+    """The time of one call in the median block."""
     sort(blocks)
     return Float64(blocks[ROUNDS // 2]) / BLOCK
 
@@ -33,7 +34,7 @@ def filled[L: omen.Library](var library: L, path: String) raises -> omen.Store[L
 
 
 def gets[L: omen.Library](store: omen.Store[L], ids: Span[UInt64, _], back: Span[mut=True, Float32, _]) raises -> Int:
-    """The time of a get for each of the ids."""
+    """Nanoseconds of one get for each of the ids."""
     var begin = perf_counter_ns()
     for i in range(len(ids)):
         store.get(ids[i : i + 1], back)

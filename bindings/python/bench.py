@@ -1,8 +1,7 @@
-"""What the Python surface costs: get, insert and search in batches of 1,000 beside the bare C calls.
+"""Compares Python methods with the bare C calls: get, insert and search in batches of 1,000.
 
-The C side is the same library called with pointers made beforehand and nothing else around the call. The two take turns
-on the same data; each figure is the median over the batches. Prints a line each: the time of both, and the throughput of
-Python as a share of C's.
+The C side calls the same library with pointers made beforehand. The two take turns on the same data; each figure is the
+median over the batches. Prints one line for each method: both times, and the throughput of Python as a share of C's.
 """
 import statistics
 import tempfile
@@ -25,7 +24,7 @@ def seconds(call):
 
 
 def beside(what, c_calls, python_calls):
-    """Runs the calls of both sides in turn and prints their medians."""
+    """Runs the calls of both sides alternately and prints their medians."""
     pairs = [(seconds(c), seconds(python)) for c, python in zip(c_calls, python_calls)]
     c, python = (statistics.median(side) for side in zip(*pairs))
     print(f"{what:<7} C {c * 1e6:9.1f} us   Python {python * 1e6:9.1f} us   throughput {c / python:.3f} of C's")

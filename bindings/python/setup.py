@@ -1,7 +1,7 @@
-"""Builds the wheel: the Rust library in release, stripped, beside declarations that cffi makes of include/omen.h.
+"""Builds the wheel: the Rust library in release, stripped, and the declarations that cffi makes from include/omen.h.
 
-cffi's ABI mode needs neither a C compiler nor one CPython version, so one wheel serves every Python. OMEN_LIBRARY=FILE uses
-a libomen.so that was built earlier instead of running cargo. (maturin supports cffi too, but accepts neither the committed
+cffi's ABI mode needs no C compiler and no particular CPython, so one wheel serves every Python. OMEN_LIBRARY=FILE uses a
+libomen.so that was built earlier instead of running cargo. (maturin supports cffi too, but accepts neither the committed
 header nor a built library.)
 """
 import os
@@ -33,9 +33,9 @@ def declarations():
 
 
 def library():
-    taken = os.environ.get("OMEN_LIBRARY")
-    if taken:
-        return Path(taken)
+    built = os.environ.get("OMEN_LIBRARY")
+    if built:
+        return Path(built)
     command = ["cargo", "build", "--release", "--lib", "--target-dir", ROOT / "target"]
     subprocess.run(command, cwd=ROOT, check=True)
     return ROOT / "target" / "release" / "libomen.so"
@@ -61,7 +61,7 @@ class Wheel(bdist_wheel):
 
 
 class WithLibrary(Distribution):
-    """Not pure Python: the wheel is of one platform."""
+    """Marks the wheel as not pure Python, so that it is for one platform."""
 
     def has_ext_modules(self):
         return True

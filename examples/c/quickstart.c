@@ -63,13 +63,13 @@ int main(int argc, char **argv)
     must(omen_store_compress(store, &options, &compressed), "compress");
     printf("%d bytes as floats, %d compressed, relative error %.6f\n", (int)sizeof vectors, (int)compressed.bytes_after,
            compressed.relative_mse);
-    must(omen_store_close(store), "close");   /* commits what was not */
+    must(omen_store_close(store), "close");   /* commits too */
 
-    must(omen_store_open(path, 0, NULL, &store), "open again"); /* 0: the dim it has */
+    must(omen_store_open(path, 0, NULL, &store), "open again"); /* 0: the dim of the store */
     verified.struct_size = sizeof verified;
     must(omen_store_verify(store, NULL, &verified), "verify");
     printf("reopened and verified: %d vectors\n", (int)verified.vectors);
-    print_nearest(store, vector);             /* over the codes */
+    print_nearest(store, vector);             /* searches the codes */
 
     must(omen_store_delete(store, &id, 1, &deleted), "delete");
     status = omen_store_get(store, &id, 1, vector, NULL); /* an error, as expected: nothing is written to vector */

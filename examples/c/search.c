@@ -1,4 +1,4 @@
-/* Searching compressed vectors: many queries in a call, only some ids, and how good the answers are.
+/* Searches compressed vectors: many queries in one call, a filter of ids, and the recall.
  *     cc search.c -I../../include -L../../target/release -lomen -o search
  *     LD_LIBRARY_PATH=../../target/release ./search /tmp/search.omen */
 #include <omen.h>
@@ -19,7 +19,7 @@ static void must(int32_t status, const char *what)
     }
 }
 
-/* A point near one of 100 centres, in a space of fewer dims than DIM: real data is like that too. */
+/* A point near one of 100 centres, in a space of fewer dims than DIM, as real data often is. */
 static void fill(float *vector, int centre)
 {
     float u = (float)(rand() % 1000), v = (float)(rand() % 1000);
@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     share = recall();
     printf("recall@%d over codes: %.2f\n", (int)K, share);
 
-    /* Only these ids, in any order. */
+    /* A filter: only these ids may be found. Their order does not matter. */
     for (i = 0; i < ALLOWED; i++) allowed[i] = (uint64_t)((i * 7919) % N);
     omen_search_options_init(&options);
     options.allow_ids = allowed;

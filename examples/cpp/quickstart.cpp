@@ -38,11 +38,11 @@ static void tell(const std::string &path) {
     const omen_compress_report compressed = store.compress(options);
     std::cout << vectors.size() * sizeof(float) << " bytes as floats, " << compressed.bytes_after
               << " compressed, relative error " << std::fixed << compressed.relative_mse << "\n";
-    store.close(); // commits what was not; the destructor does too, but cannot say whether it could
+    store.close(); // commits too, and reports failures; the destructor cannot
 
-    store = omen::Store(path); // of the dim it has
+    store = omen::Store(path); // the dim is that of the store
     std::cout << "reopened and verified: " << store.verify().vectors << " vectors\n";
-    print_nearest(store, vector); // over the codes
+    print_nearest(store, vector); // searches the codes
 
     const std::uint64_t deleted = store.erase({id});
     try {

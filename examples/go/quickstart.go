@@ -38,7 +38,7 @@ func printNearest(store *C.omen_store, query []C.float) {
 }
 
 func main() {
-	runtime.LockOSThread() // the last message is the thread's
+	runtime.LockOSThread() // omen_last_message belongs to the thread
 	name := "quickstart.omen"
 	if len(os.Args) > 1 {
 		name = os.Args[1]
@@ -78,14 +78,14 @@ func main() {
 	must(C.omen_store_compress(store, &options, &compressed), "compress")
 	fmt.Printf("%d bytes as floats, %d compressed, relative error %.6f\n", len(vectors)*4, compressed.bytes_after,
 		compressed.relative_mse)
-	must(C.omen_store_close(store), "close") // commits what was not
+	must(C.omen_store_close(store), "close") // commits too
 
 	var verified C.omen_verify_report
-	must(C.omen_store_open(path, 0, nil, &store), "open again") // 0: the dim it has
+	must(C.omen_store_open(path, 0, nil, &store), "open again") // 0: the dim of the store
 	verified.struct_size = C.uint64_t(unsafe.Sizeof(verified))
 	must(C.omen_store_verify(store, nil, &verified), "verify")
 	fmt.Printf("reopened and verified: %d vectors\n", verified.vectors)
-	printNearest(store, vector) // over the codes
+	printNearest(store, vector) // searches the codes
 
 	var deleted C.uint64_t
 	must(C.omen_store_delete(store, &id, 1, &deleted), "delete")

@@ -42,11 +42,11 @@ def main() raises:
         N * DIM * 4, " bytes as floats, ", report.bytes_after, " compressed, relative error ",
         fixed(report.relative_mse), sep="",
     )
-    store.close()  # commits what was not
+    store.close()  # commits too
 
     var again = omen.open(path)
     print("reopened and verified:", again.verify().vectors, "vectors")
-    again.search(vector, K, near, distances)  # over the codes
+    again.search(vector, K, near, distances)  # searches the codes
     print("nearest:", nearest(near, distances))
 
     var deleted = again.delete(ids)

@@ -5,10 +5,11 @@
 const koffi = require('koffi');
 
 const DIM = 8, N = 10000, K = 3, OK = 0;
-// Of the omen.h that what follows was taken from: libomen.so is opened by its name alone, whatever it is.
+// The ABI version of the omen.h that the declarations below were copied from. libomen.so is loaded by name, so its version
+// must be checked.
 const ABI_VERSION = 1;
 
-// From omen.h: the structs as they stand there, the functions as they are declared.
+// Copied from omen.h: structs and functions.
 koffi.opaque('omen_store');
 koffi.struct('omen_compress_options', {
   struct_size: 'uint64_t', ratio: 'double', sample: 'uint64_t', seed: 'uint64_t', codec: 'int32_t', threads: 'uint32_t',
@@ -55,7 +56,7 @@ function open(path, dim) {
   return out[0];
 }
 
-// A report of which only struct_size matters before the call.
+// An empty report: only its struct_size matters before the call.
 function emptyReport(type) {
   const members = Object.keys(type.members).map((name) => [name, 0]);
   return { ...Object.fromEntries(members), struct_size: koffi.sizeof(type) };
@@ -93,13 +94,13 @@ const compressed = emptyReport(CompressReport);
 must(omen_store_compress(store, options, compressed), 'compress');
 console.log(`${vectors.byteLength} bytes as floats, ${compressed.bytes_after} compressed, ` +
   `relative error ${compressed.relative_mse.toFixed(6)}`);
-must(omen_store_close(store), 'close'); // commits what was not
+must(omen_store_close(store), 'close'); // commits too
 
-store = open(path, 0); // 0: the dim it has
+store = open(path, 0); // 0: the dim of the store
 const verified = emptyReport(VerifyReport);
 must(omen_store_verify(store, null, verified), 'verify');
 console.log(`reopened and verified: ${verified.vectors} vectors`);
-printNearest(store, vector); // over the codes
+printNearest(store, vector); // searches the codes
 
 must(omen_store_delete(store, id, 1, out), 'delete');
 const status = omen_store_get(store, id, 1, vector, null); // an error, as expected: nothing is written to vector

@@ -35,7 +35,7 @@ with omen.open(path, dim=DIM) as store:
 
 with omen.open(path) as store:
     print(f"reopened and verified: {store.verify().vectors} vectors")
-    print_nearest(store, vector)  # over the codes
+    print_nearest(store, vector)  # searches the codes
 
     deleted = store.delete(id)
     try:

@@ -35,7 +35,7 @@ use reader::BookReader;
 pub use scalar::SCALAR;
 pub use shape::{DIM_MAX, Quality, Shape};
 pub use side::Correction;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 pub use table::QueryTable;
 pub use windows::WINDOWS;
 use xxhash_rust::xxh3::xxh3_64;
@@ -89,8 +89,8 @@ fn id_of(bytes: &[u8]) -> u64 {
 pub struct Codebook {
     /// The stored form.
     bytes: Vec<u8>,
-    /// See [`Codebook::id`].
-    id: u64,
+    /// See [`Codebook::id`]; hashed when it is first asked for, so that an open need not.
+    id: OnceLock<u64>,
     /// See [`Codebook::codec`].
     codec: u32,
     layout: CodeLayout,
@@ -100,7 +100,7 @@ pub struct Codebook {
 
 impl PartialEq for Codebook {
     fn eq(&self, other: &Codebook) -> bool {
-        self.id == other.id
+        self.id() == other.id()
     }
 }
 
@@ -140,14 +140,17 @@ impl Codebook {
 
     /// The codebook's id: a hash of its stored bytes. Codebooks of equal ids are the same.
     pub fn id(&self) -> u64 {
-        self.id
+        *self.id.get_or_init(|| id_of(&self.bytes))
     }
 
     /// The codebook of `known` that is stored as `bytes`, else one parsed from `bytes`, which come from `file` and are
     /// not trusted.
     pub fn intern(known: &[Arc<Codebook>], file: &str, bytes: &[u8]) -> Result<Arc<Codebook>> {
+        if known.is_empty() {
+            return Codebook::from_bytes(file, bytes).map(Arc::new);
+        }
         let id = id_of(bytes);
-        match known.iter().find(|book| book.id == id) {
+        match known.iter().find(|book| book.id() == id) {
             Some(book) if book.bytes == bytes => Ok(Arc::clone(book)),
             Some(_) => Err(Error::corrupt(file, format!("codebook: another one has its id, {id:016x}"))),
             None => Codebook::from_bytes(file, bytes).map(Arc::new),
@@ -167,7 +170,7 @@ impl Codebook {
             other => return Err(format!("kind {other}, expected {WINDOWS} or {SCALAR}")),
         };
         let (dim, layout) = (coder.dim(), coder.layout());
-        Ok(Codebook { bytes: bytes.to_vec(), id: id_of(bytes), codec, layout, dim, coder })
+        Ok(Codebook { bytes: bytes.to_vec(), id: OnceLock::new(), codec, layout, dim, coder })
     }
 
     /// Which codec: [`WINDOWS`] or [`SCALAR`].

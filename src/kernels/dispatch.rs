@@ -2,7 +2,7 @@
 //! functions compiled for every instruction set.
 //!
 //! To add a kernel, write its body as an `#[inline(always)]` function in the file of its subject, declare it in
-//! `for_all_kernels`, and add it to the comparison in `tests/kernels.rs`, which fails until it is there.
+//! `for_all_kernels`, and add it to the comparison in `tests/kernels/main.rs`, which fails until it is there.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the tests of the bindings share: an environment of pinned packages, the commands of a README.
+//! Shared by the tests of the bindings: environments of pinned packages, and the code blocks of a page.
 #![allow(dead_code)]
 
 use crate::programs::{ROOT, TARGET, built, succeeds};

@@ -1,5 +1,6 @@
-/* Trap 29: two stores at once, and NULL, 0, huge, misaligned, stale and invented arguments. Each has its status and a
- * message with numbers; none crashes; after each the store is as before. argv[1] is an empty directory to work in. */
+/* Trap 29: two stores at once, and NULL, 0, huge, misaligned, stale and invented arguments. Each has its status and
+ * a message with numbers; none crashes, and each leaves the store as it was. argv[1] is an empty directory to work
+ * in. */
 #include "check.h"
 
 enum { D4 = 4, D7 = 7 };

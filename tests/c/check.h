@@ -1,4 +1,4 @@
-/* What the C programs of the tests share: a call, the status it must have, and what its message must say. */
+/* Shared by the C programs of the tests: checks the status of a call and the words of its message. */
 #ifndef CHECK_H
 #define CHECK_H
 

@@ -1,5 +1,5 @@
-/* A process that forks while it has a store open: the lock stays the parent's, and ends when the parent lets go of it.
- * argv[1] is an empty directory to work in. */
+/* A process that forks while it has a store open: the lock stays with the parent, and ends when the parent releases
+ * it. argv[1] is an empty directory to work in. */
 #include "check.h"
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* Prints what a store answers, to the last bit: the same on every processor, with AVX and without. */
+/* Prints a store's answers bit by bit. They must be the same on every processor, with AVX and without. */
 #include "check.h"
 
 enum { DIM = 32, N = 2500, QUERIES = 8, K = 10 };

@@ -1,5 +1,5 @@
-/* Traps 13, 19 and 29: paths, dims, metrics, modes and options that cannot be; what is refused is left untouched.
- * argv[1] is an empty directory to work in. */
+/* Traps 13, 19 and 29: invalid paths, dims, metrics, modes and options. A refused open changes nothing. argv[1] is
+ * an empty directory to work in. */
 #include "check.h"
 #include <dirent.h>
 #include <sys/stat.h>

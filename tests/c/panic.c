@@ -1,6 +1,7 @@
-/* Trap 29: a panic in a release build stops at the border: OMEN_PANIC, then OMEN_POISONED for writes, while reads go
- * on, another store does not notice, and closing and opening again recovers what was committed. Linked to a library
- * with the feature `failpoints`, run with OMEN_FAILPOINT=panic. argv[1] is an empty directory to work in. */
+/* Trap 29: a panic in a release build stops at the C ABI. It returns OMEN_PANIC, then OMEN_POISONED for writes,
+ * while reads go on. Other stores are unaffected, and closing and opening again recovers what was committed. Linked
+ * to a library with the feature `failpoints`, run with OMEN_FAILPOINT=panic. argv[1] is an empty directory to work
+ * in. */
 #include "check.h"
 
 enum { DIM = 4 };

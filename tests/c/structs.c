@@ -1,4 +1,4 @@
-/* Trap 29: structs of older and newer callers, sizes that are none, options out of range, and a progress function that
+/* Trap 29: structs of older and newer callers, invalid sizes, options out of range, and a progress function that
  * stops the call. argv[1] is an empty directory to work in. */
 #include "check.h"
 

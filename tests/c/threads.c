@@ -1,5 +1,5 @@
-/* Trap 29: a handle closed while other threads use it. Their calls finish on the store or find it gone; a message
- * belongs to the thread that failed. argv[1] is an empty directory to work in. */
+/* Trap 29: a handle is closed while other threads use it. Their calls finish on the store or find it closed; a
+ * message belongs to the thread whose call failed. argv[1] is an empty directory to work in. */
 #include "check.h"
 #include <pthread.h>
 

@@ -1,4 +1,4 @@
-/* The versions of the header are those of the library that was linked. */
+/* The versions of the header are those of the linked library. */
 #include <omen.h>
 #include <stdio.h>
 #include <string.h>

@@ -11,3 +11,5 @@ mod program;
 mod round_trips;
 mod stopped;
 mod terminal;
+#[path = "../waiting/mod.rs"]
+mod waiting;

@@ -1,4 +1,4 @@
-// Bad input through omen.hpp: each has its status, thrown or returned, and changes nothing.
+// Bad input through omen.hpp: each case has its status, thrown or returned, and changes nothing.
 #include "check.hpp"
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// What the C++ tests share: a check that names its line, and the code of what was thrown.
+// Shared by the C++ tests: a check that prints its line, and the code of a thrown error.
 #include <omen.hpp>
 
 #include <cstdio>

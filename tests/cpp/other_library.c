@@ -1,4 +1,4 @@
-/* A library of another VERSION and ABI: what a program asks of it before it trusts it. */
+/* A library of another VERSION and ABI: the functions that a program calls before it trusts the library. */
 #include <omen.h>
 
 const char *omen_version(void) { return VERSION; }

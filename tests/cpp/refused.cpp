@@ -1,4 +1,4 @@
-// Opens a store and prints why that did not work: for libraries that are not the header's.
+// Opens a store and prints why that failed. For libraries that do not fit the header.
 #include "check.hpp"
 
 int main(int, char **argv) {

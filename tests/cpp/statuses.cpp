@@ -1,4 +1,4 @@
-// omen.hpp where there are no exceptions: statuses, and the caller's own arrays.
+// omen.hpp without exceptions: statuses, and arrays of the caller.
 #include "check.hpp"
 
 #ifdef __cpp_exceptions

@@ -1,4 +1,4 @@
-// The life of a store through omen.hpp, with arrays of every kind.
+// The life of a store through omen.hpp, with every kind of array.
 #include "check.hpp"
 
 #include <array>

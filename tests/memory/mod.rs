@@ -1,4 +1,4 @@
-//! A directory in memory for tests: the same promises as a disk that never loses anything, and files that can be damaged.
+//! A directory in memory for tests. It behaves like a disk that never loses anything, and its files can be damaged.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 
 use omen::error::{Error, Result};

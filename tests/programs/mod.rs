@@ -1,4 +1,4 @@
-//! What the tests that compile C and C++ share: the release library, compilers, programs that must work.
+//! Shared by the tests that compile C and C++: the release library, compilers, and running programs that must succeed.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 use std::fs;

@@ -1,7 +1,8 @@
-//! The directory in memory. Bytes live in inodes, names point to them, and each effect goes on the tape as it happens.
+//! The simulated directory. Bytes live in inodes, names point to them, and each effect is recorded on the tape as it
+//! happens.
 //!
-//! A handle belongs to one process: after [`SimDisk::kill`] the old handles answer EIO and change nothing, as if their
-//! process were gone, while the bytes stay, as the kernel's cache does.
+//! A handle belongs to one process. After [`SimDisk::kill`] old handles return EIO and change nothing, as if their
+//! process were gone; the bytes stay, as in the kernel's page cache.
 
 use super::Image;
 use super::tape::{Effect, Mark};

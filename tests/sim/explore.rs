@@ -1,8 +1,9 @@
-//! Cuts a session's tape everywhere, recovers what could have survived and asks whether that may be.
+//! Cuts a session's tape at every point, recovers the states that could have survived, and checks each against the
+//! oracle.
 //!
-//! The oracle is a history: the content after each step of the session. What recovery shows must be the content after one
-//! step between the last durable one and the last one issued, whole. Recovery itself is a session too: from a sample of
-//! the states it is recorded, goes on with a few calls and is cut in its turn, three deep.
+//! The oracle is a history: the content after each step of the session. Recovery must show the whole content after one
+//! step, between the last durable one and the last one issued. Recovery itself is a session too: for a sample of the
+//! states it is recorded, goes on with a few calls and is cut in turn, three levels deep.
 
 use super::fates::{Breadth, choices};
 use super::replay::{Fate, Image, Replay, Unit};

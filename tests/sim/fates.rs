@@ -1,5 +1,5 @@
-//! Which choices of fates are tried at a cut: every subset where the units are few, else the telling ones and random ones,
-//! and damage to each block among neighbours that survived, were lost, or did a bit of both.
+//! Chooses the fates to try at a cut: every subset if there are few units, otherwise the typical ones and random ones.
+//! Also damages each block, with neighbours that survived, were lost, or partly survived.
 
 use super::Random;
 use super::replay::{Fate, Unit};

@@ -1,4 +1,4 @@
-//! 128 bits of a stream of words: wide enough that a hundred million states do not meet by accident.
+//! A 128-bit hash of a stream of words: wide enough that a hundred million states do not collide by accident.
 
 /// A running hash. Not for hostile input.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! A store's life on the simulated disk: random calls, the model of what they should leave, and the marks on the tape.
+//! A store's life on the simulated disk: random calls, the model of what they must leave, and the marks on the tape.
 #![allow(dead_code, reason = "each test binary uses its part of a life")]
 
 use crate::sim::{Before, Hash, Image, Mark, Outcome, Random, Session, SimDisk, Step, Subject};

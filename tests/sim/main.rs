@@ -1,5 +1,5 @@
-//! The simulator tested by itself: a toy log that keeps its promises loses nothing, and each way of breaking them is found.
-//! A simulator that finds nothing in a correct store proves something only if it finds every planted fault.
+//! Tests the simulator: a toy log that keeps its promises loses nothing, and each way of breaking them is found. That a
+//! simulator finds nothing in a correct store proves something only if it finds every planted fault.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "mod.rs"]

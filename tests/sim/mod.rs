@@ -1,11 +1,11 @@
-//! A disk that can be crashed: [`SimDisk`] stands in for the kernel behind `omen::os`, writes each effect on a tape, and
-//! the [`Explorer`] cuts that tape anywhere and rebuilds what could have survived.
+//! A disk that can crash: [`SimDisk`] replaces the kernel behind `omen::os` and records each effect on a tape; the
+//! [`Explorer`] cuts that tape at any point and rebuilds the states that could have survived.
 //!
 //!     disk    the directory in memory: names apart from bytes, effects on a tape, faults on demand
 //!     tape    what an effect is, how it is printed
 //!     replay  the tape up to a cut: what is durable, which units are not, one image for each choice of their fates
-//!     fates   which choices are tried: all where they are few, else the telling ones and random ones
-//!     explore recovers each image and holds it against the oracle; crashes inside recovery; counts distinct states
+//!     fates   which choices are tried: all if they are few, otherwise the typical ones and random ones
+//!     explore recovers each image and checks it against the oracle; crashes inside recovery; counts distinct states
 //!     hash    128 bits of bytes or of a store's content
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the simulator")]
 
@@ -13,6 +13,7 @@ mod disk;
 mod explore;
 mod fates;
 mod hash;
+#[path = "../random/mod.rs"]
 mod random;
 mod replay;
 mod tape;

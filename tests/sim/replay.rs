@@ -1,7 +1,8 @@
-//! The tape up to a cut: what is durable, what is not, and the disk that each choice of fates leaves behind.
+//! The tape up to a cut: what is durable, what is not, and the disk that each choice of fates leaves.
 //!
-//! Units: a write falls apart into the 4 KiB blocks it touched and, where it made the file longer, the new length; a cut
-//! or extension is a unit, so is each name made or removed. Any of them may be lost while later ones survive.
+//! Units: a write is divided into the 4 KiB blocks it touched and, if it made the file longer, the new length. A
+//! truncation or extension is a unit, and so is each name made or removed. Any unit may be lost while later ones
+//! survive.
 
 use super::Random;
 use super::hash::Hash;

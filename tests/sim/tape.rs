@@ -1,4 +1,4 @@
-//! What a store did to its directory, in order, and what its caller was told meanwhile.
+//! What a store did to its directory, in order, and what its caller was told at each point.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! A toy: words in an append-only log of 4 KiB blocks, named by two manifests written in turn. It keeps the promises that
-//! the store makes, in two hundred lines, and can be told to break one of them.
+//! A toy store: words in an append-only log of 4 KiB blocks, and two manifests written in turn that name the log. It
+//! makes the same promises as the real store, in two hundred lines, and can be told to break one of them.
 
 use crate::sim::{Hash, SimDisk};
 use omen::os::{Access, Dir, File};

@@ -1,4 +1,4 @@
-//! Which file of a room uses which, by paths and by the methods of a type whose `impl` blocks lie in several files.
+//! Which file of a module uses which, by paths and by the methods of a type whose `impl` blocks are in several files.
 
 use crate::source::{self, Impl, PathUse};
 use std::collections::{BTreeMap, BTreeSet};

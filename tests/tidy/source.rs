@@ -1,4 +1,5 @@
-//! Rust source cut into what the checks read: code without comments and literals, comments, tokens, paths, `impl` blocks.
+//! Divides Rust source into what the checks read: code without comments and literals, comments, tokens, paths, `impl`
+//! blocks.
 
 /// Code with comments and literals blanked out, and comments with all else blanked out. Lines stay where they are.
 pub struct Split {

@@ -8,9 +8,9 @@ from .header import FUNCTIONS, OMEN_ABI_VERSION, OMEN_OK
 trait Library(Deinitable, Movable):
     """Calls functions of libomen by name.
 
-    Numbers must have the exact width of the header's, and a pointer that may be NULL is an `Optional` of a `Pointer`:
-    `None` by itself would be passed as a 32-bit zero. A function may be called from one place of the source only, or
-    with the same types everywhere: the compiler refuses two signatures of one symbol.
+    Numbers must have exactly the width that the header gives them. A pointer that may be NULL is an `Optional` of a
+    `Pointer`: a bare `None` would be passed as a 32-bit zero. All calls of a function must pass the same types: the
+    compiler refuses two signatures of one symbol.
     """
 
     def call[name: StaticString, Return: TrivialRegisterPassable, *Types: AnyType](self, *args: *Types) -> Return:
@@ -18,7 +18,7 @@ trait Library(Deinitable, Movable):
 
 
 struct Linked(Library):
-    """The libomen that the program was linked with (`-Xlinker -lomen`): a call costs what it costs in C."""
+    """The libomen that the program was linked with (`-Xlinker -lomen`). A call costs as much as in C."""
 
     def __init__(out self):
         pass
@@ -45,14 +45,14 @@ struct Loaded(Library):
 
 
 def text[name: StaticString, L: Library, *Types: AnyType](library: L, *args: *Types) -> String:
-    """What a function of the library that returns a string returns."""
+    """The string that a function of the library returns."""
     var at = library.call[name, Pointer[c_char, ImmUntrackedOrigin]](*args)
     return String(CStringSpan(unsafe_from_ptr=at))
 
 
 @always_inline
 def check[L: Library](library: L, status: Int32) raises:
-    """Raises a status other than OMEN_OK by its name, with the last message."""
+    """Raises an error with the name of the status and the last message, unless the status is OMEN_OK."""
     if status != OMEN_OK:
         raise Error(text["omen_status_name"](library, status), ": ", text["omen_last_message"](library))
 

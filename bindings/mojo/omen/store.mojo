@@ -1,5 +1,5 @@
-"""The store: one method for each omen_store_* function of include/omen.h, which has the conventions, the errors, and what
-is on disk when a method returns."""
+"""The store: one method for each omen_store_* function of include/omen.h. The header has the conventions, the errors, and
+what is on disk when a method returns."""
 from std.memory import OpaquePointer, Pointer
 
 from .header import *
@@ -24,7 +24,7 @@ def store_options() -> StoreOptions:
 
 
 def store_options[L: Library](library: L) -> StoreOptions:
-    """The same from any library."""
+    """Options for opening, all at their defaults, from `library`."""
     var options = StoreOptions()
     library.call["omen_store_options_init", NoneType](Pointer(to=options))
     return options^
@@ -83,7 +83,7 @@ struct Store[L: Library](Movable, SizedRaising):
         check(self._library, _close(self._library, self._handle))
 
     def __len__(self) raises -> Int:
-        """How many vectors can be read."""
+        """Number of vectors in the store."""
         var count = UInt64(0)
         check(self._library, self._library.call["omen_store_count", Int32](self._handle, Pointer(to=count)))
         return Int(count)
@@ -91,7 +91,7 @@ struct Store[L: Library](Movable, SizedRaising):
     # Writing: each call is all or nothing.
 
     def insert(self, vectors: Span[Float32, _]) raises -> UInt64:
-        """Inserts vectors under consecutive ids after the largest that was ever there; returns the first."""
+        """Inserts vectors under consecutive ids after the largest id that was ever in the store; returns the first."""
         return self._insert(Nullable[UInt64](), vectors, self._rows("vectors", len(vectors)))
 
     def insert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
@@ -107,14 +107,14 @@ struct Store[L: Library](Movable, SizedRaising):
         return first
 
     def upsert(self, ids: Span[UInt64, _], vectors: Span[Float32, _]) raises:
-        """Inserts vectors; those whose id is in the store replace what it has."""
+        """Inserts vectors, and replaces those whose id is in the store."""
         self._expect_vectors(len(vectors), len(ids))
         check(self._library, self._library.call["omen_store_upsert", Int32](
             self._handle, ids.unsafe_ptr(), vectors.unsafe_ptr(), len(ids)
         ))
 
     def delete(self, ids: Span[UInt64, _]) raises -> UInt64:
-        """Deletes the vectors of the ids that are in the store; returns how many."""
+        """Deletes the vectors of the ids, and returns how many it deleted. Ids that are not in the store are ignored."""
         var deleted = UInt64(0)
         check(self._library, self._library.call["omen_store_delete", Int32](
             self._handle, ids.unsafe_ptr(), len(ids), Pointer(to=deleted)
@@ -128,13 +128,13 @@ struct Store[L: Library](Movable, SizedRaising):
     # Reading: readers do not wait.
 
     def get(self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _]) raises:
-        """Fills `vectors` with those of the ids; one that is not in the store is OMEN_NOT_FOUND, and nothing is written."""
+        """Fills `vectors` with those of the ids. If an id is missing, raises OMEN_NOT_FOUND and writes nothing."""
         self._get(ids, vectors, Nullable[UInt8]())
 
     def get(
         self, ids: Span[UInt64, _], vectors: Span[mut=True, Float32, _], found: Span[mut=True, UInt8, _]
     ) raises:
-        """Fills `vectors` with those of the ids, and `found` with 1; or both with 0 if the id is not in the store."""
+        """Fills `vectors` with those of the ids, and `found` with 1. Where an id is missing both are filled with 0."""
         self._expect_length("found", len(found), len(ids))
         self._get(ids, vectors, _nullable(found))
 
@@ -155,7 +155,10 @@ struct Store[L: Library](Movable, SizedRaising):
     def scan(
         self, mut position: UInt64, ids: Span[mut=True, UInt64, _], vectors: Span[mut=True, Float32, _]
     ) raises -> Int:
-        """Reads on from `position` (0 begins) by ascending id, as many as `ids` holds; returns how many, 0 at the end."""
+        """Reads as many vectors as `ids` holds, by ascending id from `position` on; returns how many, 0 at the end.
+
+        Start with a `position` of 0; each call moves it on.
+        """
         self._expect_vectors(len(vectors), len(ids))
         return self._scan(position, ids, _nullable(vectors))
 
@@ -198,8 +201,8 @@ struct Store[L: Library](Movable, SizedRaising):
         self, queries: Span[Float32, _], k: Int, ids: Span[mut=True, UInt64, _], distances: Span[mut=True, Float32, _],
         var options: SearchOptions, allow_ids: Span[UInt64, _],
     ) raises:
-        """The same, finding only `allow_ids`; none at all finds nothing."""
-        # For the library no ids at all means no filter; the id that cannot be stored allows nothing.
+        """The same with a filter: only `allow_ids` are found. An empty list finds nothing."""
+        # To the library an empty array means no filter. OMEN_NO_ID is the id of no vector, so it allows nothing.
         var nothing = OMEN_NO_ID
         options.allow_ids = _nullable(allow_ids if len(allow_ids) > 0 else Span(unsafe_ptr=Pointer(to=nothing), length=1))
         options.allow_n = UInt64(max(len(allow_ids), 1))
@@ -225,7 +228,7 @@ struct Store[L: Library](Movable, SizedRaising):
     def compress[User: AnyType](
         self, var options: CompressOptions, progress: Progress, mut user: User
     ) raises -> CompressReport:
-        """The same with a progress function; stopped by it, it raises OMEN_CANCELLED and changes nothing."""
+        """The same with a progress function. If it stops the call, OMEN_CANCELLED is raised and nothing changes."""
         options.progress = _function(progress)
         options.user = _address(user)
         return self.compress(options)
@@ -257,13 +260,13 @@ struct Store[L: Library](Movable, SizedRaising):
     def verify[User: AnyType](
         self, var options: WorkOptions, progress: Progress, mut user: User
     ) raises -> VerifyReport:
-        """The same with a progress function; stopped by it, it raises OMEN_CANCELLED."""
+        """The same with a progress function. If it stops the call, OMEN_CANCELLED is raised."""
         options.progress = _function(progress)
         options.user = _address(user)
         return self.verify(options)
 
     def compact(self) raises:
-        """Gives the bytes of deleted and replaced vectors back to the file system."""
+        """Frees the bytes of deleted and replaced vectors on disk."""
         self.compact(self.work_options())
 
     def compact(self, options: WorkOptions) raises:
@@ -271,7 +274,7 @@ struct Store[L: Library](Movable, SizedRaising):
         check(self._library, self._library.call["omen_store_compact", Int32](self._handle, Pointer(to=options)))
 
     def compact[User: AnyType](self, var options: WorkOptions, progress: Progress, mut user: User) raises:
-        """The same with a progress function; stopped by it, it raises OMEN_CANCELLED and changes nothing."""
+        """The same with a progress function. If it stops the call, OMEN_CANCELLED is raised and nothing changes."""
         options.progress = _function(progress)
         options.user = _address(user)
         self.compact(options)
@@ -294,7 +297,7 @@ struct Store[L: Library](Movable, SizedRaising):
     # Lengths
 
     def _rows(self, what: StaticString, floats: Int) raises -> Int:
-        """How many vectors so many floats are."""
+        """Number of vectors in `floats` floats; an error if that is not a whole number."""
         if floats % self.dim != 0:
             raise self._wrong_length(what, floats, String("a multiple of ", self.dim, " (dim)"))
         return floats // self.dim

@@ -1,4 +1,4 @@
-"""A library of another ABI version is refused by name: argv has an older one and a newer one."""
+"""A library of another ABI version is refused by name. argv has the paths of an older one and a newer one."""
 from std.sys import argv
 from std.testing import assert_raises
 

@@ -1,4 +1,4 @@
-"""What the tests share: real vectors, and a store of some of them."""
+"""Shared by the tests: real vectors, and a store of some of them."""
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ SIFT = Path(__file__).resolve().parents[3] / "tests" / "data" / "sift10k"
 
 
 def vecs(name, dtype):
-    """[n, dim] of a .bvecs or .ivecs file: in each row an int32 dim, then dim values."""
+    """[n, dim] from a .bvecs or .ivecs file, whose rows are an int32 dim and dim values."""
     data = (SIFT / name).read_bytes()
     row = 4 + int.from_bytes(data[:4], "little") * np.dtype(dtype).itemsize
     return np.frombuffer(data, np.uint8).reshape(-1, row)[:, 4:].copy().view(dtype)

@@ -1,4 +1,4 @@
-"""Which arrays are taken, copied and refused; a refused call changes nothing."""
+"""Which arrays are passed without a copy, copied and refused. A refused call changes nothing."""
 import numpy as np
 import pytest
 
@@ -18,7 +18,7 @@ def test_float32_in_c_order_is_not_copied(base):
 
 
 def unaligned(array):
-    """The same values one byte off."""
+    """The same values, misaligned by one byte."""
     room = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
     room[:] = array
     assert not room.flags.aligned

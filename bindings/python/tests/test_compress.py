@@ -12,7 +12,7 @@ import omen
 
 @contextlib.contextmanager
 def unchanged(store, base):
-    """The store inside is the same before and after."""
+    """Checks that the block leaves the store as it was."""
     yield
     stats = store.stats()
     assert (stats.vectors, stats.raw_vectors, stats.compressed_vectors) == (2000, 2000, 0)
@@ -61,7 +61,7 @@ def test_a_stopped_compress_can_be_repeated(filled):
 
 @pytest.fixture(params=["compress", "compact", "verify"])
 def long_call(request, filled):
-    """The three calls that take progress, on a store that has work for each."""
+    """The three calls that take a progress function, on a store in which each has work to do."""
     filled.delete([0])
     return {
         "compress": lambda **options: filled.compress(8, quality="fast", **options),
@@ -84,7 +84,7 @@ def test_every_long_call_raises_what_progress_raises(long_call, filled):
 
 
 def press_ctrl_c(done, total):
-    """Raises the signal, and goes on until Python has handled it: it may do so some instructions later."""
+    """Raises the signal, and waits until Python has handled it, which may be some instructions later."""
     signal.raise_signal(signal.SIGINT)
     while True:
         time.sleep(0)
@@ -98,7 +98,7 @@ def test_ctrl_c_in_progress(long_call, filled):
 
 @pytest.mark.parametrize("name", ["compress", "compact"])
 def test_ctrl_c_without_progress(filled, name):
-    """The call queues behind a compress that sends the signal before it ends, so the signal is there at the first step."""
+    """The call waits for a compress that sends the signal before it ends, so the signal is pending at the first step."""
     main = threading.get_ident()
     is_first, is_called = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""The package and the library it carries: nothing of the header is missing, and a foreign library is refused by name."""
+"""The package and its library: the package has everything of the header, and refuses a foreign library by name."""
 import inspect
 import os
 import re

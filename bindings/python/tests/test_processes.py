@@ -1,4 +1,4 @@
-"""Threads, forks, pickles and signals of the language around the store."""
+"""The store under Python's threads, forks, pickles and signals."""
 import copy
 import os
 import pickle
@@ -42,16 +42,16 @@ def test_errors_of_threads_are_their_own(filled):
 
 
 @pytest.fixture
-def nobody_interrupted():
-    """The interpreter takes its lock from nobody: only what gives it up lets another thread run."""
+def no_thread_switches():
+    """Stops the interpreter from switching threads: another thread runs only when a call releases the GIL."""
     former = sys.getswitchinterval()
     sys.setswitchinterval(1000)
     yield
     sys.setswitchinterval(former)
 
 
-def test_other_threads_run_during_a_call(filled, nobody_interrupted):
-    """A compact waits for a compress, which waits for this thread. Had the compact kept the lock, nothing would go on."""
+def test_other_threads_run_during_a_call(filled, no_thread_switches):
+    """A compact waits for a compress, which waits for this thread. If the compact kept the GIL, this would deadlock."""
     is_first, is_queued, may_end = threading.Event(), threading.Event(), threading.Event()
 
     def hold(done, total):
@@ -77,7 +77,7 @@ def test_other_threads_run_during_a_call(filled, nobody_interrupted):
 
 
 def in_child(work):
-    """What `work` returns in a forked child, as text."""
+    """Runs `work` in a forked child; returns its result as text."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

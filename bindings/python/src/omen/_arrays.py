@@ -1,4 +1,4 @@
-"""Which numpy arrays are passed to the library without a copy, which are copied, and which are refused."""
+"""Checks arrays: which are passed to the library without a copy, which are copied, and which are refused."""
 from __future__ import annotations
 
 from typing import Any, Optional
@@ -14,7 +14,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 def vectors(what: str, given: Any, dim: int) -> Vectors:
-    """`given` as float32[n][dim] in C order, copied if it is not that already. float64 is refused."""
+    """`given` as float32[n][dim] in C order; a copy unless it has this form already. float64 is refused."""
     array = np.asarray(given, dtype=np.float32 if isinstance(given, (list, tuple)) else None)
     if array.dtype.kind != "f" or array.dtype.itemsize > 4:
         raise InvalidArgument(
@@ -26,14 +26,14 @@ def vectors(what: str, given: Any, dim: int) -> Vectors:
 
 
 def ids(what: str, given: Any) -> Ids:
-    """`given` as uint64[n] in C order, copied if it is neither that nor int64. Whole numbers from 0 on are accepted."""
+    """`given` as uint64[n] in C order; a copy unless it is uint64 or int64 in C order. Negative ids are refused."""
     array = np.asarray(given)
     if array.ndim != 1:
         raise InvalidArgument(f"{what}: shape {array.shape}, expected (n,)")
     if array.size == 0:
         return np.empty(0, np.uint64)
     if array.dtype.kind not in "iu":
-        raise InvalidArgument(f"{what}: dtype {array.dtype}, expected whole numbers, best uint64")
+        raise InvalidArgument(f"{what}: dtype {array.dtype}, expected whole numbers, preferably uint64")
     if array.dtype.kind == "i" and array.min() < 0:
         raise InvalidArgument(f"{what}: found {array.min()}, expected 0 or more")
     if array.dtype == np.int64:
@@ -49,6 +49,6 @@ def output(what: str, given: Optional[npt.NDArray[Any]], shape: tuple[int, ...],
         found = f"{given.dtype} of shape {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
         raise InvalidArgument(f"{what}: {found}, expected an array of {np.dtype(dtype)} of shape {shape}")
     if not given.flags.carray:
-        raise InvalidArgument(f"{what}: not writable, aligned and in C order, as an array to be filled must be")
+        raise InvalidArgument(f"{what}: expected an array that is writable, aligned and in C order")
     return given
 

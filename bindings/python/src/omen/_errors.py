@@ -1,4 +1,4 @@
-"""An exception for every status of include/omen.h. It also derives from the built-in exception of the same meaning."""
+"""One exception for each status of include/omen.h, also derived from the built-in exception of the same meaning."""
 from __future__ import annotations
 
 from typing import Optional
@@ -11,8 +11,9 @@ _BY_STATUS: dict[int, type[Error]] = {}
 class Error(Exception):
     """A failed call of libomen. `str` is the name of the status and a detailed message.
 
-    status  the number, as lib.OMEN_NOT_FOUND: 1-19 the caller, 20-29 the machine, 30-39 the file, 40-49 the library
-    name    its name, as "OMEN_NOT_FOUND"
+    status  the number, such as 7. Its range says who must act: 1-19 the caller, 20-29 the machine, 30-39 the file,
+            40-49 the library
+    name    its name, such as "OMEN_NOT_FOUND"
     """
 
     status: int
@@ -88,11 +89,11 @@ class Locked(Error, BlockingIOError, name="OMEN_LOCKED"):
 
 
 class OutOfMemory(Error, MemoryError, name="OMEN_OUT_OF_MEMORY"):
-    """The system has not enough memory for the call."""
+    """The system does not have enough memory for the call."""
 
 
 class Corrupt(Error, name="OMEN_CORRUPT"):
-    """A file has other bytes than were written."""
+    """A file is damaged: its bytes are not those that were written."""
 
 
 class Version(Error, name="OMEN_VERSION"):

@@ -10,7 +10,7 @@ PATH = Path(__file__).with_name("libomen.so")
 
 
 def _load() -> Any:
-    """The library, if it has the ABI version and every function of the header; else an ImportError that says why not."""
+    """Loads the library. Raises an ImportError unless it has the ABI version and every function of the header."""
     try:
         library = ffi.dlopen(str(PATH))
         found = library.omen_abi_version()

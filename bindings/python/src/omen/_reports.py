@@ -19,7 +19,7 @@ Report = TypeVar("Report")
 
 
 class Choice:
-    """The words of a Literal and their numbers: "each" is OMEN_SYNC_EACH for the prefix "OMEN_SYNC_"."""
+    """The words of a Literal and their numbers. With the prefix "OMEN_SYNC_", "each" is OMEN_SYNC_EACH."""
 
     def __init__(self, what: str, prefix: str, words: Any, also: Optional[dict[str, str]] = None) -> None:
         self.what, self.also = what, also or {}
@@ -27,7 +27,7 @@ class Choice:
         self.words = {number: word for word, number in self.numbers.items()}
 
     def number(self, word: str) -> int:
-        """The number of a word or of its other name; InvalidArgument if it is neither."""
+        """The number of a word or of an alias in `also`. Raises InvalidArgument for any other word."""
         word = self.also.get(word, word)
         if word not in self.numbers:
             raise InvalidArgument(f"{self.what}: found {word!r}, expected one of {', '.join(self.numbers)}")
@@ -44,7 +44,7 @@ _IN_WORDS = {"metric": METRIC, "codec": CODEC}
 
 @dataclass(frozen=True)
 class Stats:
-    """struct omen_store_stats of include/omen.h, which says what each number is; bytes are bytes."""
+    """The struct omen_store_stats. include/omen.h describes each member."""
 
     vectors: int
     deleted: int
@@ -64,7 +64,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class CompressReport:
-    """struct omen_compress_report of include/omen.h, which says what each number is; bytes are bytes."""
+    """The struct omen_compress_report. include/omen.h describes each member."""
 
     vectors: int
     bytes_before: int
@@ -80,7 +80,7 @@ class CompressReport:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """struct omen_verify_report of include/omen.h: how much was read."""
+    """The struct omen_verify_report: how much was read. include/omen.h describes each member."""
 
     files: int
     blocks: int
@@ -89,12 +89,12 @@ class VerifyReport:
 
 
 def empty(struct: str) -> Any:
-    """A struct of the header that knows its size."""
+    """A new struct of the header with its struct_size set."""
     return ffi.new(f"struct {struct} *", {"struct_size": ffi.sizeof(f"struct {struct}")})
 
 
 def filled(report: type[Report], struct: Any) -> Report:
-    """The dataclass of what the library wrote into the struct."""
+    """Copies what the library wrote into a struct to its dataclass."""
     values = {field.name: getattr(struct, field.name) for field in fields(report)}  # type: ignore[arg-type]
     for name, choice in _IN_WORDS.items():
         if name in values:

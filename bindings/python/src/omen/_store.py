@@ -1,7 +1,7 @@
 """The store: one method for each omen_store_* function of include/omen.h.
 
-Any thread may make any call, and a call releases the GIL. The conventions at the top of the header hold: a call is all or
-nothing, readers do not wait, and writes are durable after `commit`.
+Any thread may make any call, and a call releases the GIL. The conventions at the top of the header hold: a call is all
+or nothing, readers do not wait, and writes are durable after `commit`.
 """
 from __future__ import annotations
 
@@ -50,13 +50,14 @@ def open(
     sync: Sync = "commit",
     threads: int = 0,
 ) -> Store:
-    """Opens the store in the directory `path`, or creates it, as `mode` says.
+    """Opens the store in the directory `path`. Creates it if `mode` allows that.
 
-    dim      floats in a vector; must be that of an existing store; 0 accepts it, and creates no store
+    dim      floats in a vector. An existing store must have the same. 0: that of the existing store; creates none
     metric   "l2", "inner_product" (or "ip") or "cosine". None: that of an existing store, "l2" for a new one
-    mode     "read_write_create", "read_write" (must exist), "read_only" (no lock, no write), "create_new" (must not)
+    mode     "read_write_create"; "read_write": the store must exist; "create_new": it must not exist;
+             "read_only": takes no lock and writes nothing
     sync     when writes survive a crash: after "commit", after "each" call, or ("none") when a file is sealed
-    threads  the most that one call uses; 0: as many as the machine has
+    threads  the most threads that one call uses; 0: as many as the machine has cores
 
     Raises DimMismatch, MetricMismatch, Locked, NotAStore, Version, Corrupt and others.
     """
@@ -83,7 +84,7 @@ class Store:
     vectors  float32[n, dim] in C order is not copied; other orders and float16 are copied; float64 is refused
     ids      uint64[n] and int64[n] are not copied; other whole numbers are
 
-    Not to be used after a fork: writing raises Locked, then Poisoned. Open the path in the child instead.
+    Do not use it in a forked child: writing there raises Locked, then Poisoned. Open the path in the child instead.
     """
 
     def __init__(self, handle: Any) -> None:
@@ -146,7 +147,7 @@ class Store:
         return np.arange(first[0], first[0] + len(rows), dtype=np.uint64)
 
     def upsert(self, vectors: npt.ArrayLike, ids: npt.ArrayLike) -> None:
-        """Inserts vectors; those whose id is in the store replace what it has. Shapes and errors as for insert."""
+        """Inserts vectors, and replaces those whose id is in the store. Shapes and errors are those of insert."""
         rows = _arrays.vectors("vectors", vectors, self._dim)
         named = self._one_each(ids, rows)
         check(lib.omen_store_upsert(self._handle, _u64(named), _f32(rows), len(rows)))
@@ -158,7 +159,7 @@ class Store:
         return named
 
     def delete(self, ids: npt.ArrayLike) -> int:
-        """Deletes the vectors of ids[n] and returns how many. Ids that are not in the store are ignored."""
+        """Deletes the vectors of ids[n] and returns how many it deleted. Ids that are not in the store are ignored."""
         named = _arrays.ids("ids", ids)
         deleted = ffi.new("uint64_t *")
         check(lib.omen_store_delete(self._handle, _u64(named), len(named), deleted))
@@ -173,9 +174,9 @@ class Store:
     def get(self, ids: npt.ArrayLike, out: Optional[Vectors] = None, found: Optional[Flags] = None) -> Vectors:
         """Returns the vectors of ids[n] as float32[n, dim]; after `compress`, what their codes decode to.
 
-        out    float32[n, dim] to be filled and returned, in C order; None: a new array
-        found  bool[n] to be filled: False where the id is not in the store, and its vector is zeros.
-               None: every id must be there, else NotFound is raised and nothing is written
+        out    float32[n, dim] in C order, which is filled and returned; None: a new array
+        found  bool[n], which is filled: False where the id is not in the store; its vector is then zeros.
+               None: if an id is not in the store, NotFound is raised and nothing is written
         """
         named = _arrays.ids("ids", ids)
         rows: Vectors = _arrays.output("out", out, (len(named), self._dim), np.float32)
@@ -196,7 +197,7 @@ class Store:
     def scan(self, chunk: int = 1000, start: int = 0) -> Iterator[tuple[Ids, Vectors]]:
         """Reads the store by ascending id, from `start` on: yields (ids[m], vectors[m, dim]) with m up to `chunk`.
 
-        Each chunk has new arrays, and shows the store of the moment in which it is read.
+        Each chunk has new arrays, and shows the store as it is when the chunk is read.
         """
         if chunk < 1:
             raise InvalidArgument(f"chunk: found {chunk}, expected 1 or more")
@@ -225,12 +226,13 @@ class Store:
     ) -> tuple[Ids, Vectors]:
         """Finds the k nearest vectors of each query: (ids[nq, k], distances[nq, k]), nearest first.
 
-        queries    [nq, dim], as vectors of insert
+        queries    [nq, dim], in the forms that insert takes
         allow_ids  [n]: only these may be found; an empty array allows none; None: all
         exact      compare with every vector as `get` returns it: slow, meant as a reference
         effort, rerank, threads  as in omen_search_options of include/omen.h; 0: the library chooses
 
-        Smaller distances are nearer for every metric. omen.NO_ID and NaN fill up when fewer than k are found.
+        Smaller distances are nearer for every metric. omen.NO_ID and NaN fill the remaining places when fewer than k
+        are found.
         """
         rows = _arrays.vectors("queries", queries, self._dim)
         if k < 0:
@@ -262,10 +264,11 @@ class Store:
     ) -> CompressReport:
         """Makes the whole directory `ratio` times smaller than the vectors as floats. The report has the errors.
 
-        progress  called with (done, total) now and then; its result is ignored, an exception of it is raised here
-        others    as in omen_compress_options of include/omen.h; 0: the library chooses
+        progress  called with (done, total) from time to time; its result is ignored
+        others    as in omen_compress_options of include/omen.h; 0: the library chooses. `codec` must be "auto" today
 
-        An exception of `progress` and Ctrl-C stop the call. The store is then as it was before.
+        An exception that `progress` raises stops the call and is raised here. Ctrl-C stops the call too. In both cases
+        the store is as it was before.
         """
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
@@ -276,9 +279,9 @@ class Store:
         return filled(CompressReport, report)
 
     def compact(self, *, progress: Optional[Progress] = None, threads: int = 0) -> None:
-        """Gives the bytes of deleted and replaced vectors back to the file system.
+        """Frees the bytes of deleted and replaced vectors on disk.
 
-        progress, threads  as for compress, also when the call is stopped
+        progress, threads  as for compress; a stopped call leaves the store as it was
         """
         options = _work_options(threads)
         _run(lambda: lib.omen_store_compact(self._handle, options), options, progress)
@@ -290,9 +293,9 @@ class Store:
         return filled(Stats, report)
 
     def verify(self, *, progress: Optional[Progress] = None, threads: int = 0) -> VerifyReport:
-        """Reads every byte from the disk and compares all checksums; raises Corrupt with the file and the block.
+        """Reads every byte from the disk and compares all checksums. Raises Corrupt with the file and the block.
 
-        progress, threads  as for compress, also when the call is stopped
+        progress, threads  as for compress
         """
         options, report = _work_options(threads), empty("omen_verify_report")
         _run(lambda: lib.omen_store_verify(self._handle, options, report), options, progress)
@@ -307,7 +310,7 @@ def _work_options(threads: int) -> Any:
 
 
 def _run(call: Callable[[], int], options: Any, progress: Optional[Progress]) -> None:
-    """Makes `call`, which passes `options`, with `progress` as their progress function; raises what that raised."""
+    """Makes `call`, which passes `options`, with `progress` set in them. Raises what `progress` raised."""
     raised: list[BaseException] = []
 
     def step(_user: Any, done: int, total: int) -> int:
@@ -318,7 +321,7 @@ def _run(call: Callable[[], int], options: Any, progress: Optional[Progress]) ->
     def keep(_kind: Any, error: BaseException, trace: Any) -> None:
         raised.append(error.with_traceback(trace))
 
-    # Set without a `progress` too: Python handles Ctrl-C in it, and the library can stop nowhere else.
+    # Set even without a `progress`: Python handles Ctrl-C in this callback, and the library can stop nowhere else.
     callback = ffi.callback("omen_progress_fn", step, error=1, onerror=keep)
     options.progress = callback
     status = call()
