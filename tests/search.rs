@@ -251,8 +251,9 @@ fn searches_go_on_beside_writes_compress_and_compact() {
     store.commit().unwrap();
     let read_only =
         Store::open(home.path(), DIM as u32, &Options { mode: Mode::ReadOnly, ..Options::default() }).unwrap();
+    let queries = sift(9000, 3);
     let search = |thread: usize, _| {
-        for answer in answers([&store, &store, &read_only][thread], &sift(9000, 3), 10, &SearchOptions::default()) {
+        for answer in answers([&store, &store, &read_only][thread], &queries, 10, &SearchOptions::default()) {
             // The store holds at least 1,900 vectors at any time.
             let distances = answer.iter().map(|(_, bits)| f32::from_bits(*bits));
             assert!(distances.is_sorted() && answer.iter().all(|(id, _)| *id < 3000), "{answer:?}");

@@ -194,8 +194,8 @@ fn search_refuses_slices_of_a_wrong_length_and_efforts_out_of_range() {
     search(8, 4, 4, 1.0).unwrap();
     search(0, 0, 0, 0.0).unwrap();
     assert_eq!(refusal(search(7, 4, 4, 0.0)), "queries: 7 floats are not a multiple of dim 4");
-    assert_eq!(refusal(search(8, 3, 4, 0.0)), "ids: found 3 values, expected 2 x 2");
-    assert_eq!(refusal(search(8, 4, 5, 0.0)), "distances: found 5 values, expected 2 x 2");
+    assert_eq!(refusal(search(8, 3, 4, 0.0)), "ids: room for 3 values, expected 2 queries x 2 neighbours");
+    assert_eq!(refusal(search(8, 4, 5, 0.0)), "distances: room for 5 values, expected 2 queries x 2 neighbours");
     for effort in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
         let text = refusal(search(8, 4, 4, effort));
         assert_eq!(text, format!("options: effort is {effort}; expected 0 to 1"));
