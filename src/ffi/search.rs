@@ -5,7 +5,7 @@ use super::arguments::{input, output};
 use super::fence::on_store;
 use super::sized;
 use super::types::{omen_search_options, omen_store};
-use crate::error::{Error, Result, short};
+use crate::error::{Error, Result};
 use crate::store::SearchOptions;
 
 /// # SEARCHING
@@ -75,9 +75,6 @@ pub unsafe extern "C" fn omen_store_search(
 unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<SearchOptions<'a>> {
     // SAFETY: the contract of this function.
     let given = unsafe { sized::options(options, omen_search_options::DEFAULT)? };
-    if !(0.0..=1.0).contains(&given.effort) {
-        return Err(Error::InvalidArgument(format!("options: effort is {}; expected 0 to 1", short(given.effort))));
-    }
     if !matches!(given.exact, 0 | 1) {
         return Err(Error::InvalidArgument(format!("options: exact is {}; expected 0 or 1", given.exact)));
     }

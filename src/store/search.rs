@@ -1,7 +1,7 @@
 //! Search: checks the arguments and calls `query`.
 
 use super::{Store, check_finite};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, short};
 use crate::query::{self, SearchRequest};
 
 /// Options of a search.
@@ -63,7 +63,10 @@ impl Store {
             }
         }
         if !(0.0..=1.0).contains(&options.effort) {
-            return Err(Error::InvalidArgument(format!("options: effort is {}; expected 0 to 1", options.effort)));
+            return Err(Error::InvalidArgument(format!(
+                "options: effort is {}; expected 0 to 1",
+                short(options.effort)
+            )));
         }
         check_finite(queries, dim)
     }
