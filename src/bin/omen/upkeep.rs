@@ -21,7 +21,7 @@ pub struct Compress {
     /// Directory of the store
     store: PathBuf,
     /// Raw float32 bytes divided by the bytes of the whole directory afterwards
-    #[arg(long, default_value_t = 16.0)]
+    #[arg(long, default_value_t = CompressOptions::default().ratio)]
     ratio: f64,
     /// How much time to spend on less error
     #[arg(long, value_enum, default_value = "normal")]

@@ -253,7 +253,7 @@ class Store:
 
     def compress(
         self,
-        ratio: float = 16.0,
+        ratio: Optional[float] = None,
         *,
         progress: Optional[Progress] = None,
         quality: Quality = "normal",
@@ -264,6 +264,7 @@ class Store:
     ) -> CompressReport:
         """Makes the whole directory `ratio` times smaller than the vectors as floats. The report has the errors.
 
+        ratio     None: the default of the library, as include/omen.h documents it
         progress  called with (done, total) from time to time; its result is ignored
         others    as in omen_compress_options of include/omen.h; 0: the library chooses. `codec` must be "auto" today
 
@@ -272,7 +273,9 @@ class Store:
         """
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
-        options.ratio, options.sample, options.seed, options.threads = ratio, sample, seed, threads
+        if ratio is not None:
+            options.ratio = ratio
+        options.sample, options.seed, options.threads = sample, seed, threads
         options.quality, options.codec = QUALITY.number(quality), CODEC.number(codec)
         report = empty("omen_compress_report")
         _run(lambda: lib.omen_store_compress(self._handle, options, report), options, progress)
