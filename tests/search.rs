@@ -418,7 +418,7 @@ fn effort_is_a_fraction() {
     for effort in [-1e-9, 1.0 + 1e-9, 2.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let options = SearchOptions { effort, ..SearchOptions::default() };
         let told = refuses(&store, &queries, 5, &options, [15, 15], INVALID_ARGUMENT);
-        assert!(told.contains("effort") && told.contains(&effort.to_string()), "{told}");
+        assert!(told.contains("effort is"), "{effort}: {told}");
     }
     let expected = answers(&store, &queries, 5, &SearchOptions::default());
     for effort in [0.0, -0.0, f64::MIN_POSITIVE, 0.5, 1.0] {
