@@ -13,7 +13,7 @@ const BYTES_MAX: u64 = 64 << 20;
 /// The result of reading both copies.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The sound copy of the highest generation; `None` if creating the store was not completed.
+    /// The sound copy with the higher generation; `None` if the store was never completely created.
     pub manifest: Option<Manifest>,
     /// True if both copies are sound and equal.
     pub is_whole: bool,

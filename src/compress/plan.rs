@@ -34,6 +34,8 @@ pub enum Plan {
         source: Snapshot,
         /// Byte budget of their file.
         budget: Budget,
+        /// The longest codes that fit it.
+        shape: Shape,
     },
     /// Every row gets a new code; vectors that are codes already are decoded first.
     Recode {
@@ -41,6 +43,8 @@ pub enum Plan {
         source: Snapshot,
         /// Byte budget of the file.
         budget: Budget,
+        /// The longest codes that fit it.
+        shape: Shape,
     },
 }
 
@@ -58,15 +62,11 @@ impl Plan {
     }
 }
 
-/// The shape before the code length and the window are chosen.
-pub fn plain_shape(dim: usize, metric: Metric, options: &CompressOptions) -> Shape {
-    Shape { dim, row_bytes: 1, window: 1, directions: 0, metric: Some(metric), quality: options.quality }
-}
-
 /// The raw and the coded segments of a frozen state, and the byte budget of all files.
 struct Parts<'a> {
     frozen: &'a Snapshot,
     options: &'a CompressOptions,
+    /// The shape before the code length and the window are chosen.
     plain: Shape,
     raw: Vec<Arc<SegmentView>>,
     coded: Vec<Arc<SegmentView>>,
@@ -105,7 +105,8 @@ impl<'a> Parts<'a> {
         let float_bytes = (raw_rows + coded_rows).max(options.sample_of) * frozen.dim as u64 * 4;
         let bytes = (float_bytes as f64 / options.ratio) as u64;
         let manifest_bytes = 2 * manifest_bytes(manifest);
-        let plain = plain_shape(frozen.dim, metric, options);
+        let (dim, metric, quality) = (frozen.dim, Some(metric), options.quality);
+        let plain = Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality };
         Parts { frozen, options, plain, raw, coded, raw_rows, coded_rows, bytes, manifest_bytes }
     }
 
@@ -149,7 +150,7 @@ impl<'a> Parts<'a> {
         }
         let source = self.state(self.raw.clone());
         let budget = self.shared_budget(&source, &self.coded)?;
-        Ok(budget.shape(&self.plain).is_ok().then_some(Plan::AddBook { source, budget }))
+        Ok(budget.shape(&self.plain).ok().map(|shape| Plan::AddBook { source, budget, shape }))
     }
 
     /// `Recode`, or an error with the largest ratio that can be reached.
@@ -157,7 +158,7 @@ impl<'a> Parts<'a> {
         let source = self.state(self.frozen.segments.clone());
         let budget = self.shared_budget(&source, &[])?;
         match budget.shape(&self.plain) {
-            Ok(_) => Ok(Plan::Recode { source, budget }),
+            Ok(shape) => Ok(Plan::Recode { source, budget, shape }),
             Err(least) => Err(self.too_small(budget.rows, least + self.manifest_bytes)),
         }
     }

@@ -1,12 +1,11 @@
 //! The codebook of a plan: the store's newest one, or one trained on a sample of the rows.
 
 use super::budget::Budget;
-use super::plan::{Plan, plain_shape};
+use super::plan::Plan;
 use super::sample::{SAMPLE_BYTES, sample_rows};
 use super::{CompressOptions, TRAINING_ROWS_MIN};
 use crate::codec::{self, Codebook, Shape};
-use crate::error::{Error, Result};
-use crate::metric::Metric;
+use crate::error::Result;
 use crate::snapshot::Snapshot;
 use crate::work::Work;
 use std::sync::Arc;
@@ -18,25 +17,21 @@ const SAMPLE_ROWS: u64 = 20_000;
 const TRIAL_PERCENT: u64 = 15;
 
 /// The codebook that the rows of `plan` are coded with.
-pub fn train(plan: &Plan, metric: Metric, options: &CompressOptions, work: &mut Work) -> Result<Arc<Codebook>> {
+pub fn train(plan: &Plan, options: &CompressOptions, work: &mut Work) -> Result<Arc<Codebook>> {
     match plan {
         Plan::Join { book, .. } => Ok(Arc::clone(book)),
-        Plan::AddBook { source, budget } | Plan::Recode { source, budget } => {
-            let plain = plain_shape(source.dim, metric, options);
+        Plan::AddBook { source, budget, shape } | Plan::Recode { source, budget, shape } => {
             let sample = sample(source, options)?;
-            within(budget, &plain, &sample, options.seed, work).map(Arc::new)
+            within(budget, shape, &sample, options.seed, work).map(Arc::new)
         }
     }
 }
 
-/// The longest codes that fit `budget`, trained on `sample: [n][dim]`.
+/// The longest codes that fit `budget`, of dims as in `plain` or of directions, trained on `sample: [n][dim]`.
 fn within(budget: &Budget, plain: &Shape, sample: &[f32], seed: u64, work: &mut Work) -> Result<Codebook> {
-    let fitting = |shape: &Shape| budget.shape(shape);
-    let too_small = |least| Error::Internal(format!("a plan within {} bytes needs {least}", budget.bytes));
-    let plain_fit = fitting(plain).map_err(too_small)?;
-    let of_directions = |directions| fitting(&Shape { directions, ..*plain }).ok();
+    let of_directions = |directions| budget.shape(&Shape { directions, ..*plain }).ok();
     let mut shape =
-        work.part((0, TRIAL_PERCENT), 100, |work| codec::better_shape(sample, &plain_fit, &of_directions, seed, work))?;
+        work.part((0, TRIAL_PERCENT), 100, |work| codec::better_shape(sample, plain, &of_directions, seed, work))?;
     loop {
         let book = work.part((TRIAL_PERCENT, 100), 100, |work| Codebook::train(sample, &shape, seed, work))?;
         if budget.fits(&book) || shape.window == 1 {

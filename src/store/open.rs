@@ -203,7 +203,9 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
     let (mut segments, mut books) = (Vec::with_capacity(listed.len()), Vec::new());
     for (entry, hidden) in listed.into_iter().zip(hidden) {
         let live = SegmentView::open(dir, entry, manifest.dim, hidden, &books)?;
-        books.extend(live.codebook.iter().filter(|book| !books.contains(book)).cloned().collect::<Vec<_>>());
+        if let Some(book) = live.codebook.as_ref().filter(|book| !books.contains(book)) {
+            books.push(Arc::clone(book));
+        }
         let (last, next) = (live.segment.footer().last_id, manifest.base_next_id);
         if entry.rows > 0 && last >= next {
             return Err(Error::corrupt(live.segment.name(), format!("id {last}, expected ids below {next}")));

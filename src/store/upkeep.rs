@@ -55,7 +55,7 @@ impl Store {
         }
         work.begin(2 * vectors, self.threads);
         let plan = compress::plan(&frozen, &base, self.metric, options)?;
-        let book = work.part((0, 1), 2, |work| compress::train(&plan, self.metric, options, work))?;
+        let book = work.part((0, 1), 2, |work| compress::train(&plan, options, work))?;
         let target = Target::Coded(Arc::clone(&book));
         let new = work.part((1, 2), 2, |work| self.write_segment(plan.source(), Kind::Code, target, work))?;
         self.swap(&frozen, &plan.replaced(), new.into_iter().collect())?;

@@ -13,7 +13,7 @@ fn start(arguments: &[&str]) -> Child {
     Command::new(OMEN).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// A line of the status of a process that is not waited for yet.
+/// A line of the /proc status of a child process that has not been waited for yet.
 fn status(process: u32, line: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     status.lines().find_map(|text| text.strip_prefix(line)).unwrap().trim().to_owned()

@@ -74,7 +74,7 @@ impl Scalar {
         }
     }
 
-    /// Number of symbols, which is even, and of the bytes after them.
+    /// Number of symbols (even) and of side bytes.
     pub(super) fn layout(&self) -> CodeLayout {
         self.layout
     }

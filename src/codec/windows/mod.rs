@@ -40,21 +40,11 @@ use crate::work::Work;
 pub use book::WINDOWS;
 use codes::Windows;
 use std::sync::Arc;
+pub(super) use trial::better_shape;
 
 /// Learns a codebook and returns its stored form. `Codebook::train` has checked the arguments.
 pub(super) fn train(sample: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Vec<u8>> {
     train::train(sample, shape, seed, work)
-}
-
-/// See [`super::better_shape`].
-pub(super) fn better_shape(
-    sample: &[f32],
-    plain: &Shape,
-    of_directions: &dyn Fn(usize) -> Option<Shape>,
-    seed: u64,
-    work: &mut Work,
-) -> Result<Shape> {
-    trial::better_shape(sample, plain, of_directions, seed, work)
 }
 
 /// Parses a stored codebook, which is not trusted.

@@ -29,7 +29,7 @@ const PARTS: usize = 8;
 const WORTH_ROTATING: f64 = 0.95;
 
 /// See `codec::better_shape`.
-pub(super) fn better_shape(
+pub fn better_shape(
     rows: &[f32],
     plain: &Shape,
     of_directions: &dyn Fn(usize) -> Option<Shape>,
