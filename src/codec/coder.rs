@@ -3,6 +3,7 @@
 //! A kind is a folder beside this file. `codec/mod.rs` uses only its `mod.rs`: a number for files, `train`, `parse`,
 //! `stored_bytes`, and a type with this trait.
 
+use super::scale::Scale;
 use super::side::Correction;
 use super::table::QueryTable;
 use crate::kernels::CodeLayout;
@@ -15,6 +16,14 @@ pub(super) trait Coder: Send + Sync {
 
     /// Symbols and side bytes of a code.
     fn layout(&self) -> CodeLayout;
+
+    /// How rows are scaled before they are coded.
+    fn scale(&self) -> &Scale;
+
+    /// True if values of `row: [dim]`, divided by `scale`, are cut off by more than the usual error of a row.
+    fn cuts(&self, _row: &[f32], _scale: f32) -> bool {
+        false
+    }
 
     /// See `Codebook::encode`.
     fn encode(&self, rows: &[f32], codes: &mut [u8]);

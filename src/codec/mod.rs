@@ -13,13 +13,14 @@
 //! Every kind of codebook is a folder with the same small interface (`coder`). A new kind adds a folder, and an arm in
 //! `Codebook::train`, `stored_bytes` and `parse`. All kinds share `shape` (parameters of a codebook), `block` (codes
 //! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `reader` (stored codebooks),
-//! `random` and `round`.
+//! `random`, `round`, and `scale` (what a row is divided by before it is coded).
 
 pub mod block;
 mod coder;
 mod random;
 mod reader;
 mod round;
+mod scale;
 mod scalar;
 mod shape;
 mod side;
@@ -33,6 +34,8 @@ use crate::work::Work;
 use coder::Coder;
 use reader::BookReader;
 pub use scalar::SCALAR;
+use scale::Scale;
+pub use scale::{divide, multiply};
 pub use shape::{DIM_MAX, Quality, Shape};
 pub use side::Correction;
 use std::sync::{Arc, OnceLock};
@@ -78,6 +81,9 @@ impl Shape {
         windows::stages(self)
     }
 }
+
+/// Scales that are tried for a row whose values are cut off.
+const CUT_STEPS: usize = 8;
 
 /// The id of the codebook stored as `bytes`. 0 and `u64::MAX` are reserved and never returned.
 fn id_of(bytes: &[u8]) -> u64 {
@@ -198,7 +204,27 @@ impl Codebook {
         self.layout.row_bytes()
     }
 
-    /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written. Searches for the code that
+    /// True if codes are directions: the scale of a row is its length.
+    pub fn is_directional(&self) -> bool {
+        self.coder.scale().is_directional
+    }
+
+    /// What `row: [dim]` must be divided by before it is encoded: its length if codes are directions, else 1 or a power
+    /// of four that brings it near the rows of the sample.
+    pub fn scale_of(&self, row: &[f32]) -> f32 {
+        let first = self.coder.scale().of(row);
+        let mut scale = first;
+        for _ in 0..CUT_STEPS {
+            if !self.coder.cuts(row, scale) {
+                return scale;
+            }
+            scale = Scale::next(scale);
+        }
+        // No scale helps: the row is far from the sample in dims that hardly vary there.
+        first
+    }
+
+    /// Encodes scaled `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written. Searches for the code that
     /// decodes nearest to each row; the search for window codes is approximate.
     pub fn encode(&self, rows: &[f32], codes: &mut [u8]) {
         self.coder.encode(rows, codes);

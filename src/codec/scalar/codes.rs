@@ -2,6 +2,7 @@
 
 use super::grid::Grid;
 use super::half;
+use crate::codec::scale::Scale;
 use crate::kernels::{BitFields, CODE_PADDING, CodeLayout, Dequantizer, GROUP_DIMS, kernels};
 
 /// The values of the numbers in a code.
@@ -12,6 +13,9 @@ pub(super) enum Form {
     /// Half floats, with the number of dims.
     Halves(usize),
 }
+
+/// Cut values matter if they take more than this share of a row's energy.
+const CUT_MIN: f64 = 1e-5;
 
 /// The bits of a symbol.
 const SYMBOL_BITS: u8 = 4;
@@ -28,6 +32,9 @@ struct Split {
 /// Everything needed to encode and decode scalar codes.
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
+    pub(super) scale: Scale,
+    /// The largest squared error that cut values may add to a row.
+    pub(super) tolerance: f32,
     form: Form,
     /// `[dim]` for grids.
     splits: Vec<Split>,
@@ -39,7 +46,7 @@ pub(super) struct Scalar {
 }
 
 impl Scalar {
-    pub(super) fn new(form: Form) -> Scalar {
+    pub(super) fn new(form: Form, scale: Scale, tolerance: f32) -> Scalar {
         let bits: u64 = match &form {
             Form::Grids(grids) => grids.iter().map(|grid| u64::from(grid.bits)).sum(),
             Form::Halves(dim) => *dim as u64 * 16,
@@ -58,7 +65,7 @@ impl Scalar {
         // At least one byte, even if no dim varies: the number of rows is computed from the number of bytes.
         let row_bytes = bits.div_ceil(8).max(1) as usize;
         let layout = CodeLayout { symbols, side_bytes: row_bytes - symbols / 2 };
-        Scalar { form, splits, numbers, layout, is_bytes }
+        Scalar { scale, tolerance, form, splits, numbers, layout, is_bytes }
     }
 
     /// The values of the numbers in a code.
@@ -85,6 +92,25 @@ impl Scalar {
         let grids = if let Form::Grids(grids) = &self.form { grids.as_slice() } else { &[] };
         let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.has_symbol);
         dims.map(|(dim, (grid, split))| (dim, middles(grid, split)))
+    }
+
+    /// See `Coder::cuts`.
+    pub(super) fn cuts(&self, row: &[f32], scale: f32) -> bool {
+        let scaled = row.iter().map(|value| (f64::from(*value) / f64::from(scale)) as f32);
+        let beyond = |value: f32, low: f32, high: f32| f64::from((value - high).max(low - value).max(0.0));
+        let squares = |sum: (f64, f64), (value, beyond): (f32, f64)| {
+            (sum.0 + f64::from(value) * f64::from(value), sum.1 + beyond * beyond)
+        };
+        let (energy, cut) = match &self.form {
+            Form::Grids(grids) => scaled.zip(grids).fold((0.0, 0.0), |sum, (value, grid)| {
+                let (low, high) = grid.reach();
+                squares(sum, (value, beyond(value, low, high)))
+            }),
+            Form::Halves(_) => {
+                scaled.fold((0.0, 0.0), |sum, value| squares(sum, (value, beyond(value, -half::MAX, half::MAX))))
+            }
+        };
+        cut > f64::from(self.tolerance).max(CUT_MIN * energy)
     }
 
     /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`.

@@ -25,6 +25,12 @@ impl Grid {
         self.bits <= BITS_MAX && self.step >= 0.0 && reach.is_finite() && (self.low + reach).is_finite()
     }
 
+    /// Values that are rounded by at most half a step: the least and the largest.
+    pub(super) fn reach(&self) -> (f32, f32) {
+        let half = self.step / 2.0;
+        (self.low - half, self.low + self.step * Grid::most(self.bits) + half)
+    }
+
     /// The number whose value is nearest to `value`.
     #[inline]
     pub(super) fn number(&self, value: f32) -> u32 {

@@ -1,7 +1,7 @@
 //! IEEE 754 binary16 and back: 1 bit sign, 5 bits exponent, 10 bits fraction.
 
 /// The largest finite half. Larger values are clamped to it.
-const MAX: f32 = 65_504.0;
+pub(super) const MAX: f32 = 65_504.0;
 
 /// The smallest normal half.
 const NORMAL_MIN: f32 = 1.0 / 16_384.0;

@@ -18,6 +18,7 @@ mod table;
 mod train;
 
 use super::coder::Coder;
+use super::scale::Scale;
 use super::shape::Shape;
 use super::table::QueryTable;
 use crate::error::Result;
@@ -50,6 +51,14 @@ impl Coder for Scalar {
 
     fn layout(&self) -> CodeLayout {
         Scalar::layout(self)
+    }
+
+    fn scale(&self) -> &Scale {
+        &self.scale
+    }
+
+    fn cuts(&self, row: &[f32], scale: f32) -> bool {
+        Scalar::cuts(self, row, scale)
     }
 
     fn encode(&self, rows: &[f32], codes: &mut [u8]) {

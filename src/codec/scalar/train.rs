@@ -5,12 +5,14 @@
 //! a dim may need several bits before it gains (Shoham, Gersho: Efficient Bit Allocation for an Arbitrary Set of
 //! Quantizers, IEEE Trans. ASSP 1988).
 
-use super::codes::Form;
+use super::codes::{Form, Scalar};
 use super::grid::{BITS_MAX, Grid};
 use super::{book, half};
+use crate::codec::scale::Scale;
 use crate::codec::shape::Shape;
 use crate::error::Result;
 use crate::work::Work;
+use std::borrow::Cow;
 
 /// A range of values to try. With few bits the best range is narrow; with many it is wider than the values of the
 /// sample.
@@ -39,6 +41,17 @@ const CLIPS: [Clip; 11] = [
     Clip { share: 0.0, margin: 2.0, bits: (13, 16) },
 ];
 
+/// A value is far if it is this many times the typical length of a row, less the mean, beyond nearly all others.
+const MARGIN: f64 = 0.5;
+/// One row in this many may be far, and one value of a dim in this many, at each end. With fewer than [`NEAR_MIN`] rows
+/// none is.
+const FAR_ROWS: usize = 100;
+const FAR_VALUES: usize = 1000;
+const NEAR_MIN: usize = 16;
+
+/// Cut values of a row may add this many times the mean error of a row; if they add more, the row is scaled.
+const CUT_MAX: f64 = 16.0;
+
 /// With fewer rows there is no held-out set: all rows are used both to fit a range and to evaluate it.
 const HELD_OUT_MIN: usize = 64;
 
@@ -59,30 +72,85 @@ const LEVELS: usize = BITS_MAX as usize + 1;
 
 /// Learns a codebook of scalar codes and returns its stored form.
 pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Vec<u8>> {
-    let dim = shape.dim;
-    let mut dims = Vec::with_capacity(dim);
-    let mut column = Vec::with_capacity(sample.len() / dim);
-    for first in 0..dim {
-        column.clear();
-        column.extend(sample.iter().skip(first).step_by(dim));
-        dims.push(Dim::new(&column));
-        work.report(first as u64 + 1, dim as u64)?;
-    }
-    Ok(book::to_bytes(best_form(&dims, sample, shape)))
-}
-
-fn best_form(dims: &[Dim], sample: &[f32], shape: &Shape) -> Form {
     let is_byte = |value: &f32| f32::from(*value as u8).to_bits() == value.to_bits();
     if shape.row_bytes >= shape.dim && sample.iter().all(is_byte) {
         // Lossless for every byte value, also for those that are not in the sample.
-        return Form::Grids(vec![Grid { bits: 8, low: 0.0, step: 1.0 }; shape.dim]);
+        let bytes = Form::Grids(vec![Grid { bits: 8, low: 0.0, step: 1.0 }; shape.dim]);
+        return Ok(book::to_bytes(&Scalar::new(bytes, Scale::NONE, 0.0)));
     }
-    let bits = allocate_bits(dims, shape.row_bytes * 8);
+    let scale = Scale::of_sample(sample, shape.dim, shape.metric);
+    let scaled = scale.apply(sample, shape.dim);
+    let (mut done, total) = (0, 2);
+    // Scaled rows are not whole numbers, so look for an exact form of whole numbers first.
+    if matches!(scaled, Cow::Owned(_)) && sample.iter().all(|value| value.fract() == 0.0) {
+        let (form, error) = work.part((0, 1), total, |work| best_form(sample, shape, work))?;
+        if error == 0.0 {
+            return Ok(book::to_bytes(&Scalar::new(form, Scale::NONE, 0.0)));
+        }
+        done = 1;
+    }
+    let (form, error) = work.part((done, total), total, |work| best_form(&scaled, shape, work))?;
+    Ok(book::to_bytes(&Scalar::new(form, scale, (CUT_MAX * error) as f32)))
+}
+
+/// The best form of codes of `shape` for `sample: [n][dim]`, and the mean over rows of its squared error.
+fn best_form(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<(Form, f64)> {
+    let (dim, margin) = (shape.dim, MARGIN * typical_energy(sample, shape.dim).sqrt());
+    let mut dims = Vec::with_capacity(dim);
+    for first in 0..dim {
+        dims.push(Dim::new(&without_far_values(column(sample, dim, first), margin)));
+        work.report(first as u64 + 1, dim as u64)?;
+    }
+    let bits = allocate_bits(&dims, shape.row_bytes * 8);
     let error: f64 = dims.iter().zip(&bits).map(|(dim, bits)| dim.errors[*bits]).sum();
-    if shape.row_bytes >= shape.dim * 2 && error_of_halves(sample, shape.dim) < error {
-        return Form::Halves(shape.dim);
+    if shape.row_bytes >= dim * 2 {
+        let of_halves = error_of_halves(sample, dim);
+        if of_halves < error {
+            return Ok((Form::Halves(dim), of_halves));
+        }
     }
-    Form::Grids(dims.iter().zip(bits).map(|(dim, bits)| dim.grids[bits]).collect())
+    Ok((Form::Grids(dims.iter().zip(bits).map(|(dim, bits)| dim.grids[bits]).collect()), error))
+}
+
+/// The values of dim `number` of `sample: [n][dim]`.
+fn column(sample: &[f32], dim: usize, number: usize) -> Vec<f32> {
+    sample.iter().skip(number).step_by(dim).copied().collect()
+}
+
+/// The position in `count` ascending values, from either end, of the first value that is surely not far from the others.
+fn first_near(count: usize, share: usize) -> usize {
+    if count < NEAR_MIN { 0 } else { (count / share).max(1) }
+}
+
+/// The mean squared distance of rows of `sample: [n][dim]` to their mean, without the farthest rows. The mean is that of
+/// each dim without its farthest values.
+fn typical_energy(sample: &[f32], dim: usize) -> f64 {
+    let mut energies = vec![0.0; sample.len() / dim];
+    for first in 0..dim {
+        let mut values = column(sample, dim, first);
+        values.sort_unstable_by(f32::total_cmp);
+        let far = first_near(values.len(), FAR_ROWS);
+        let near = &values[far..values.len() - far];
+        let mean = near.iter().map(|value| f64::from(*value)).sum::<f64>() / near.len() as f64;
+        let values = sample.iter().skip(first).step_by(dim);
+        energies.iter_mut().zip(values).for_each(|(energy, value)| *energy += (f64::from(*value) - mean).powi(2));
+    }
+    energies.sort_unstable_by(f64::total_cmp);
+    energies.truncate(energies.len() - first_near(energies.len(), FAR_ROWS));
+    energies.iter().sum::<f64>() / energies.len() as f64
+}
+
+/// `values` of one dim without those that are more than `margin` beyond nearly all others: a grid that reaches them would
+/// be coarse for all.
+fn without_far_values(values: Vec<f32>, margin: f64) -> Vec<f32> {
+    let mut ascending = values.clone();
+    ascending.sort_unstable_by(f32::total_cmp);
+    let far = first_near(ascending.len(), FAR_VALUES);
+    let (low, high) = (f64::from(ascending[far]) - margin, f64::from(ascending[ascending.len() - 1 - far]) + margin);
+    if f64::from(ascending[0]) >= low && f64::from(ascending[ascending.len() - 1]) <= high {
+        return values;
+    }
+    values.into_iter().filter(|value| (low..=high).contains(&f64::from(*value))).collect()
 }
 
 /// The mean over rows of the squared error of the sample as halves.

@@ -2,6 +2,7 @@
 
 use super::rotation::Rotation;
 use super::stage::Stage;
+use crate::codec::scale::Scale;
 use crate::codec::side::Side;
 use crate::kernels::{CodeLayout, Paths};
 
@@ -14,6 +15,7 @@ const FARTHEST: f64 = 1e4;
 /// Everything needed to encode and decode window codes.
 #[derive(Clone)]
 pub(super) struct Windows {
+    pub(super) scale: Scale,
     /// `[dim]`: subtracted from a vector before it is scaled.
     pub(super) means: Vec<f32>,
     /// A power of two that divides the difference.

@@ -30,6 +30,7 @@ mod train;
 mod trial;
 
 use super::coder::Coder;
+use super::scale::Scale;
 use super::shape::Shape;
 use super::side::Correction;
 use super::table::QueryTable;
@@ -74,6 +75,10 @@ impl Coder for Windows {
 
     fn layout(&self) -> CodeLayout {
         Windows::layout(self)
+    }
+
+    fn scale(&self) -> &Scale {
+        &self.scale
     }
 
     fn encode(&self, rows: &[f32], codes: &mut [u8]) {

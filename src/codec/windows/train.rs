@@ -12,6 +12,7 @@ use super::rotation::rotate;
 use super::sample::Sample;
 use super::stage::{CHAIN_WINDOW, SearchEffort, Stage, StageLayout};
 use crate::codec::random::Random;
+use crate::codec::scale::Scale;
 use crate::codec::shape::{Quality, Shape};
 use crate::codec::side::{Side, TRAINING_STEPS};
 use crate::error::Result;
@@ -51,6 +52,8 @@ const FIT: Fit = Fit { steps: 8, ridge: 0.5 };
 
 /// See [`super::train`].
 pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Vec<u8>> {
+    let scale = Scale::of_sample(rows, shape.dim, shape.metric);
+    let rows = &*scale.apply(rows, shape.dim);
     let sample = Sample::new(rows, shape.dim);
     let symbols = stage_symbols(shape);
     let rotation = sample.rotation(shape.directions, symbols[0])?;
@@ -72,7 +75,7 @@ pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> 
         stages.push(stage);
     }
     drop(residual);
-    let mut windows = Windows { means: sample.means, unit: sample.unit, rotation, stages, side: None };
+    let mut windows = Windows { scale, means: sample.means, unit: sample.unit, rotation, stages, side: None };
     if let Some(metric) = side_metric(shape) {
         let mut codes = vec![0; rows.len() / shape.dim * windows.layout().row_bytes()];
         windows.encode(rows, &mut codes);

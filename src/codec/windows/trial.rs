@@ -6,6 +6,7 @@ use super::sample::Sample;
 use super::stage::{StageLayout, even_runs};
 use super::train::{TrainingProgress, WindowStep, grow};
 use crate::codec::random::Random;
+use crate::codec::scale::Scale;
 use crate::codec::shape::Shape;
 use crate::error::Result;
 use crate::work::Work;
@@ -36,7 +37,8 @@ pub fn better_shape(
     seed: u64,
     work: &mut Work,
 ) -> Result<Shape> {
-    let sample = Sample::new(rows, plain.dim);
+    let scale = Scale::of_sample(rows, plain.dim, plain.metric);
+    let sample = Sample::new(&scale.apply(rows, plain.dim), plain.dim);
     if !sample.can_be_rotated() {
         return Ok(*plain);
     }

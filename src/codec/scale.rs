@@ -1,0 +1,163 @@
+//! The scale of a row: a row is divided by it before it is coded, and multiplied after it is decoded.
+//!
+//! ```text
+//! directions   cosine: the scale is the length of the row, so codes are directions
+//! lengths      other metrics: 1, or the power of four that brings the length of a row near that of most rows
+//! ```
+//! The codewords and grids of a codebook cover the rows of its sample. A row that is far longer would be cut off, and a
+//! far shorter one would drown in the rounding. This is shape-gain quantization (Gersho, Gray: Vector Quantization and
+//! Signal Compression, §12.10) with a coarse gain.
+
+use super::reader::BookReader;
+use crate::metric::Metric;
+use std::borrow::Cow;
+
+/// A scale of lengths is a power of this.
+const STEP: f32 = 4.0;
+
+/// Rows longer than this many times the median length are divided.
+const LONG: f64 = 2.0;
+
+/// Rows shorter than this share of the median length are multiplied, if there are enough of them: one in [`SHORT_ROWS`].
+const SHORT: f64 = 0.25;
+const SHORT_ROWS: usize = 100;
+
+/// How a codebook scales rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scale {
+    /// True: the scale of a row is its length.
+    pub(super) is_directional: bool,
+    /// Longer rows are divided by a power of [`STEP`].
+    longest: f32,
+    /// Shorter rows are multiplied by a power of [`STEP`].
+    shortest: f32,
+}
+
+impl Scale {
+    /// Leaves every row as it is.
+    pub(super) const NONE: Scale = Scale { is_directional: false, longest: f32::MAX, shortest: 0.0 };
+
+    /// Bytes of the stored form.
+    pub(super) const BYTES: usize = 12;
+
+    /// The scale for rows like `sample: [n][dim]` under `metric`.
+    pub(super) fn of_sample(sample: &[f32], dim: usize, metric: Option<Metric>) -> Scale {
+        if metric == Some(Metric::Cosine) {
+            return Scale { is_directional: true, ..Scale::NONE };
+        }
+        let mut lengths: Vec<f64> = sample.chunks_exact(dim).map(length).filter(|length| *length > 0.0).collect();
+        if lengths.is_empty() {
+            return Scale::NONE;
+        }
+        let middle = lengths.len() / 2;
+        let median = *lengths.select_nth_unstable_by(middle, f64::total_cmp).1;
+        let short = lengths.iter().filter(|length| **length < SHORT * median).count();
+        let shortest = if short * SHORT_ROWS >= lengths.len() { SHORT * median } else { 0.0 };
+        Scale { is_directional: false, longest: (LONG * median).min(f64::from(f32::MAX)) as f32, shortest: shortest as f32 }
+    }
+
+    /// The scale of `row`.
+    pub(super) fn of(&self, row: &[f32]) -> f32 {
+        let length = length(row);
+        if length == 0.0 {
+            return 1.0;
+        }
+        if self.is_directional {
+            return (length as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
+        }
+        let mut scale = 1.0f32;
+        while length > f64::from(self.longest) * f64::from(scale) && scale < f32::MAX / STEP {
+            scale *= STEP;
+        }
+        while length < f64::from(self.shortest) * f64::from(scale) && scale > STEP * f32::MIN_POSITIVE {
+            scale /= STEP;
+        }
+        scale
+    }
+
+    /// The next larger scale to try for a row that does not fit.
+    pub(super) fn next(scale: f32) -> f32 {
+        (scale * STEP).min(f32::MAX)
+    }
+
+    /// `rows: [n][dim]`, each divided by its scale.
+    pub(super) fn apply<'a>(&self, rows: &'a [f32], dim: usize) -> Cow<'a, [f32]> {
+        let scales: Vec<f32> = rows.chunks_exact(dim).map(|row| self.of(row)).collect();
+        if scales.iter().all(|scale| *scale == 1.0) {
+            return Cow::Borrowed(rows);
+        }
+        let mut scaled = rows.to_vec();
+        scaled.chunks_exact_mut(dim).zip(scales).for_each(|(row, scale)| divide(row, scale));
+        Cow::Owned(scaled)
+    }
+
+    /// The stored form.
+    pub(super) fn to_bytes(self) -> [u8; Scale::BYTES] {
+        let mut bytes = [0; Scale::BYTES];
+        bytes[..4].copy_from_slice(&u32::from(self.is_directional).to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.longest.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.shortest.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the stored form, which is not trusted.
+    pub(super) fn parse(reader: &mut BookReader<'_>) -> Result<Scale, String> {
+        let (directions, limits) = (reader.number()?, reader.floats(2)?);
+        let (longest, shortest) = (limits[0], limits[1]);
+        if directions > 1 || shortest < 0.0 || longest <= shortest {
+            return Err(format!("scale of directions {directions}, lengths {shortest} to {longest}"));
+        }
+        Ok(Scale { is_directional: directions == 1, longest, shortest })
+    }
+}
+
+/// The length of `row`. Squares of large or small floats do not fit f32.
+fn length(row: &[f32]) -> f64 {
+    row.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt()
+}
+
+/// Divides `row` by `scale`.
+pub fn divide(row: &mut [f32], scale: f32) {
+    if scale != 1.0 {
+        row.iter_mut().for_each(|value| *value = (f64::from(*value) / f64::from(scale)) as f32);
+    }
+}
+
+/// Multiplies `row` by `scale`. What would not fit a float becomes the largest one.
+pub fn multiply(row: &mut [f32], scale: f32) {
+    if scale != 1.0 {
+        let product = |value: f32| f64::from(value) * f64::from(scale);
+        row.iter_mut().for_each(|value| *value = product(*value).clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scale;
+    use crate::metric::Metric;
+
+    #[test]
+    fn far_rows_are_brought_near_the_others_and_others_stay() {
+        let mut sample: Vec<f32> = (0..200).flat_map(|row| [3.0, 4.0 + row as f32 / 1000.0]).collect();
+        sample.extend([3e30, 4e30, 0.0, 0.0]);
+        let scale = Scale::of_sample(&sample, 2, Some(Metric::L2));
+        assert_eq!([[3.0, 4.0], [6.0, 7.0], [0.0, 0.0], [0.1, 0.1]].map(|row| scale.of(&row)), [1.0; 4]);
+        assert_eq!([[9.0, 12.0], [30.0, 40.0], [300.0, 400.0]].map(|row| scale.of(&row)), [4.0, 16.0, 64.0]);
+        let applied = scale.apply(&sample, 2);
+        assert!(applied.chunks_exact(2).all(|row| row[0].hypot(row[1]) < 11.0));
+        // One row in a hundred is short: then short rows are scaled as well.
+        sample.extend([0.03, 0.04, 0.03, 0.04, 0.003, 0.004]);
+        let scale = Scale::of_sample(&sample, 2, Some(Metric::InnerProduct));
+        assert_eq!([[0.9, 1.2], [0.3, 0.4], [0.03, 0.04]].map(|row| scale.of(&row)), [1.0, 0.25, 1.0 / 256.0]);
+    }
+
+    #[test]
+    fn a_direction_has_length_one() {
+        let scale = Scale::of_sample(&[], 2, Some(Metric::Cosine));
+        let rows = [3e30, 4e30, 3e-38, 4e-38, 0.0, 0.0];
+        let directions: Vec<f32> = rows.chunks(2).flat_map(|row| scale.apply(row, 2).into_owned()).collect();
+        for (value, expected) in directions.iter().zip([0.6, 0.8, 0.6, 0.8, 0.0, 0.0]) {
+            assert!((value - expected).abs() < 1e-6, "{directions:?}");
+        }
+    }
+}
