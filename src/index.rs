@@ -78,6 +78,11 @@ impl Index {
         Index { dim, metric, cells, firsts, centroids }
     }
 
+    /// Number of lists.
+    pub fn lists(&self) -> usize {
+        self.centroids.len() / self.dim
+    }
+
     /// The centroids, `[lists][dim]`, for a codebook of vectors like `sample: [n][dim]`. For cosines they have the mean
     /// length of the sample, because centroids are means of normalized rows.
     pub fn centroids_like(&self, sample: &[f32]) -> Vec<f32> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod random;
+mod scaled;
 
 use omen::codec::{Codebook, Quality, Shape, better_shape, block};
 use omen::error::Error;
@@ -40,7 +41,10 @@ fn decode(book: &Codebook, codes: &[u8]) -> Vec<f32> {
 }
 
 fn through(book: &Codebook, rows: &[f32]) -> Vec<f32> {
-    decode(book, &encode(book, rows))
+    let (scaled, scales) = scaled::scale(book, rows);
+    let mut decoded = decode(book, &encode(book, &scaled));
+    scaled::scale_back(&mut decoded, &scales);
+    decoded
 }
 
 fn bits(rows: &[f32]) -> Vec<u32> {

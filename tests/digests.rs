@@ -4,6 +4,8 @@
 //! After a change that is meant to change them, `OMEN_BLESS=1 cargo test --test digests` prints the new ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod scaled;
+
 use omen::codec::{Codebook, Quality, Shape, better_shape};
 use omen::metric::Metric;
 use omen::store::{CompressOptions, Options, SearchOptions, Store};
@@ -95,9 +97,11 @@ fn codebooks_and_codes() {
         let shape = Shape { dim: DIM, row_bytes, window, directions, metric, quality };
         let book = Codebook::train(&sample, &shape, 7, &mut Work::default()).unwrap();
         let mut codes = vec![0; others.len() / DIM * book.row_bytes()];
-        book.encode(&others, &mut codes);
+        let (scaled, scales) = scaled::scale(&book, &others);
+        book.encode(&scaled, &mut codes);
         let mut decoded = vec![0.0; others.len()];
         book.decode(&codes, &mut decoded);
+        scaled::scale_back(&mut decoded, &scales);
         report.add(name, Digest::new().bytes(book.as_bytes()).bytes(&codes).floats(&decoded));
     }
     report.compare();

@@ -20,8 +20,8 @@ mod coder;
 mod random;
 mod reader;
 mod round;
-mod scale;
 mod scalar;
+mod scale;
 mod shape;
 mod side;
 mod table;
@@ -55,6 +55,13 @@ pub fn better_shape(
 ) -> Result<Shape> {
     check(sample, plain)?;
     if plain.is_scalar() { Ok(*plain) } else { windows::better_shape(sample, plain, of_directions, seed, work) }
+}
+
+/// The scales of the rows of `sample: [n][dim]` under a codebook of `shape`, and true if they are lengths. A codebook that
+/// keeps whole numbers exactly may scale fewer rows.
+pub fn scales_of_sample(sample: &[f32], shape: &Shape) -> (Vec<f32>, bool) {
+    let scale = Scale::of_sample(sample, shape.dim, shape.metric);
+    (sample.chunks_exact(shape.dim).map(|row| scale.of(row)).collect(), scale.is_directional)
 }
 
 fn check(sample: &[f32], shape: &Shape) -> Result<()> {
@@ -210,18 +217,14 @@ impl Codebook {
     }
 
     /// What `row: [dim]` must be divided by before it is encoded: its length if codes are directions, else 1 or a power
-    /// of four that brings it near the rows of the sample.
+    /// of two that brings it near the rows of the sample. 0 for a row of zeros among directions: any scale suits it.
     pub fn scale_of(&self, row: &[f32]) -> f32 {
         let first = self.coder.scale().of(row);
-        let mut scale = first;
-        for _ in 0..CUT_STEPS {
-            if !self.coder.cuts(row, scale) {
-                return scale;
-            }
-            scale = Scale::next(scale);
+        if first == 0.0 || !self.coder.cuts(row, first) {
+            return first;
         }
-        // No scale helps: the row is far from the sample in dims that hardly vary there.
-        first
+        // If no scale helps, the row is far from the sample in dims that hardly vary there.
+        self.coder.scale().above(first).take(CUT_STEPS).find(|scale| !self.coder.cuts(row, *scale)).unwrap_or(first)
     }
 
     /// Encodes scaled `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written. Searches for the code that

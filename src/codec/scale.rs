@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! directions   cosine: the scale is the length of the row, so codes are directions
-//! lengths      other metrics: 1, or the power of four that brings the length of a row near that of most rows
+//! lengths      other metrics: 1, or the power of two that brings the length of a row near that of most rows
 //! ```
 //! The codewords and grids of a codebook cover the rows of its sample. A row that is far longer would be cut off, and a
 //! far shorter one would drown in the rounding. This is shape-gain quantization (Gersho, Gray: Vector Quantization and
@@ -12,24 +12,31 @@ use super::reader::BookReader;
 use crate::metric::Metric;
 use std::borrow::Cow;
 
-/// A scale of lengths is a power of this.
-const STEP: f32 = 4.0;
+/// Scales of lengths are 2 to an even number in this range: few, because a search may need a table for each that occurs in
+/// a file.
+const POWERS: std::ops::RangeInclusive<i32> = -124..=124;
 
 /// Rows longer than this many times the median length are divided.
 const LONG: f64 = 2.0;
 
-/// Rows shorter than this share of the median length are multiplied, if there are enough of them: one in [`SHORT_ROWS`].
+/// Lengths are spread if one row in [`SPREAD_ROWS`] is this many times as long as the median. Then short rows are
+/// multiplied as well. Otherwise rows that are only [`LITTLE`] times as long as these are not divided: dividing costs
+/// precision.
+const SPREAD: f64 = 6.0;
+const SPREAD_ROWS: usize = 50;
+const LITTLE: f64 = 1.5;
+
+/// Rows shorter than this share of the median length are multiplied.
 const SHORT: f64 = 0.25;
-const SHORT_ROWS: usize = 100;
 
 /// How a codebook scales rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scale {
     /// True: the scale of a row is its length.
     pub(super) is_directional: bool,
-    /// Longer rows are divided by a power of [`STEP`].
+    /// Longer rows are divided; `f32::MAX`: none.
     longest: f32,
-    /// Shorter rows are multiplied by a power of [`STEP`].
+    /// Shorter rows are multiplied.
     shortest: f32,
 }
 
@@ -49,40 +56,45 @@ impl Scale {
         if lengths.is_empty() {
             return Scale::NONE;
         }
-        let middle = lengths.len() / 2;
-        let median = *lengths.select_nth_unstable_by(middle, f64::total_cmp).1;
-        let short = lengths.iter().filter(|length| **length < SHORT * median).count();
-        let shortest = if short * SHORT_ROWS >= lengths.len() { SHORT * median } else { 0.0 };
-        Scale { is_directional: false, longest: (LONG * median).min(f64::from(f32::MAX)) as f32, shortest: shortest as f32 }
+        lengths.sort_unstable_by(f64::total_cmp);
+        let (median, long) = (lengths[lengths.len() / 2], lengths[lengths.len() - 1 - lengths.len() / SPREAD_ROWS]);
+        let (shortest, longest) = if long > SPREAD * median {
+            (SHORT * median, LONG * median)
+        } else {
+            (0.0, (LONG * median).max(LITTLE * long))
+        };
+        let longest = longest.min(f64::from(f32::MAX)) as f32;
+        Scale { is_directional: false, longest, shortest: shortest as f32 }
     }
 
-    /// The scale of `row`.
+    /// The scale of `row`; 0 if codes are directions and the row has none, so that any scale suits it.
     pub(super) fn of(&self, row: &[f32]) -> f32 {
         let length = length(row);
-        if length == 0.0 {
-            return 1.0;
-        }
         if self.is_directional {
-            return (length as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
+            return if length > 0.0 { (length as f32).clamp(f32::MIN_POSITIVE, f32::MAX) } else { 0.0 };
         }
-        let mut scale = 1.0f32;
-        while length > f64::from(self.longest) * f64::from(scale) && scale < f32::MAX / STEP {
-            scale *= STEP;
-        }
-        while length < f64::from(self.shortest) * f64::from(scale) && scale > STEP * f32::MIN_POSITIVE {
-            scale /= STEP;
-        }
-        scale
+        let short = length / f64::from(self.shortest);
+        let long = if self.longest < f32::MAX { length / f64::from(self.longest) } else { 0.0 };
+        let first = if short > 0.0 && short < 1.0 {
+            // The largest scale that makes the row no shorter than `shortest`.
+            scales().filter(|scale| f64::from(*scale) <= short).last()
+        } else {
+            scales().find(|scale| *scale >= 1.0 && f64::from(*scale) >= long)
+        };
+        first.unwrap_or(power_of_two(if short < 1.0 { *POWERS.start() } else { *POWERS.end() }))
     }
 
-    /// The next larger scale to try for a row that does not fit.
-    pub(super) fn next(scale: f32) -> f32 {
-        (scale * STEP).min(f32::MAX)
+    /// The scales to try in turn for a row that does not fit with `scale`.
+    pub(super) fn above(&self, scale: f32) -> impl Iterator<Item = f32> {
+        let of_direction = if self.is_directional { scale } else { 1.0 };
+        scales().map(move |factor| factor * of_direction).filter(move |next| *next > scale && next.is_normal())
     }
 
     /// `rows: [n][dim]`, each divided by its scale.
     pub(super) fn apply<'a>(&self, rows: &'a [f32], dim: usize) -> Cow<'a, [f32]> {
-        let scales: Vec<f32> = rows.chunks_exact(dim).map(|row| self.of(row)).collect();
+        // A row of zeros stays as it is.
+        let scale_of = |row: &[f32]| Some(self.of(row)).filter(|scale| *scale > 0.0).unwrap_or(1.0);
+        let scales: Vec<f32> = rows.chunks_exact(dim).map(scale_of).collect();
         if scales.iter().all(|scale| *scale == 1.0) {
             return Cow::Borrowed(rows);
         }
@@ -111,6 +123,16 @@ impl Scale {
     }
 }
 
+/// The scales of lengths, ascending.
+fn scales() -> impl Iterator<Item = f32> {
+    POWERS.step_by(2).map(power_of_two)
+}
+
+/// 2^`power`, of [`POWERS`].
+fn power_of_two(power: i32) -> f32 {
+    f32::from_bits(((power + 127) as u32) << 23)
+}
+
 /// The length of `row`. Squares of large or small floats do not fit f32.
 fn length(row: &[f32]) -> f64 {
     row.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt()
@@ -127,7 +149,8 @@ pub fn divide(row: &mut [f32], scale: f32) {
 pub fn multiply(row: &mut [f32], scale: f32) {
     if scale != 1.0 {
         let product = |value: f32| f64::from(value) * f64::from(scale);
-        row.iter_mut().for_each(|value| *value = product(*value).clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32);
+        row.iter_mut()
+            .for_each(|value| *value = product(*value).clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32);
     }
 }
 
@@ -145,10 +168,10 @@ mod tests {
         assert_eq!([[9.0, 12.0], [30.0, 40.0], [300.0, 400.0]].map(|row| scale.of(&row)), [4.0, 16.0, 64.0]);
         let applied = scale.apply(&sample, 2);
         assert!(applied.chunks_exact(2).all(|row| row[0].hypot(row[1]) < 11.0));
-        // One row in a hundred is short: then short rows are scaled as well.
-        sample.extend([0.03, 0.04, 0.03, 0.04, 0.003, 0.004]);
+        // Some rows are far longer than most: then short rows are scaled as well.
+        sample.extend([300.0, 400.0].repeat(5));
         let scale = Scale::of_sample(&sample, 2, Some(Metric::InnerProduct));
-        assert_eq!([[0.9, 1.2], [0.3, 0.4], [0.03, 0.04]].map(|row| scale.of(&row)), [1.0, 0.25, 1.0 / 256.0]);
+        assert_eq!([[0.9, 1.2], [0.3, 0.4], [0.03, 0.04]].map(|row| scale.of(&row)), [1.0, 0.25, 1.0 / 64.0]);
     }
 
     #[test]

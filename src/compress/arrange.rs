@@ -1,12 +1,15 @@
-//! The order of rows in a new file: by id, or list by list where inverted lists pay.
+//! The order of rows in a new file: by id; or class by class, if rows have different scales, and in each class list by
+//! list, where inverted lists pay.
 
-use super::encode::{batch_rows, blocks, encode};
+use super::encode::{batch_rows, blocks, encode, scaled};
 use super::sample::{SAMPLE_BYTES, sample_rows};
-use crate::codec::Codebook;
+use super::scale::RowScales;
+use crate::codec::{Codebook, divide};
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
 use crate::metric::Metric;
-use crate::segment::lists::{self, NewLists};
+use crate::segment::lists::{self, LISTS_MAX, NewLists};
+use crate::segment::scales::NewScales;
 use crate::snapshot::{Place, Scratch, Snapshot, View};
 use crate::threads::in_parallel;
 use crate::work::Work;
@@ -18,10 +21,10 @@ const SHARE_OF_MANY: u64 = 8;
 /// With fewer rows, lists may take 1/`SHARE_OF_FEW` of the code bytes.
 const SHARE_OF_FEW: u64 = 24;
 
-/// Number of lists in a file of `rows` codes of `row_bytes` bytes; 0 if they take too large a share of the bytes.
+/// Number of lists of a class in a file of `rows` codes of `row_bytes` bytes; 0 if they take too large a share of the bytes.
 pub fn lists_of(rows: u64, row_bytes: u64) -> u32 {
     let lists = index::lists_for(rows);
-    let bytes = u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, row_bytes));
+    let bytes = u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, 1, row_bytes));
     let share = if rows >= MANY_ROWS { SHARE_OF_MANY } else { SHARE_OF_FEW };
     if bytes <= rows * row_bytes / share { lists } else { 0 }
 }
@@ -32,6 +35,15 @@ pub struct Order<'a> {
     /// Ascending ids: of all rows if there are lists, else of the rows returned so far.
     ids: Vec<u64>,
     by_list: Option<ByList>,
+    /// The scales of all rows.
+    scales: Option<&'a RowScales>,
+}
+
+/// A row to be written.
+pub struct NextRow {
+    pub place: Place,
+    /// What it is divided by before it is coded.
+    pub scale: f32,
 }
 
 struct ByList {
@@ -42,70 +54,98 @@ struct ByList {
 
 impl<'a> Order<'a> {
     pub fn by_id(source: &'a Snapshot) -> Order<'a> {
-        Order { view: source.view(), ids: Vec::new(), by_list: None }
+        Order { view: source.view(), ids: Vec::new(), by_list: None, scales: None }
     }
 
-    /// The order for codes of `book`. Reports to `work` while it assigns rows to lists, so that the caller can cancel.
-    pub fn of_codes(source: &'a Snapshot, book: &Codebook, metric: Metric, work: &mut Work) -> Result<Order<'a>> {
+    /// The order for codes of `book` of rows with these `scales`. Reports to `work` while it assigns rows to lists, so
+    /// that the caller can cancel.
+    pub fn of_codes(
+        source: &'a Snapshot,
+        book: &Codebook,
+        scales: &'a RowScales,
+        metric: Metric,
+        work: &mut Work,
+    ) -> Result<Order<'a>> {
         let (rows, dim) = (source.view().count(), source.dim);
-        let mut order = Order::by_id(source);
-        let count = lists_of(rows, book.row_bytes() as u64);
+        let mut order = Order { scales: Some(scales), ..Order::by_id(source) };
+        let classes = scales.sizes(rows).classes;
+        let most = LISTS_MAX / classes.max(1);
+        let count = lists_of(rows, book.row_bytes() as u64).min(most).max(u32::from(classes > 0));
         if count == 0 {
             return Ok(order);
         }
         let most = (SAMPLE_BYTES / (dim as u64 * 4)).max(u64::from(count));
         let sample = sample_rows(source, rows, rows.min(index::SAMPLE_A_LIST * u64::from(count)).min(most), 0)?;
+        let of_sample: Vec<f32> =
+            sample.chunks_exact(dim).map(|row| scales.stored.stored(book.scale_of(row))).collect();
+        let sample = scaled(&sample, &of_sample);
         let index = Index::train(&sample, dim, metric, count as usize);
         let list_of = order.assign(&index, dim, work)?;
-        let (codes, _) = encode(book, &index.centroids_like(&sample), work.threads());
+        let centroids = index.centroids_like(&sample);
+        let (codes, _) = encode(book, &centroids, &vec![1.0; count as usize], work.threads());
         let mut decoded = vec![0.0; count as usize * dim];
         book.decode(&codes, &mut decoded);
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
         let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
-        let lists = NewLists { list_of, probes, centroids, norms, count };
+        let lists = NewLists { list_of, probes, centroids, norms, count: count * classes.max(1) };
         order.by_list = Some(ByList { ranks: lists.ranks().into(), lists });
         Ok(order)
     }
 
-    /// The list of each row, in order of id. Fills `ids` with all ids.
+    /// The number of the list of each row, in order of id: class by class. Fills `ids` with all ids.
     fn assign(&mut self, index: &Index, dim: usize, work: &mut Work) -> Result<Vec<u16>> {
-        let (mut list_of, mut scratch, threads) = (Vec::new(), Scratch::default(), work.threads());
+        let (mut list_of, mut scratch, threads): (Vec<u16>, _, _) = (Vec::new(), Scratch::default(), work.threads());
         loop {
             let batch = self.next(batch_rows(dim))?;
             if batch.is_empty() {
                 return Ok(list_of);
             }
             let mut floats = vec![0.0; batch.len() * dim];
-            for ((_, place), out) in batch.iter().zip(floats.chunks_exact_mut(dim)) {
-                self.view.read(*place, &mut scratch, out)?;
+            for (row, out) in batch.iter().zip(floats.chunks_exact_mut(dim)) {
+                self.view.read(row.place, &mut scratch, out)?;
+                divide(out, row.scale);
             }
             let (assigned, share) = (list_of.len(), batch.len().div_ceil(threads));
             list_of.resize(assigned + batch.len(), 0);
             let parts = floats.chunks(share * dim).zip(list_of[assigned..].chunks_mut(share));
             in_parallel(threads, parts, |(rows, lists)| index.assign(rows, lists));
+            if let Some(scales) = self.scales {
+                let lists = list_of[assigned..].iter_mut().zip(&batch);
+                lists.for_each(|(list, row)| *list += (scales.stored.class_of(row.scale) * index.lists()) as u16);
+            }
             work.report(0, 1)?;
         }
     }
 
     /// The next rows, at most `most`; an empty batch at the end.
-    pub fn next(&mut self, most: usize) -> Result<Vec<(u64, Place)>> {
+    pub fn next(&mut self, most: usize) -> Result<Vec<NextRow>> {
+        let scale_of = |rank: usize| self.scales.map_or(1.0, |scales| scales.of_rank(rank));
         let Some(ByList { ranks, .. }) = &mut self.by_list else {
             let batch = self.view.in_order(self.ids.last().map_or(0, |last| last + 1), most)?;
+            let first = self.ids.len();
             self.ids.extend(batch.iter().map(|(id, _)| *id));
-            return Ok(batch);
+            let next = |(rank, (_, place))| NextRow { place, scale: scale_of(rank) };
+            return Ok((first..).zip(batch).map(next).collect());
         };
         let batch = ranks.drain(..most.min(ranks.len())).map(|rank| {
             let id = self.ids[rank as usize];
-            let found = self.view.locate(id)?;
-            found
-                .map(|found| (id, found))
-                .ok_or_else(|| Error::Internal(format!("id {id} is missing from a frozen state")))
+            let place = self.view.locate(id)?;
+            let place = place.ok_or_else(|| Error::Internal(format!("id {id} is missing from a frozen state")))?;
+            Ok(NextRow { place, scale: scale_of(rank as usize) })
         });
         batch.collect()
     }
 
-    /// The ids, ascending, and the lists if there are any.
-    pub fn finish(self) -> (Vec<u64>, Option<NewLists>) {
-        (self.ids, self.by_list.map(|by_list| by_list.lists))
+    /// `[rows]`: the scale of each row, in the order in which the rows are written; empty if every scale is 1.
+    fn scales_of_rows(&self, scales: &RowScales) -> Vec<f32> {
+        let ranks = self.by_list.as_ref().map(|by_list| by_list.lists.ranks());
+        let rank_of = |row: usize| ranks.as_ref().map_or(row, |ranks| ranks[row] as usize);
+        (0..self.ids.len()).map(|row| scales.of_rank(rank_of(row))).collect()
+    }
+
+    /// The ids, ascending, the lists if there are any, and the scales of rows in the order in which they were written.
+    pub fn finish(self) -> (Vec<u64>, Option<NewLists>, (NewScales, Vec<f32>)) {
+        let scales = self.scales.map(|scales| (scales.stored.clone(), self.scales_of_rows(scales)));
+        (self.ids, self.by_list.map(|by_list| by_list.lists), scales.unwrap_or_default())
     }
 }

@@ -2,7 +2,8 @@
 
 use super::arrange::lists_of;
 use crate::codec::{Codebook, Shape};
-use crate::segment::coded_file_bytes;
+use crate::segment::scales::ScaleSizes;
+use crate::segment::{CodedSizes, coded_file_bytes};
 
 /// (window, ln(MSE at window 1 ÷ MSE at this window)), measured on SIFT at 62 symbols.
 const WINDOW_GAINS: [(usize, f64); 8] =
@@ -19,8 +20,9 @@ const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
 const STAGE_GAIN: f64 = 0.1;
 
 /// Bytes of a file of codes, its lists included.
-pub fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64) -> u64 {
-    coded_file_bytes(rows, row_bytes, codebook_bytes, ids_bytes, lists_of(rows, row_bytes))
+pub fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, scales: ScaleSizes) -> u64 {
+    let lists = lists_of(rows, row_bytes);
+    coded_file_bytes(CodedSizes { rows, row_bytes, codebook_bytes, lists, scales }, ids_bytes)
 }
 
 /// Byte budget of one file of codes.
@@ -32,6 +34,8 @@ pub struct Budget {
     pub ids_bytes: u64,
     /// Bytes it may take.
     pub bytes: u64,
+    /// The sections of scales that it is expected to have.
+    pub scales: ScaleSizes,
 }
 
 impl Budget {
@@ -47,10 +51,10 @@ impl Budget {
         bytes + bytes / 999 + 1
     }
 
-    /// True if a file coded with `book` fits.
-    pub fn fits(&self, book: &Codebook) -> bool {
+    /// True if a file coded with `book`, with these `scales`, fits.
+    pub fn fits(&self, book: &Codebook, scales: ScaleSizes) -> bool {
         let (row_bytes, book_bytes) = (book.row_bytes() as u64, book.as_bytes().len() as u64);
-        file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes) <= self.bytes
+        file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes, scales) <= self.bytes
     }
 
     /// `plain` with the code length and window that fit and have the least expected error. The error is the least
@@ -84,7 +88,8 @@ impl Budget {
     }
 
     fn bytes_of(&self, shape: &Shape) -> u64 {
-        file_bytes(self.rows, shape.row_bytes as u64, Codebook::stored_bytes(shape) as u64, self.ids_bytes)
+        let book_bytes = Codebook::stored_bytes(shape) as u64;
+        file_bytes(self.rows, shape.row_bytes as u64, book_bytes, self.ids_bytes, self.scales)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Encodes rows in batches on several threads, and measures the error of each.
 
-use crate::codec::{Codebook, block};
+use crate::codec::{Codebook, block, divide};
 use crate::format::Measured;
 use crate::kernels::BLOCK_ROWS;
 use crate::threads::in_parallel;
+use std::borrow::Cow;
 
 /// Upper bounds on one batch: rows (a multiple of 32) and bytes of their floats.
 const BATCH_ROWS: usize = 4096;
@@ -21,15 +22,20 @@ pub struct RowError {
     /// ‖x‖².
     energy: f64,
     /// ‖x − x̂‖².
-    pub error: f64,
+    error: f64,
+    /// The same of the scaled row, as it was coded.
+    pub scaled: f64,
 }
 
 impl RowError {
-    fn new(row: &[f32], decoded: &[f32]) -> RowError {
-        row.iter().zip(decoded).fold(RowError::default(), |sum, (x, decoded)| {
-            let (x, difference) = (f64::from(*x), f64::from(*x) - f64::from(*decoded));
-            RowError { energy: sum.energy + x * x, error: sum.error + difference * difference }
-        })
+    /// The error of `row`, which was divided by `scale` and coded as `decoded`.
+    fn new(row: &[f32], decoded: &[f32], scale: f32) -> RowError {
+        let scale = f64::from(scale);
+        let (energy, error) = row.iter().zip(decoded).fold((0.0, 0.0), |(energy, error), (x, decoded)| {
+            let (x, difference) = (f64::from(*x), f64::from(*x) - scale * f64::from(*decoded));
+            (energy + x * x, error + difference * difference)
+        });
+        RowError { energy, error, scaled: error / (scale * scale) }
     }
 
     /// Upper bound on ‖x − x̂‖: the factor exceeds the rounding error of the sum.
@@ -39,36 +45,54 @@ impl RowError {
 }
 
 impl Measured {
-    /// Adds the error of one more row.
-    pub(super) fn add(&mut self, row: RowError) {
-        self.energy += row.energy;
-        self.error += row.error;
+    /// Adds the error of one more row. With `is_directional` each row counts by the error relative to its length, as a
+    /// cosine sees it.
+    pub(super) fn add(&mut self, row: RowError, is_directional: bool) {
+        if is_directional && row.energy > 0.0 {
+            self.energy += 1.0;
+            self.error += row.error / row.energy;
+        } else {
+            self.energy += row.energy;
+            self.error += row.error;
+        }
         if row.energy > 0.0 {
             self.worst = self.worst.max((row.error / row.energy).sqrt());
         }
     }
 }
 
-/// Codes of `rows: [n][dim]` and their errors, `[n]`: the same whatever the number of threads.
-pub fn encode(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
+/// Codes of `rows: [n][dim]` divided by `scales: [n]`, and their errors, `[n]`: the same whatever the number of threads.
+pub fn encode(book: &Codebook, rows: &[f32], scales: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
     let (dim, row_bytes) = (book.dim(), book.row_bytes());
     let count = rows.len() / dim;
     let mut codes = vec![0; count * row_bytes];
     let mut errors = vec![RowError::default(); count];
     let share = count.div_ceil(threads.max(1)).max(1);
-    let parts = rows.chunks(share * dim).zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
-    in_parallel(threads, parts, |((rows, codes), errors)| encode_part(book, rows, codes, errors));
+    let parts = rows.chunks(share * dim).zip(scales.chunks(share));
+    let parts = parts.zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
+    in_parallel(threads, parts, |(((rows, scales), codes), errors)| encode_part(book, rows, scales, codes, errors));
     (codes, errors)
 }
 
-fn encode_part(book: &Codebook, rows: &[f32], codes: &mut [u8], errors: &mut [RowError]) {
-    book.encode(rows, codes);
+fn encode_part(book: &Codebook, rows: &[f32], scales: &[f32], codes: &mut [u8], errors: &mut [RowError]) {
+    book.encode(&scaled(rows, scales), codes);
     let mut decoded = vec![0.0; rows.len()];
     book.decode(codes, &mut decoded);
     let pairs = rows.chunks_exact(book.dim()).zip(decoded.chunks_exact(book.dim()));
-    for ((row, decoded), slot) in pairs.zip(errors) {
-        *slot = RowError::new(row, decoded);
+    for (((row, decoded), scale), slot) in pairs.zip(scales).zip(errors) {
+        *slot = RowError::new(row, decoded, *scale);
     }
+}
+
+/// `rows: [n][dim]`, each divided by its scale in `scales: [n]`.
+pub fn scaled<'a>(rows: &'a [f32], scales: &[f32]) -> Cow<'a, [f32]> {
+    if scales.iter().all(|scale| *scale == 1.0) {
+        return Cow::Borrowed(rows);
+    }
+    let mut scaled = rows.to_vec();
+    let dim = rows.len() / scales.len();
+    scaled.chunks_exact_mut(dim).zip(scales).for_each(|(row, scale)| divide(row, *scale));
+    Cow::Owned(scaled)
 }
 
 /// `codes: [n][row_bytes]` of `book` in blocks.

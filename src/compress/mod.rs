@@ -4,6 +4,7 @@
 //! plan      chooses one of three outcomes from sizes and drift, before any training
 //! budget    the longest code whose file fits the bytes
 //! train     the codebook of the outcome, from a sample of rows
+//! scale     what each row is divided by before it is coded
 //! rewrite   writes every row into one new file and reads it back; `arrange` gives the order, `encode` the codes
 //! ```
 //!
@@ -15,10 +16,12 @@ mod encode;
 mod plan;
 mod rewrite;
 mod sample;
+mod scale;
 mod train;
 
 pub use plan::plan;
 pub use rewrite::{Rewrite, Target};
+pub use scale::RowScales;
 pub use train::train;
 
 use crate::codec::Quality;

@@ -8,6 +8,7 @@ use crate::codec::{Codebook, Shape};
 use crate::error::{Error, Result, short};
 use crate::format::{BLOCK_BYTES, Kind, Manifest, SegmentEntry, align};
 use crate::metric::Metric;
+use crate::segment::scales::ScaleSizes;
 use crate::segment::{ids, tombstones};
 use crate::snapshot::{SegmentView, Snapshot};
 use std::sync::Arc;
@@ -120,7 +121,7 @@ impl<'a> Parts<'a> {
     fn budget(&self, source: &Snapshot, kept: &[Arc<SegmentView>]) -> Result<Budget> {
         let rows = source.view().count();
         let bytes = self.bytes.saturating_sub(kept_bytes(kept) + self.manifest_bytes);
-        Ok(Budget { rows, ids_bytes: ids_bytes(source)?, bytes })
+        Ok(Budget { rows, ids_bytes: ids_bytes(source)?, bytes, scales: ScaleSizes::default() })
     }
 
     /// The same budget planned for at least `sample_of` rows, which will share the codebook.
@@ -136,7 +137,7 @@ impl<'a> Parts<'a> {
         let (same, others): (Vec<_>, Vec<_>) =
             self.coded.iter().cloned().partition(|segment| segment.is_coded_with(&book));
         let source = self.state(self.raw.iter().cloned().chain(same).collect());
-        if !self.budget(&source, &others)?.fits(&book) {
+        if !self.budget(&source, &others)?.fits(&book, ScaleSizes::default()) {
             return Ok(None);
         }
         let drift = drift(&self.state(self.raw.clone()), self.raw_rows, &book, newest)?;
@@ -192,8 +193,10 @@ fn drift(raw: &Snapshot, rows: u64, book: &Codebook, coded: &SegmentView) -> Res
         return Ok(1.0);
     }
     let vectors = sample_rows(raw, rows, DRIFT_ROWS, 0)?;
-    let (_, errors) = encode(book, &vectors, 1);
-    let error = errors.iter().map(|row| row.error).sum::<f64>() / errors.len() as f64;
+    let scale_of = |row: &[f32]| Some(book.scale_of(row)).filter(|scale| *scale > 0.0).unwrap_or(1.0);
+    let scales: Vec<f32> = vectors.chunks_exact(book.dim()).map(scale_of).collect();
+    let (_, errors) = encode(book, &vectors, &scales, 1);
+    let error = errors.iter().map(|row| row.scaled).sum::<f64>() / errors.len() as f64;
     Ok(if error > 0.0 { error / coded.segment.footer().measured.trained } else { 1.0 })
 }
 

@@ -1,8 +1,9 @@
 //! Writes live rows into one new sealed file, syncs it, reads it back and checks it.
 
-use super::arrange::Order;
+use super::arrange::{NextRow, Order};
 use super::encode::{batch_rows, blocks, encode};
-use crate::codec::Codebook;
+use super::scale::RowScales;
+use crate::codec::{Codebook, divide, multiply};
 use crate::error::{Error, Result};
 use crate::format::{FileHeader, Measured, SegmentEntry};
 use crate::kernels::{BLOCK_ROWS, block_bytes};
@@ -22,8 +23,8 @@ const CHECKED_ROWS: usize = 64;
 pub enum Target {
     /// Raw rows, copied.
     Raw,
-    /// Codes of this codebook; codes of the same codebook are copied.
-    Coded(Arc<Codebook>),
+    /// Codes of this codebook, of rows with these scales; codes of the same codebook are copied.
+    Coded(Arc<Codebook>, RowScales),
 }
 
 impl Target {
@@ -32,16 +33,18 @@ impl Target {
         let ids_bytes = crate::segment::ids::packed_bytes_max(rows);
         match self {
             Target::Raw => rows * u64::from(dim) * 4 + ids_bytes,
-            Target::Coded(book) => {
-                super::budget::file_bytes(rows, book.row_bytes() as u64, book.as_bytes().len() as u64, ids_bytes)
+            Target::Coded(book, scales) => {
+                let (row_bytes, book_bytes) = (book.row_bytes() as u64, book.as_bytes().len() as u64);
+                super::budget::file_bytes(rows, row_bytes, book_bytes, ids_bytes, scales.sizes(rows))
             }
         }
     }
 
-    fn codebook(&self) -> Option<&Arc<Codebook>> {
+    /// The codebook of codes.
+    pub fn codebook(&self) -> Option<&Arc<Codebook>> {
         match self {
             Target::Raw => None,
-            Target::Coded(book) => Some(book),
+            Target::Coded(book, _) => Some(book),
         }
     }
 }
@@ -77,30 +80,32 @@ impl Rewrite<'_> {
     fn write(&self, work: &mut Work) -> Result<SegmentEntry> {
         let mut writer = match &self.target {
             Target::Raw => SegmentWriter::raw(self.dir, self.header.clone())?,
-            Target::Coded(book) => {
+            Target::Coded(book, _) => {
                 let (symbols, side) = (book.symbols() as u32, book.side_bytes() as u32);
                 SegmentWriter::coded(self.dir, self.header.clone(), book.as_bytes().to_vec(), symbols, side)?
             }
         };
         let view = self.source.view();
         let (mut measured, mut done, rows) = (self.copied_error(), 0, view.count());
+        // The error of all rows as they were coded.
+        let mut scaled = 0.0;
         let mut order = match &self.target {
             Target::Raw => Order::by_id(self.source),
-            Target::Coded(book) => Order::of_codes(self.source, book, self.header.metric, work)?,
+            Target::Coded(book, scales) => Order::of_codes(self.source, book, scales, self.header.metric, work)?,
         };
         loop {
             let batch = order.next(batch_rows(self.source.dim))?;
             if batch.is_empty() {
                 if measured.trained == 0.0 {
-                    measured.trained = measured.error / done as f64;
+                    measured.trained = scaled / done as f64;
                 }
-                let (ids, lists) = order.finish();
-                return writer.finish(&ids, lists.as_ref(), measured);
+                let (ids, lists, (scales, of_rows)) = order.finish();
+                return writer.finish(&ids, lists.as_ref(), (&scales, &of_rows), measured);
             }
             match &self.target {
-                Target::Raw => batch.iter().try_for_each(|(_, place)| writer.write(view.raw_bytes(*place)?))?,
-                Target::Coded(book) => {
-                    self.write_codes(&mut writer, book, view, &batch, work.threads(), &mut measured)?;
+                Target::Raw => batch.iter().try_for_each(|row| writer.write(view.raw_bytes(row.place)?))?,
+                Target::Coded(book, _) => {
+                    scaled += self.write_codes(&mut writer, book, view, &batch, work.threads(), &mut measured)?;
                 }
             }
             done += batch.len() as u64;
@@ -128,22 +133,23 @@ impl Rewrite<'_> {
         self.target.codebook().is_some_and(|book| segment.is_coded_with(book))
     }
 
+    /// Writes the codes of `batch`; the sum of their errors as they were coded, those of copied codes excepted.
     fn write_codes(
         &self,
         writer: &mut SegmentWriter,
         book: &Codebook,
         view: View,
-        batch: &[(u64, Place)],
+        batch: &[NextRow],
         threads: usize,
         measured: &mut Measured,
-    ) -> Result<()> {
+    ) -> Result<f64> {
         let (dim, row_bytes) = (self.source.dim, book.row_bytes());
         let mut codes = vec![0; batch.len() * row_bytes];
         // Upper bound on ‖inserted − decoded‖ of each row: a row coded a second time keeps the error of the first.
         let mut distances = vec![0.0; batch.len()];
         let (mut fresh, mut floats, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
-        for (index, (_, place)) in batch.iter().enumerate() {
-            if let Place::Sealed(segment, row) = place
+        for (index, next) in batch.iter().enumerate() {
+            if let Place::Sealed(segment, row) = &next.place
                 && let live = &self.source.segments[*segment]
                 && live.codebook.is_some()
             {
@@ -156,20 +162,22 @@ impl Rewrite<'_> {
             fresh.push(index);
             floats.resize(floats.len() + dim, 0.0);
             let start = floats.len() - dim;
-            view.read(*place, &mut scratch, &mut floats[start..])?;
+            view.read(next.place, &mut scratch, &mut floats[start..])?;
         }
-        let (encoded, errors) = encode(book, &floats, threads);
+        let scales: Vec<f32> = fresh.iter().map(|index| batch[*index].scale).collect();
+        let (encoded, errors) = encode(book, &floats, &scales, threads);
+        let scaled = errors.iter().map(|error| error.scaled).sum();
         for ((index, code), error) in fresh.into_iter().zip(encoded.chunks_exact(row_bytes)).zip(errors) {
             codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(code);
             distances[index] += error.distance();
             measured.farthest = measured.farthest.max(distances[index]);
-            measured.add(error);
+            measured.add(error, book.is_directional());
         }
         let (blocks, bounds) = (blocks(&codes, book), distances.chunks(BLOCK_ROWS));
         for (block, distances) in blocks.chunks_exact(block_bytes(row_bytes)).zip(bounds) {
             writer.write_block(block, distances.iter().copied().fold(0.0, f64::max))?;
         }
-        Ok(())
+        Ok(scaled)
     }
 
     /// Reads the file back, compares every checksum, and compares a sample of rows with their source.
@@ -190,10 +198,12 @@ impl Rewrite<'_> {
             };
             view.read(place, &mut scratch, &mut expected)?;
             let is_copy = matches!(place, Place::Sealed(index, _) if self.is_copied(&self.source.segments[index]));
-            if let (Target::Coded(book), false) = (&self.target, is_copy) {
-                let mut code = vec![0; book.row_bytes()];
+            if let (Target::Coded(book, _), false) = (&self.target, is_copy) {
+                let (mut code, scale) = (vec![0; book.row_bytes()], live.segment.scale_of(row)?);
+                divide(&mut expected, scale);
                 book.encode(&expected, &mut code);
                 book.decode(&code, &mut expected);
+                multiply(&mut expected, scale);
             }
             if found.iter().zip(&expected).any(|(left, right)| left.to_bits() != right.to_bits()) {
                 return Err(Error::corrupt(live.segment.name(), format!("row {row} (id {id}) reads back differently")));

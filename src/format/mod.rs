@@ -113,6 +113,11 @@ pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(field)
 }
 
+/// Reads the f32 at byte `at` of a record whose length was checked.
+pub fn f32_at(bytes: &[u8], at: usize) -> f32 {
+    f32::from_bits(u32_at(bytes, at))
+}
+
 /// Reads the u64 at byte `at` of a record whose length was checked.
 pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
     let mut field = [0; 8];

@@ -56,6 +56,10 @@ section_kinds! {
     Bounds = 7, "bounds", align 1, REQUIRED;
     /// Codes: inverted lists (count: lists; 0, and no bytes, if rows are in order of id).
     Lists = 8, "inverted lists", align 64, REQUIRED;
+    /// Codes: the scale of each class of rows, as f32 (count: classes; 0 if rows have no classes).
+    Classes = 10, "classes", align 4, REQUIRED;
+    /// Codes of directions: the lengths of rows (count: rows; 0 if every length counts as 1).
+    Lengths = 11, "lengths", align 4, REQUIRED;
     /// Tombstone files: bitmaps of hidden rows (count: bitmaps).
     Tombstones = 9, "tombstones", align 1, REQUIRED;
 }

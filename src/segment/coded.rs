@@ -1,6 +1,7 @@
 //! The sections that only files of codes have, and the length of a file of codes.
 
 use super::lists::{Lists, section_bytes};
+use super::scales::{RowClass, ScaleSizes, Scales};
 use crate::error::Result;
 use crate::format::{BLOCK_BYTES, Footer, Section, SectionKind, SectionLayout, align, bound_of, to_usize};
 use crate::kernels::{CodeLayout, block_bytes, blocks_for};
@@ -10,30 +11,48 @@ use crate::sealed::{Sealed, file_bytes};
 const BOUND_BYTES: u64 = 2;
 
 /// Kind, length and count of each section except the ids, in the order in which they are written.
-type CodedSections = [(SectionKind, u64, u64); 5];
+type CodedSections = [(SectionKind, u64, u64); 7];
 
-/// The sections of a file of `rows` codes of `row_bytes`. Numbers of a forged file saturate instead of overflowing;
-/// they then match no file.
-fn coded_sections(rows: u64, row_bytes: u64, codebook_bytes: u64, lists: u32) -> CodedSections {
+/// The sizes that determine the length of a file of codes, its ids excepted.
+#[derive(Clone, Copy, Debug)]
+pub struct CodedSizes {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of a code.
+    pub row_bytes: u64,
+    /// Bytes of one copy of the codebook.
+    pub codebook_bytes: u64,
+    /// Inverted lists of a class; 0 without.
+    pub lists: u32,
+    /// The sections of scales.
+    pub scales: ScaleSizes,
+}
+
+/// The sections of a file of codes. Numbers of a forged file saturate instead of overflowing; they then match no file.
+fn coded_sections(sizes: CodedSizes) -> CodedSections {
+    let CodedSizes { rows, row_bytes, codebook_bytes, lists, scales } = sizes;
     let blocks = blocks_for(rows);
+    let (classes, lists) = (scales.classes.max(1), if scales.classes > 0 { lists.max(1) } else { lists });
     // A segment has fewer than 2^32 rows.
-    let lists_bytes = section_bytes(u32::try_from(rows).unwrap_or(u32::MAX), lists, row_bytes);
+    let lists_bytes = section_bytes(u32::try_from(rows).unwrap_or(u32::MAX), lists, classes, row_bytes);
     [
         (SectionKind::Codebook, codebook_bytes, 1),
         (SectionKind::Rows, blocks.saturating_mul(block_bytes(row_bytes as usize) as u64), rows),
         (SectionKind::Bounds, blocks * BOUND_BYTES, blocks),
         (SectionKind::CodebookCopy, codebook_bytes, 1),
-        (SectionKind::Lists, lists_bytes, u64::from(lists)),
+        (SectionKind::Lists, lists_bytes, u64::from(lists) * u64::from(classes)),
+        (SectionKind::Classes, u64::from(scales.classes) * 4, u64::from(scales.classes)),
+        (SectionKind::Lengths, scales.length_bytes, if scales.length_bytes > 0 { rows } else { 0 }),
     ]
 }
 
 /// Exact bytes on disk of a file of codes. `ids_bytes` is the length of the section of ids.
-pub fn coded_file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, lists: u32) -> u64 {
+pub fn coded_file_bytes(sizes: CodedSizes, ids_bytes: u64) -> u64 {
     let mut layout = SectionLayout::default();
-    for (kind, length, count) in coded_sections(rows, row_bytes, codebook_bytes, lists) {
+    for (kind, length, count) in coded_sections(sizes) {
         layout.add(kind, length, count);
     }
-    layout.add(SectionKind::Ids, ids_bytes, rows);
+    layout.add(SectionKind::Ids, ids_bytes, sizes.rows);
     align(file_bytes(&layout), BLOCK_BYTES as u64)
 }
 
@@ -45,6 +64,7 @@ pub struct CodedParts {
     /// Both copies.
     codebooks: [Section; 2],
     lists: Option<Lists>,
+    scales: Scales,
 }
 
 impl CodedParts {
@@ -57,14 +77,17 @@ impl CodedParts {
         let layout = CodeLayout { symbols: symbols as usize, side_bytes: side_bytes as usize };
         let row_bytes = layout.row_bytes() as u64;
         let codebook_bytes = file.section(SectionKind::Codebook)?.length;
-        let lists = Lists::open(file, rows, row_bytes)?;
-        let count = lists.as_ref().map_or(0, Lists::count);
-        for (kind, length, count) in coded_sections(u64::from(rows), row_bytes, codebook_bytes, count) {
+        let scales = Scales::open(file, rows)?;
+        let lists = Lists::open(file, rows, row_bytes, scales.sizes().classes)?;
+        let lists_of_class = lists.as_ref().map_or(0, Lists::of_class);
+        let (rows, scale_sizes) = (u64::from(rows), scales.sizes());
+        let sizes = CodedSizes { rows, row_bytes, codebook_bytes, lists: lists_of_class, scales: scale_sizes };
+        for (kind, length, count) in coded_sections(sizes) {
             file.section_of(kind, length, count)?;
         }
         let codebooks = [file.section(SectionKind::Codebook)?, file.section(SectionKind::CodebookCopy)?];
         let bounds_offset = file.section(SectionKind::Bounds)?.offset;
-        Ok(CodedParts { row_bytes: to_usize(row_bytes)?, bounds_offset, codebooks, lists })
+        Ok(CodedParts { row_bytes: to_usize(row_bytes)?, bounds_offset, codebooks, lists, scales })
     }
 
     /// Bytes of one code.
@@ -75,6 +98,21 @@ impl CodedParts {
     /// The inverted lists; `None` if rows are in order of id.
     pub fn lists(&self) -> Option<&Lists> {
         self.lists.as_ref()
+    }
+
+    /// True if every scale is 1.
+    pub fn scales_are_one(&self) -> bool {
+        self.scales.are_one()
+    }
+
+    /// What decoded `row` is multiplied by.
+    pub fn scale_of(&self, file: &Sealed, row: u32) -> Result<f32> {
+        self.scales.of_row(file, self.lists(), row)
+    }
+
+    /// The classes of rows, in order of their rows.
+    pub fn classes(&self, file: &Sealed) -> Result<&[RowClass]> {
+        self.scales.classes(file, self.lists())
     }
 
     /// The error bound of a block.
@@ -94,7 +132,7 @@ impl CodedParts {
 
 #[cfg(test)]
 mod tests {
-    use super::coded_file_bytes;
+    use super::{CodedSizes, coded_file_bytes};
     use crate::error::Result;
     use crate::format::{BLOCK_BYTES, FileHeader, Kind, Measured};
     use crate::kernels::{BLOCK_ROWS, block_bytes, blocks_for};
@@ -103,6 +141,7 @@ mod tests {
     use crate::segment::SegmentWriter;
     use crate::segment::ids::NewIds;
     use crate::segment::lists::NewLists;
+    use crate::segment::scales::NewScales;
 
     /// Lists of `rows` rows of `row_bytes`, in which nothing is stored but their shape.
     fn lists(rows: u64, count: u32, row_bytes: u64) -> NewLists {
@@ -130,9 +169,18 @@ mod tests {
                 }
                 let ids: Vec<u64> = (0..rows).map(|rank| rank * step + rank % step).collect();
                 let lists = (list_count > 0).then(|| lists(rows, list_count, row_bytes));
-                let entry = writer.finish(&ids, lists.as_ref(), Measured::default())?;
+                let scales = if list_count == 7 {
+                    NewScales::Lengths { least: 1016, are_equal: step == 3 }
+                } else {
+                    NewScales::One
+                };
+                let entry =
+                    writer.finish(&ids, lists.as_ref(), (&scales, &vec![1.0; rows as usize]), Measured::default())?;
                 let ids_bytes = NewIds::new(&ids, &[]).packed_bytes();
-                let planned = coded_file_bytes(rows, row_bytes, codebook_bytes as u64, ids_bytes, list_count);
+                let codebook_bytes = codebook_bytes as u64;
+                let sizes =
+                    CodedSizes { rows, row_bytes, codebook_bytes, lists: list_count, scales: scales.sizes(rows) };
+                let planned = coded_file_bytes(sizes, ids_bytes);
                 assert_eq!(planned, entry.length.next_multiple_of(BLOCK_BYTES as u64));
                 crate::segment::Segment::open(&dir, &entry, 8)?;
             }

@@ -26,13 +26,13 @@ pub const LISTS_MAX: u32 = 1 << 16;
 pub struct NewLists {
     /// `[rows]`: the list of each id, in ascending order of id.
     pub list_of: Vec<u16>,
-    /// Lists that a search visits by default.
+    /// Lists that a search visits in a class by default.
     pub probes: u32,
     /// Blocks of the codes of the lists' centroids.
     pub centroids: Vec<u8>,
-    /// `[lists]`: the norms of the centroids (`codec::Codebook::norm`).
+    /// `[lists of a class]`: the norms of the centroids (`codec::Codebook::norm`).
     pub norms: Vec<f32>,
-    /// Number of lists.
+    /// Number of lists of all classes. Each class has the same number, and classes follow each other.
     pub count: u32,
 }
 
@@ -109,19 +109,24 @@ fn centroid_bytes(lists: u32, row_bytes: u64) -> u64 {
     blocks_for(u64::from(lists)) * block_bytes(row_bytes as usize) as u64
 }
 
-/// Bytes of the section for `lists` lists of `rows` rows, whose codes have `row_bytes`; 0 without lists.
-pub fn section_bytes(rows: u32, lists: u32, row_bytes: u64) -> u64 {
+/// Bytes of the section for `classes` classes of `of_class` lists each, of `rows` rows whose codes have `row_bytes`; 0
+/// without lists.
+pub fn section_bytes(rows: u32, of_class: u32, classes: u32, row_bytes: u64) -> u64 {
+    let lists = of_class.saturating_mul(classes);
     if lists == 0 {
         return 0;
     }
-    u64::from(levels(lists)) * plane_bytes(rows) + (u64::from(lists) + 1) * 8 + centroid_bytes(lists, row_bytes)
+    let numbers = u64::from(lists) + 1 + 1 + u64::from(of_class);
+    u64::from(levels(lists)) * plane_bytes(rows) + numbers * 4 + centroid_bytes(of_class, row_bytes)
 }
 
 /// The lists of one sealed segment.
 #[derive(Debug)]
 pub struct Lists {
     offset: u64,
+    /// Lists of all classes, and of one class.
     count: u32,
+    of_class: u32,
     rows: u32,
     row_bytes: u64,
     /// `[levels]`: the number of zeros of each plane; read when first needed.
@@ -129,19 +134,22 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Opens the lists of a file of codes; `None` if rows are in order of id.
-    pub fn open(file: &Sealed, rows: u32, row_bytes: u64) -> Result<Option<Lists>> {
+    /// Opens the lists of a file of codes with `classes` classes, 0 if it has none; `None` if rows are in order of id.
+    pub fn open(file: &Sealed, rows: u32, row_bytes: u64, classes: u32) -> Result<Option<Lists>> {
         let Section { offset, count, .. } = file.section(SectionKind::Lists)?;
         let count = u32::try_from(count).ok().filter(|count| *count <= LISTS_MAX);
         let count =
             count.ok_or_else(|| file.section_error(SectionKind::Lists, format!("more than {LISTS_MAX} lists")))?;
-        file.section_of(SectionKind::Lists, section_bytes(rows, count, row_bytes), u64::from(count))?;
-        Ok((count > 0).then_some(Lists { offset, count, rows, row_bytes, zeros: OnceLock::new() }))
+        if !count.is_multiple_of(classes.max(1)) || count == 0 && classes > 0 {
+            return Err(file.section_error(SectionKind::Lists, format!("{count} lists of {classes} classes")));
+        }
+        let of_class = count / classes.max(1);
+        Ok((count > 0).then_some(Lists { offset, count, of_class, rows, row_bytes, zeros: OnceLock::new() }))
     }
 
-    /// Number of lists.
-    pub fn count(&self) -> u32 {
-        self.count
+    /// Number of lists of a class.
+    pub fn of_class(&self) -> u32 {
+        self.of_class
     }
 
     fn levels(&self) -> u32 {
@@ -169,12 +177,12 @@ impl Lists {
         Ok(u32_at(file.bytes(at, 4)?, 0))
     }
 
-    /// Codes of the centroids in blocks, one code a list, and their norms as f32 of 4 bytes.
+    /// Codes of the centroids in blocks, one code for each list of a class, and their norms as f32 of 4 bytes.
     pub fn centroids<'a>(&self, file: &'a Sealed) -> Result<(&'a [u8], &'a [[u8; 4]])> {
         let at = self.starts_at() + (u64::from(self.count) + 2) * 4;
-        let norms = file.bytes(at, self.count as usize * 4)?;
+        let norms = file.bytes(at, self.of_class as usize * 4)?;
         // No overflow: the open checked that the section is in the file, which is mapped.
-        let codes = file.bytes(at + norms.len() as u64, centroid_bytes(self.count, self.row_bytes) as usize)?;
+        let codes = file.bytes(at + norms.len() as u64, centroid_bytes(self.of_class, self.row_bytes) as usize)?;
         Ok((codes, norms.as_chunks().0))
     }
 

@@ -2,16 +2,17 @@
 //!
 //! A segment returns rows and codes as bytes. The codec decodes codes; the snapshot combines segment and codec.
 //!
-//! `ids` (id to row), `lists` (inverted lists), `coded` (sections that only files of codes have), `tombstones` (hidden
+//! `ids` (id to row), `lists` (inverted lists), `scales` (what decoded rows are multiplied by), `coded` (sections that only files of codes have), `tombstones` (hidden
 //! rows), `writer`.
 
 mod coded;
 pub mod ids;
 pub mod lists;
+pub mod scales;
 pub mod tombstones;
 mod writer;
 
-pub use coded::coded_file_bytes;
+pub use coded::{CodedSizes, coded_file_bytes};
 pub use writer::SegmentWriter;
 
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ use crate::sealed::Sealed;
 use coded::CodedParts;
 use ids::SealedIds;
 use lists::Lists;
+use scales::RowClass;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -133,9 +135,24 @@ impl Segment {
         Ok(found)
     }
 
-    /// Number of inverted lists; `None` if rows are in order of id.
+    /// Number of inverted lists of a class; `None` if a class is not divided.
     pub fn lists(&self) -> Option<u32> {
-        self.inverted_lists().map(Lists::count)
+        self.inverted_lists().map(Lists::of_class).filter(|lists| *lists > 1)
+    }
+
+    /// True if the scale of every row is 1.
+    pub fn is_unscaled(&self) -> bool {
+        self.coded.as_ref().is_none_or(CodedParts::scales_are_one)
+    }
+
+    /// What decoded `row` is multiplied by.
+    pub fn scale_of(&self, row: u32) -> Result<f32> {
+        self.coded.as_ref().map_or(Ok(1.0), |coded| coded.scale_of(&self.file, row))
+    }
+
+    /// The classes of the rows of codes, in order of rows.
+    pub fn classes(&self) -> Result<&[RowClass]> {
+        self.coded()?.classes(&self.file)
     }
 
     /// The rows of `list`.

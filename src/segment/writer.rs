@@ -2,6 +2,7 @@
 
 use super::ids::NewIds;
 use super::lists::NewLists;
+use super::scales::NewScales;
 use crate::error::Result;
 use crate::format::{FileHeader, Footer, Measured, SectionKind, SegmentEntry, bound_above};
 use crate::os::{Access, Dir};
@@ -69,8 +70,15 @@ impl SegmentWriter {
     }
 
     /// Ends the file with its ids (ascending, one for each row) and syncs it (not the directory). Rows are in order of
-    /// id, or list by list if `lists` are given.
-    pub fn finish(mut self, ids: &[u64], lists: Option<&NewLists>, measured: Measured) -> Result<SegmentEntry> {
+    /// id, or list by list if `lists` are given. `scales` are those of a file of codes, with the scale of each row in
+    /// the order of rows.
+    pub fn finish(
+        mut self,
+        ids: &[u64],
+        lists: Option<&NewLists>,
+        (scales, of_rows): (&NewScales, &[f32]),
+        measured: Measured,
+    ) -> Result<SegmentEntry> {
         let rows = ids.len() as u64;
         self.writer.end_section(SectionKind::Rows, rows);
         if let Some(coded) = self.coded {
@@ -78,6 +86,9 @@ impl SegmentWriter {
             self.writer.write_section(SectionKind::CodebookCopy, 1, &coded.codebook)?;
             let (count, bytes) = lists.map_or((0, Vec::new()), |lists| (u64::from(lists.count), lists.encode()));
             self.writer.write_section(SectionKind::Lists, count, &bytes)?;
+            let (classes, lengths) = scales.encode(of_rows.iter().copied());
+            self.writer.write_section(SectionKind::Classes, u64::from(scales.sizes(rows).classes), &classes)?;
+            self.writer.write_section(SectionKind::Lengths, if lengths.is_empty() { 0 } else { rows }, &lengths)?;
         }
         NewIds::new(ids, &[]).write(&mut self.writer)?;
         let (first_id, last_id) = (ids.first().copied().unwrap_or(0), ids.last().copied().unwrap_or(0));

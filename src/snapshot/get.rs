@@ -2,7 +2,7 @@
 
 use super::locate::Place;
 use super::state::{SegmentView, View};
-use crate::codec::{Codebook, block};
+use crate::codec::{self, Codebook, block};
 use crate::error::{Error, Result};
 use crate::format::{bound_above, bound_of};
 use crate::kernels::{self, BLOCK_ROWS};
@@ -32,10 +32,24 @@ impl SegmentView {
 
     /// Decodes or copies `rows` into `out: [rows][dim]`. Decoding many codes in one call is faster than one by one.
     pub fn read_rows(&self, rows: &[u32], codes: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
-        let Some(codebook) = &self.codebook else {
-            let dim = out.len() / rows.len().max(1);
+        let dim = out.len() / rows.len().max(1);
+        if self.codebook.is_none() {
             let mut pairs = rows.iter().zip(out.chunks_exact_mut(dim.max(1)));
             return pairs.try_for_each(|(row, out)| self.segment.row(*row).map(|bytes| kernels::floats(bytes, out)));
+        }
+        self.decode_rows(rows, codes, out)?;
+        if !self.segment.is_unscaled() {
+            for (row, out) in rows.iter().zip(out.chunks_exact_mut(dim.max(1))) {
+                codec::multiply(out, self.segment.scale_of(*row)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes the codes of `rows` into `out: [rows][dim]`, and does not multiply them by their scales.
+    pub fn decode_rows(&self, rows: &[u32], codes: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
+        let Some(codebook) = &self.codebook else {
+            return Err(Error::Internal(format!("{} is not a file of codes", self.segment.name())));
         };
         codes.resize(rows.len() * codebook.row_bytes(), 0);
         for (row, code) in rows.iter().zip(codes.chunks_exact_mut(codebook.row_bytes())) {
@@ -69,7 +83,8 @@ impl SegmentView {
                     format!("block {block}: bound {bound}, at most {farthest} in the footer"),
                 ));
             }
-            self.read(row, &mut scratch, &mut vector)?;
+            self.decode_rows(&[row], &mut scratch.codes, &mut vector)?;
+            let bound = bound / self.segment.scale_of(row)?;
             if !codebook.agrees(&scratch.codes, &vector, bound) {
                 return Err(Error::corrupt(name, format!("row {row}: the side byte is beyond the bound {bound}")));
             }

@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::report::Errors;
-use crate::compress::{self, CompressOptions, Rewrite, TRAINING_ROWS_MIN, Target};
+use crate::compress::{self, CompressOptions, Rewrite, RowScales, TRAINING_ROWS_MIN, Target};
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_BYTES, Kind, Manifest, ROWS_MAX};
 use crate::segment::tombstones::Tombstones;
@@ -55,8 +55,8 @@ impl Store {
         }
         work.begin(2 * vectors, self.threads);
         let plan = compress::plan(&frozen, &base, self.metric, options)?;
-        let book = work.part((0, 1), 2, |work| compress::train(&plan, options, work))?;
-        let target = Target::Coded(Arc::clone(&book));
+        let target = work.part((0, 1), 2, |work| compress::train(&plan, options, work))?;
+        let book = target.codebook().cloned().ok_or_else(|| Error::Internal("a compress without a codebook".into()))?;
         let new = work.part((1, 2), 2, |work| self.write_segment(plan.source(), Kind::Code, target, work))?;
         self.swap(&frozen, &plan.replaced(), new.into_iter().collect())?;
         let bytes_after = self.bytes_on_disk()?;
@@ -108,11 +108,16 @@ impl Store {
         group: Vec<Arc<SegmentView>>,
         work: &mut Work,
     ) -> Result<Option<SegmentView>> {
-        let (kind, target) = match group.first().and_then(|segment| segment.codebook.clone()) {
-            Some(book) => (Kind::Code, Target::Coded(book)),
+        let book = group.first().and_then(|segment| segment.codebook.clone());
+        let source = Snapshot::sealed(frozen.generation, frozen.dim, group);
+        let (kind, target) = match book {
+            Some(book) => {
+                let scales = RowScales::new(&source, &book, work)?;
+                (Kind::Code, Target::Coded(book, scales))
+            }
             None => (Kind::Raw, Target::Raw),
         };
-        self.write_segment(&Snapshot::sealed(frozen.generation, frozen.dim, group), kind, target, work)
+        self.write_segment(&source, kind, target, work)
     }
 
     /// Removes a new file that no manifest lists. If that fails, the next open does it.

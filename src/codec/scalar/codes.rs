@@ -33,7 +33,7 @@ struct Split {
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     pub(super) scale: Scale,
-    /// The largest squared error that cut values may add to a row.
+    /// The largest error that cut values may add to a row: the square root of a sum of squares.
     pub(super) tolerance: f32,
     form: Form,
     /// `[dim]` for grids.
@@ -110,7 +110,7 @@ impl Scalar {
                 scaled.fold((0.0, 0.0), |sum, value| squares(sum, (value, beyond(value, -half::MAX, half::MAX))))
             }
         };
-        cut > f64::from(self.tolerance).max(CUT_MIN * energy)
+        cut > f64::from(self.tolerance).powi(2).max(CUT_MIN * energy)
     }
 
     /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`.

@@ -49,8 +49,9 @@ const FAR_ROWS: usize = 100;
 const FAR_VALUES: usize = 1000;
 const NEAR_MIN: usize = 16;
 
-/// Cut values of a row may add this many times the mean error of a row; if they add more, the row is scaled.
-const CUT_MAX: f64 = 16.0;
+/// Cut values of a row may add this many times the mean error of a row; if they add more, the row is scaled. Scaling a row
+/// by four multiplies its error by 16, so it must gain more than that.
+const CUT_MAX: f64 = 256.0;
 
 /// With fewer rows there is no held-out set: all rows are used both to fit a range and to evaluate it.
 const HELD_OUT_MIN: usize = 64;
@@ -72,11 +73,15 @@ const LEVELS: usize = BITS_MAX as usize + 1;
 
 /// Learns a codebook of scalar codes and returns its stored form.
 pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Vec<u8>> {
+    let is_half = |value: &f32| half::to_float(half::from_float(*value)).to_bits() == value.to_bits();
     let is_byte = |value: &f32| f32::from(*value as u8).to_bits() == value.to_bits();
     if shape.row_bytes >= shape.dim && sample.iter().all(is_byte) {
         // Lossless for every byte value, also for those that are not in the sample.
         let bytes = Form::Grids(vec![Grid { bits: 8, low: 0.0, step: 1.0 }; shape.dim]);
         return Ok(book::to_bytes(&Scalar::new(bytes, Scale::NONE, 0.0)));
+    }
+    if shape.row_bytes >= shape.dim * 2 && sample.iter().all(is_half) {
+        return Ok(book::to_bytes(&Scalar::new(Form::Halves(shape.dim), Scale::NONE, 0.0)));
     }
     let scale = Scale::of_sample(sample, shape.dim, shape.metric);
     let scaled = scale.apply(sample, shape.dim);
@@ -90,7 +95,7 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
         done = 1;
     }
     let (form, error) = work.part((done, total), total, |work| best_form(&scaled, shape, work))?;
-    Ok(book::to_bytes(&Scalar::new(form, scale, (CUT_MAX * error) as f32)))
+    Ok(book::to_bytes(&Scalar::new(form, scale, (CUT_MAX * error).sqrt().min(f64::from(f32::MAX)) as f32)))
 }
 
 /// The best form of codes of `shape` for `sample: [n][dim]`, and the mean over rows of its squared error.

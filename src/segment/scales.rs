@@ -1,0 +1,289 @@
+//! The scales of the rows of a file of codes: what a decoded row is multiplied by (format.md §6.9).
+//!
+//! ```text
+//! lengths    files whose codes are directions: a byte a row, or one length for all rows
+//! classes    other files: rows of one scale lie side by side. Each class has the same number of inverted lists
+//! neither    every scale is 1
+//! ```
+
+use super::lists::Lists;
+use crate::error::Result;
+use crate::format::{SectionKind, f32_at, u32_at};
+use crate::sealed::Sealed;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// The most classes of a file: powers of four among floats.
+pub const CLASSES_MAX: u32 = 128;
+
+/// Stored lengths are floats of this many bits: their other bits are zero, so a length is stored as it is when a file is
+/// written anew.
+const LENGTH_BITS: u32 = 12;
+const CUT_BITS: u32 = u32::BITS - LENGTH_BITS;
+
+/// Lengths count as one if their floats differ by less than half a step of stored lengths.
+const SAME_LENGTHS: u32 = 1 << (CUT_BITS - 1);
+
+/// Bytes of the parameters of lengths.
+const LENGTHS_HEADER: u64 = 4;
+
+/// How the scales of a new file are stored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum NewScales {
+    /// Every scale is 1.
+    #[default]
+    One,
+    /// `[classes]`: their scales, ascending; at least one, which is not 1 if it is the only one.
+    Classes(Vec<f32>),
+    /// The lengths of rows.
+    Lengths {
+        /// The upper bits of the least length. A length is stored as the difference of its upper bits to these.
+        least: u32,
+        /// True if all lengths count as one.
+        are_equal: bool,
+    },
+}
+
+impl NewScales {
+    /// The form for these scales, which are positive, or 0 for rows that any scale suits; lengths if codes are
+    /// directions.
+    pub fn of(scales: &[f32], is_directional: bool) -> NewScales {
+        if is_directional { NewScales::of_lengths(scales) } else { NewScales::of_classes(scales) }
+    }
+
+    fn of_classes(scales: &[f32]) -> NewScales {
+        let mut classes: Vec<f32> = Vec::new();
+        for scale in scales {
+            if let Err(at) = classes.binary_search_by(|class| class.total_cmp(scale)) {
+                classes.insert(at, *scale);
+            }
+        }
+        if classes.is_empty() || classes == [1.0] { NewScales::One } else { NewScales::Classes(classes) }
+    }
+
+    fn of_lengths(lengths: &[f32]) -> NewScales {
+        let mut bits = lengths.iter().filter(|length| **length > 0.0).map(|length| length.to_bits());
+        let Some(first) = bits.next() else { return NewScales::One };
+        // Positive floats are in the order of their bits.
+        let (least, most) = bits.fold((first, first), |(least, most), bits| (least.min(bits), most.max(bits)));
+        if most - least >= SAME_LENGTHS {
+            let most = most >> CUT_BITS;
+            let least = (least >> CUT_BITS).max(most.saturating_sub(u32::from(u8::MAX)));
+            return NewScales::Lengths { least, are_equal: false };
+        }
+        let middle = (least.midpoint(most) + SAME_LENGTHS) >> CUT_BITS;
+        if length_of(middle) == 1.0 { NewScales::One } else { NewScales::Lengths { least: middle, are_equal: true } }
+    }
+
+    /// The scale that is stored for a row of this one.
+    pub fn stored(&self, scale: f32) -> f32 {
+        match self {
+            NewScales::One => 1.0,
+            NewScales::Classes(classes) => classes[self.class_of(scale)],
+            NewScales::Lengths { least, .. } => length_of(least + u32::from(self.byte_of(scale))),
+        }
+    }
+
+    /// The class of a row of this scale.
+    pub fn class_of(&self, scale: f32) -> usize {
+        match self {
+            NewScales::Classes(classes) => classes.partition_point(|class| *class < scale).min(classes.len() - 1),
+            NewScales::One | NewScales::Lengths { .. } => 0,
+        }
+    }
+
+    /// The byte of a row of this length.
+    fn byte_of(&self, length: f32) -> u8 {
+        match self {
+            NewScales::Lengths { least, are_equal: false } => {
+                (length.to_bits() >> CUT_BITS).saturating_sub(*least) as u8
+            }
+            _ => 0,
+        }
+    }
+
+    /// The sizes of the sections for `rows` rows.
+    pub fn sizes(&self, rows: u64) -> ScaleSizes {
+        match self {
+            NewScales::One => ScaleSizes::default(),
+            NewScales::Classes(classes) => ScaleSizes { classes: classes.len() as u32, length_bytes: 0 },
+            NewScales::Lengths { are_equal, .. } => {
+                ScaleSizes { classes: 0, length_bytes: LENGTHS_HEADER + if *are_equal { 0 } else { rows } }
+            }
+        }
+    }
+
+    /// The sections of classes and of lengths, as stored; `scales: [rows]` in the order of rows.
+    pub fn encode(&self, scales: impl Iterator<Item = f32>) -> (Vec<u8>, Vec<u8>) {
+        match self {
+            NewScales::One => (Vec::new(), Vec::new()),
+            NewScales::Classes(classes) => (classes.iter().flat_map(|scale| scale.to_le_bytes()).collect(), Vec::new()),
+            NewScales::Lengths { least, are_equal } => {
+                let mut bytes = least.to_le_bytes().to_vec();
+                if !are_equal {
+                    bytes.extend(scales.map(|scale| self.byte_of(scale)));
+                }
+                (Vec::new(), bytes)
+            }
+        }
+    }
+}
+
+/// The sizes of the sections of scales.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScaleSizes {
+    /// Number of classes; 0: every scale is 1, or rows have lengths.
+    pub classes: u32,
+    /// Bytes of the section of lengths.
+    pub length_bytes: u64,
+}
+
+/// Rows of one scale.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowClass {
+    /// What a decoded row is multiplied by.
+    pub scale: f32,
+    /// Its rows.
+    pub rows: Range<u32>,
+    /// The number of its first inverted list.
+    pub first_list: u32,
+}
+
+/// The scales of one sealed segment.
+#[derive(Debug)]
+pub struct Scales {
+    rows: u32,
+    /// Number of classes; 0 without.
+    classes: u32,
+    /// Offset of the classes.
+    classes_offset: u64,
+    /// Offset and length of the section of lengths.
+    lengths: (u64, u64),
+    /// Read when first needed.
+    read: OnceLock<Vec<RowClass>>,
+}
+
+impl Scales {
+    /// Opens the scales of a file of codes of `rows` rows.
+    pub fn open(file: &Sealed, rows: u32) -> Result<Scales> {
+        let (classes, lengths) = (file.section(SectionKind::Classes)?, file.section(SectionKind::Lengths)?);
+        let count = u32::try_from(classes.count).ok().filter(|count| *count <= CLASSES_MAX).ok_or_else(|| {
+            file.section_error(SectionKind::Classes, format!("{} classes, at most {CLASSES_MAX}", classes.count))
+        })?;
+        let expected = match lengths.length {
+            0 => 0,
+            _ => u64::from(rows),
+        };
+        let is_whole =
+            matches!(lengths.length.checked_sub(LENGTHS_HEADER), Some(bytes) if bytes == 0 || bytes == u64::from(rows));
+        if lengths.count != expected || lengths.length > 0 && (!is_whole || count > 0) {
+            let what = format!("{} bytes for {rows} rows and {count} classes", lengths.length);
+            return Err(file.section_error(SectionKind::Lengths, what));
+        }
+        let (classes_offset, lengths) = (classes.offset, (lengths.offset, lengths.length));
+        Ok(Scales { rows, classes: count, classes_offset, lengths, read: OnceLock::new() })
+    }
+
+    /// The sizes of the sections.
+    pub fn sizes(&self) -> ScaleSizes {
+        ScaleSizes { classes: self.classes, length_bytes: self.lengths.1 }
+    }
+
+    /// True if every scale is 1.
+    pub fn are_one(&self) -> bool {
+        self.classes == 0 && self.lengths.1 == 0
+    }
+
+    /// The classes, in order of their rows: one of all rows if every scale is 1, or if rows have lengths.
+    pub fn classes(&self, file: &Sealed, lists: Option<&Lists>) -> Result<&[RowClass]> {
+        if let Some(read) = self.read.get() {
+            return Ok(read);
+        }
+        let read = match lists {
+            Some(lists) if self.classes > 0 => self.read_classes(file, lists)?,
+            _ => vec![RowClass { scale: 1.0, rows: 0..self.rows, first_list: 0 }],
+        };
+        Ok(self.read.get_or_init(|| read))
+    }
+
+    fn read_classes(&self, file: &Sealed, lists: &Lists) -> Result<Vec<RowClass>> {
+        let mut classes: Vec<RowClass> = Vec::new();
+        for number in 0..self.classes {
+            let scale = f32_at(file.bytes(self.classes_offset + u64::from(number) * 4, 4)?, 0);
+            let above = classes.last().map_or(0.0, |last| last.scale);
+            if !(scale.is_normal() && scale > above) {
+                let what = format!("class {number} has scale {scale}, expected a number above {above}");
+                return Err(file.section_error(SectionKind::Classes, what));
+            }
+            let first_list = number * lists.of_class();
+            let rows =
+                lists.rows_of(file, first_list)?.start..lists.rows_of(file, first_list + lists.of_class() - 1)?.end;
+            if rows.start != classes.last().map_or(0, |last| last.rows.end) {
+                return Err(file.section_error(SectionKind::Classes, format!("class {number} has rows {rows:?}")));
+            }
+            classes.push(RowClass { scale, rows, first_list });
+        }
+        Ok(classes)
+    }
+
+    /// The scale of `row`.
+    pub fn of_row(&self, file: &Sealed, lists: Option<&Lists>, row: u32) -> Result<f32> {
+        if self.lengths.1 > 0 {
+            return self.length_of(file, row);
+        }
+        let classes = self.classes(file, lists)?;
+        let class = classes.iter().find(|class| row < class.rows.end);
+        class.map(|class| class.scale).ok_or_else(|| {
+            file.section_error(SectionKind::Classes, format!("row {row} of {} is in no class", self.rows))
+        })
+    }
+
+    fn length_of(&self, file: &Sealed, row: u32) -> Result<f32> {
+        let (offset, bytes) = self.lengths;
+        let least = u32_at(file.bytes(offset, LENGTHS_HEADER as usize)?, 0);
+        let byte =
+            if bytes == LENGTHS_HEADER { 0 } else { file.bytes(offset + LENGTHS_HEADER + u64::from(row), 1)?[0] };
+        let upper = least.checked_add(u32::from(byte)).filter(|upper| *upper < 1 << LENGTH_BITS);
+        let length = upper.map(length_of).filter(|length| length.is_normal() && *length > 0.0);
+        length.ok_or_else(|| {
+            file.section_error(SectionKind::Lengths, format!("row {row}: {byte} above {least:#x} is not a length"))
+        })
+    }
+}
+
+/// The length with these upper bits.
+fn length_of(upper: u32) -> f32 {
+    f32::from_bits(upper << CUT_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NewScales;
+
+    #[test]
+    fn a_stored_length_is_a_little_shorter() {
+        let lengths = [3.0, 0.0, 700.0, 3.01, 1e-3];
+        let scales = NewScales::of(&lengths, true);
+        for length in lengths.into_iter().filter(|length| *length > 0.0) {
+            let stored = scales.stored(length);
+            assert!(stored <= length && stored > length / 1.13, "{length} is stored as {stored}");
+        }
+        assert_eq!(NewScales::of(&[0.99, 0.0, 1.01], true), NewScales::One);
+        let equal = NewScales::of(&[510.0, 514.0], true);
+        assert_eq!((equal.stored(510.0), equal.sizes(9).length_bytes), (512.0, 4));
+        // What was stored is stored again.
+        assert_eq!(scales.stored(scales.stored(700.0)), scales.stored(700.0));
+        assert_eq!(NewScales::of(&[0.0], true), NewScales::One);
+    }
+
+    #[test]
+    fn classes_are_the_scales_that_occur() {
+        assert_eq!(NewScales::of(&[1.0, 1.0], false), NewScales::One);
+        let new = NewScales::of(&[4.0, 1.0, 0.25, 4.0], false);
+        assert_eq!(new.sizes(9).classes, 3);
+        assert_eq!(
+            [0.25, 1.0, 4.0].map(|scale| (new.class_of(scale), new.stored(scale))),
+            [(0, 0.25), (1, 1.0), (2, 4.0)]
+        );
+    }
+}
