@@ -45,10 +45,10 @@ impl RowError {
 }
 
 impl Measured {
-    /// Adds the error of one more row. With `is_directional` each row counts by the error relative to its length, as a
-    /// cosine sees it.
-    pub(super) fn add(&mut self, row: RowError, is_directional: bool) {
-        if is_directional && row.energy > 0.0 {
+    /// Adds the error of one more row. A cosine ignores lengths, so with `is_cosine` each row counts the same, with its
+    /// error relative to its own length.
+    pub(super) fn add(&mut self, row: RowError, is_cosine: bool) {
+        if is_cosine && row.energy > 0.0 {
             self.energy += 1.0;
             self.error += row.error / row.energy;
         } else {
@@ -72,6 +72,13 @@ pub fn encode(book: &Codebook, rows: &[f32], scales: &[f32], threads: usize) -> 
     let parts = parts.zip(codes.chunks_mut(share * row_bytes)).zip(errors.chunks_mut(share));
     in_parallel(threads, parts, |(((rows, scales), codes), errors)| encode_part(book, rows, scales, codes, errors));
     (codes, errors)
+}
+
+/// As [`encode`], each row of `rows` with its own scale, not rounded as a file would.
+pub fn encode_alone(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
+    let scale_of = |row: &[f32]| Some(book.scale_of(row)).filter(|scale| *scale > 0.0).unwrap_or(1.0);
+    let scales: Vec<f32> = rows.chunks_exact(book.dim()).map(scale_of).collect();
+    encode(book, rows, &scales, threads)
 }
 
 fn encode_part(book: &Codebook, rows: &[f32], scales: &[f32], codes: &mut [u8], errors: &mut [RowError]) {

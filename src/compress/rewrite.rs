@@ -7,6 +7,7 @@ use crate::codec::{Codebook, divide, multiply};
 use crate::error::{Error, Result};
 use crate::format::{FileHeader, Measured, SegmentEntry};
 use crate::kernels::{BLOCK_ROWS, block_bytes};
+use crate::metric::Metric;
 use crate::os::Dir;
 use crate::sealed;
 use crate::segment::SegmentWriter;
@@ -171,7 +172,7 @@ impl Rewrite<'_> {
             codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(code);
             distances[index] += error.distance();
             measured.farthest = measured.farthest.max(distances[index]);
-            measured.add(error, book.is_directional());
+            measured.add(error, self.header.metric == Metric::Cosine);
         }
         let (blocks, bounds) = (blocks(&codes, book), distances.chunks(BLOCK_ROWS));
         for (block, distances) in blocks.chunks_exact(block_bytes(row_bytes)).zip(bounds) {

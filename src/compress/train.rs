@@ -1,10 +1,10 @@
-//! The codebook of a plan: the store's newest one, or one trained on a sample of the rows.
+//! Trains a codebook on a sample of rows, and measures it on others.
 
 use super::budget::Budget;
-use super::plan::Plan;
-use super::sample::{SAMPLE_BYTES, sample_rows};
+use super::relative::relative_mse;
+use super::sample::{SAMPLE_BYTES, sample_and_others};
 use super::scale::RowScales;
-use super::{CompressOptions, TRAINING_ROWS_MIN, Target};
+use super::{CompressOptions, Limit, TRAINING_ROWS_MIN};
 use crate::codec::{self, Codebook, Shape};
 use crate::error::Result;
 use crate::segment::scales::{NewScales, ScaleSizes};
@@ -15,28 +15,72 @@ use std::sync::Arc;
 /// Default number of rows to train on.
 const SAMPLE_ROWS: u64 = 20_000;
 
+/// Bounds on the number of rows that the error is measured on.
+const HELD_OUT_MIN: u64 = 4;
+const HELD_OUT_MAX: u64 = 2048;
+
 /// Percent of the progress that choosing between dims and directions counts as.
 const TRIAL_PERCENT: u64 = 15;
 
-/// The codes of `plan`: the codebook that its rows are coded with, and their scales.
-pub fn train(plan: &Plan, options: &CompressOptions, work: &mut Work) -> Result<Target> {
-    match plan {
-        Plan::Join { source, book } => Ok(Target::Coded(Arc::clone(book), RowScales::new(source, book, work)?)),
-        Plan::AddBook { source, budget, shape } | Plan::Recode { source, budget, shape } => {
-            let sample = sample(source, options)?;
-            within(source, budget, shape, (&sample, options.seed), work)
-        }
+/// The codebook of a plan.
+#[derive(Debug)]
+pub struct Trained {
+    /// The codebook.
+    pub book: Arc<Codebook>,
+    /// The scales of the rows under it.
+    pub scales: RowScales,
+    /// What decided the length of its codes.
+    pub limit: Limit,
+    /// Relative MSE of rows that it was not trained on; NaN if there were none.
+    pub held_out_relative_mse: f64,
+}
+
+/// The number of rows of `dim` floats to train on by default, if there are as many.
+pub fn training_rows(dim: usize) -> u64 {
+    (SAMPLE_BYTES / (dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS)
+}
+
+/// Rows to train on, and rows to measure the error of the codebook on. Codes are decoded.
+pub struct Sample<'a> {
+    source: &'a Snapshot,
+    rows: Vec<f32>,
+    held_out: Vec<f32>,
+}
+
+impl<'a> Sample<'a> {
+    /// An even sample of the live rows of `source`. Rows are held out from the training if the error decides the length
+    /// of the codes, or if there are more rows than are trained on.
+    pub fn draw(source: &'a Snapshot, options: &CompressOptions) -> Result<Sample<'a>> {
+        let rows = source.view().count();
+        let wanted =
+            if options.sample == 0 { training_rows(source.dim) } else { options.sample.max(TRAINING_ROWS_MIN) };
+        let least_held_out = options.largest_error().map_or(0, |_| (rows / 8).clamp(HELD_OUT_MIN, HELD_OUT_MAX));
+        let trained = wanted.min(rows - least_held_out);
+        let held_out = HELD_OUT_MAX.min(rows - trained);
+        let (rows, held_out) = sample_and_others(source, rows, (trained, held_out), options.seed)?;
+        Ok(Sample { source, rows, held_out })
     }
 }
 
-/// The longest codes that fit `budget`, of dims as in `plain` or of directions, trained on `sample: [n][dim]`.
+impl Trained {
+    /// The longest codes that fit `budget`, trained on `sample`, and their error on the rows held out.
+    pub fn within(sample: &Sample, budget: &Budget, plain: &Shape, seed: u64, work: &mut Work) -> Result<Trained> {
+        let (book, scales) = within(sample, budget, plain, seed, work)?;
+        let held_out_relative_mse = relative_mse(&book, &sample.held_out, plain.metric, work.threads());
+        Ok(Trained { book, scales, limit: Limit::Ratio, held_out_relative_mse })
+    }
+}
+
+/// The longest codes that fit `budget`, of dims as in `plain` or of directions, trained on `sample`; and the scales of all
+/// rows.
 fn within(
-    source: &Snapshot,
+    sample: &Sample,
     budget: &Budget,
     plain: &Shape,
-    (sample, seed): (&[f32], u64),
+    seed: u64,
     work: &mut Work,
-) -> Result<Target> {
+) -> Result<(Arc<Codebook>, RowScales)> {
+    let Sample { source, rows: sample, .. } = sample;
     let (of_sample, is_directional) = codec::scales_of_sample(sample, plain);
     let scales = NewScales::of(&of_sample, is_directional).sizes(budget.rows);
     // The plan knew no scales. If no code fits beside them, one that is a little too long is better than none.
@@ -50,7 +94,7 @@ fn within(
         let book = Arc::new(book);
         let scales = RowScales::new(source, &book, work)?;
         if budget.fits(&book, scales.sizes(budget.rows)) || shape.row_bytes == 1 {
-            return Ok(Target::Coded(book, scales));
+            return Ok((book, scales));
         }
         if shape.window > 1 && !budget.fits(&book, ScaleSizes::default()) {
             // Uneven runs can make the codebook larger than planned.
@@ -60,12 +104,4 @@ fn within(
             shape.row_bytes -= 1;
         }
     }
-}
-
-/// An even sample of the live rows, codes decoded.
-fn sample(source: &Snapshot, options: &CompressOptions) -> Result<Vec<f32>> {
-    let rows = source.view().count();
-    let in_memory = (SAMPLE_BYTES / (source.dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS);
-    let wanted = if options.sample == 0 { in_memory } else { options.sample.max(TRAINING_ROWS_MIN) };
-    sample_rows(source, rows, wanted.min(rows), options.seed)
 }

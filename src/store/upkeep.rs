@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::report::Errors;
-use crate::compress::{self, CompressOptions, Rewrite, RowScales, TRAINING_ROWS_MIN, Target};
+use crate::compress::{self, CompressOptions, Limit, Rewrite, RowScales, TRAINING_ROWS_MIN, Target};
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_BYTES, Kind, Manifest, ROWS_MAX};
 use crate::segment::tombstones::Tombstones;
@@ -37,11 +37,15 @@ pub struct CompressReport {
     pub seconds: f64,
     /// Number of the codec.
     pub codec: i32,
+    /// What decided the length of the codes.
+    pub limit: Limit,
+    /// Relative MSE of rows that were not trained on; NaN if it was not measured.
+    pub held_out_relative_mse: f64,
 }
 
 impl Store {
-    /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes.
-    /// Durable when it returns. After an error or a crash the store is as it was. Progress counts each vector twice:
+    /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes, or, if
+    /// no ratio is given, as few as the largest error allows. Durable when it returns. After an error or a crash the store is as it was. Progress counts each vector twice:
     /// for the training and for its code.
     pub fn compress(&self, options: &CompressOptions, work: &mut Work) -> Result<CompressReport> {
         let begin = Instant::now();
@@ -55,8 +59,9 @@ impl Store {
         }
         work.begin(2 * vectors, self.threads);
         let plan = compress::plan(&frozen, &base, self.metric, options)?;
-        let target = work.part((0, 1), 2, |work| compress::train(&plan, options, work))?;
-        let book = target.codebook().cloned().ok_or_else(|| Error::Internal("a compress without a codebook".into()))?;
+        let compress::Trained { book, scales, limit, held_out_relative_mse } =
+            work.part((0, 1), 2, |work| compress::train(&plan, options, work))?;
+        let target = Target::Coded(Arc::clone(&book), scales);
         let new = work.part((1, 2), 2, |work| self.write_segment(plan.source(), Kind::Code, target, work))?;
         self.swap(&frozen, &plan.replaced(), new.into_iter().collect())?;
         let bytes_after = self.bytes_on_disk()?;
@@ -72,6 +77,8 @@ impl Store {
             ratio: (vectors * u64::from(self.dim) * 4) as f64 / bytes_after as f64,
             seconds: begin.elapsed().as_secs_f64(),
             codec: book.codec() as i32,
+            limit,
+            held_out_relative_mse,
         })
     }
 
