@@ -24,7 +24,7 @@ class Choice:
     def __init__(self, what: str, prefix: str, words: Any, also: Optional[dict[str, str]] = None) -> None:
         self.what, self.also = what, also or {}
         self.numbers: dict[str, int] = {word: getattr(lib, prefix + word.upper()) for word in get_args(words)}
-        self.words = {number: word for word, number in self.numbers.items()}
+        self.words: dict[int, Any] = {number: word for word, number in self.numbers.items()}
 
     def number(self, word: str) -> int:
         """The number of a word or of an alias in `also`. Raises InvalidArgument for any other word."""
