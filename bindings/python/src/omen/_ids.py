@@ -54,7 +54,7 @@ def _missing(array: Array) -> str:
     """Why a column of whole numbers came as floats, if a value is missing in it."""
     if array.dtype.kind != "f" or not np.isnan(array).any():
         return ""
-    return f"; the value at {int(np.argmax(np.isnan(array)))} is missing"
+    return f"; the value at {int(np.argmax(np.isnan(array)))} is missing or NaN"
 
 
 def _checked(what: str, values: list[Any], is_one: bool = False) -> Ids:

@@ -229,7 +229,10 @@ class Store:
         return found if named.ndim else bool(found)
 
     def __contains__(self, id: SupportsIndex) -> bool:
-        return bool(self.contains([id])[0])
+        one = _ids.ids("id", id)
+        if one.ndim:
+            raise InvalidArgument(f"id: found {one.size} of them, expected one: contains(ids) takes many")
+        return self.contains(int(one))
 
     def scan(self, chunk: int = 1000, start: int = 0) -> Iterator[tuple[Ids, Vectors]]:
         """Reads the store by ascending id, from `start` on: yields (ids[m], vectors[m, dim]) with m up to `chunk`.

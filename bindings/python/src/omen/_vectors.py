@@ -48,7 +48,7 @@ def _rounded(what: str, array: Array) -> Vectors:
 
 
 def _too_large(what: str, row: int, column: int, value: object) -> InvalidArgument:
-    limit = np.finfo(np.float32).max
+    limit = str(np.finfo(np.float32).max)
     return InvalidArgument(f"{what}: vector {row}, component {column} is {value}: a float32 holds at most {limit}")
 
 
