@@ -293,6 +293,17 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_QUALITY_BEST 2
 
 /**
+ * In reports: the ratio that was asked for decided how long the codes are; without one, 16 or the highest ratio that so
+ * few vectors can reach.
+ */
+#define OMEN_LIMIT_RATIO 0
+
+/**
+ * In reports: `max_relative_mse` decided; a higher ratio, up to 16, would have had more error.
+ */
+#define OMEN_LIMIT_ERROR 1
+
+/**
  * An open store, from omen_store_open to omen_store_close. The pointer is a number, not an address.
  */
 struct omen_store;
@@ -374,7 +385,8 @@ struct omen_compress_options {
     uint64_t struct_size;
     /**
      * Compression ratio: bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole
-     * directory afterwards. At least 1; 16 by default.
+     * directory afterwards. A number of at least 1: that ratio, whatever the error. 0 (default): the highest ratio, up
+     * to 16, whose error is at most `max_relative_mse`; then existing codes are not coded again.
      */
     double ratio;
     /**
@@ -409,6 +421,11 @@ struct omen_compress_options {
      * Reserved; 0.
      */
     int32_t reserved;
+    /**
+     * With a `ratio` of 0: the largest relative mean squared error of vectors that were not trained on, above 0 and
+     * below 1. 0 (default): 0.1. Must be 0 if a ratio is given, because only one of the two can be met.
+     */
+    double max_relative_mse;
 };
 
 /**
@@ -463,9 +480,14 @@ struct omen_compress_report {
      */
     int32_t codec;
     /**
-     * Reserved; 0.
+     * What decided how long the codes are: OMEN_LIMIT_RATIO or OMEN_LIMIT_ERROR.
      */
-    int32_t reserved;
+    int32_t limit;
+    /**
+     * Relative mean squared error of vectors that were not trained on, measured on up to 2048 of them: what vectors
+     * that are inserted later can expect. NaN if a ratio was given and every vector was trained on.
+     */
+    double held_out_relative_mse;
 };
 
 /**

@@ -26,14 +26,20 @@ use crate::error::{Error, Result, short};
 
 /// Least number of vectors to train on: a symbol has 16 codewords.
 pub const TRAINING_ROWS_MIN: u64 = 16;
-/// Default ratio.
-pub const RATIO_DEFAULT: f64 = 16.0;
+/// The highest ratio that is tried if none is given.
+const RATIO_MAX: f64 = 16.0;
+/// The largest relative MSE if neither a ratio nor an error is given.
+const MAX_RELATIVE_MSE_DEFAULT: f64 = 0.1;
 
 /// Options of a compress.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct CompressOptions {
-    /// Raw float32 bytes ÷ bytes of the whole directory afterwards, at least 1.
+    /// Raw float32 bytes ÷ bytes of the whole directory afterwards, at least 1, whatever the error. 0: the highest, up
+    /// to 16, whose error is at most `max_relative_mse`.
     pub ratio: f64,
+    /// Without a ratio: the largest relative MSE of rows that were not trained on, above 0 and below 1. 0: 0.1. With a
+    /// ratio: 0.
+    pub max_relative_mse: f64,
     /// Vectors to train on; 0: chosen by the library.
     pub sample: u64,
     /// The same store and seed give the same codes.
@@ -45,18 +51,41 @@ pub struct CompressOptions {
     pub sample_of: u64,
 }
 
-impl Default for CompressOptions {
-    fn default() -> Self {
-        CompressOptions { ratio: RATIO_DEFAULT, sample: 0, seed: 0, quality: Quality::Normal, sample_of: 0 }
-    }
+/// What decided the length of the codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limit {
+    /// The ratio: the one that was given; else 16, or the highest that so few rows can reach.
+    #[default]
+    Ratio,
+    /// The largest error: a higher ratio would have had more.
+    Error,
 }
 
 impl CompressOptions {
-    /// An error if an option is out of its range.
+    /// An error if an option is out of its range, or if both a ratio and an error are given.
     pub fn check(&self) -> Result<()> {
-        if self.ratio.is_finite() && self.ratio >= 1.0 {
+        let (ratio, error) = (self.ratio, self.max_relative_mse);
+        let what = if !(error == 0.0 || error > 0.0 && error < 1.0) {
+            format!("max_relative_mse {}: expected a number above 0 and below 1, or 0 for the default", short(error))
+        } else if !(ratio == 0.0 || ratio.is_finite() && ratio >= 1.0) {
+            format!("ratio {}: expected a number of at least 1, or 0 for the default", short(ratio))
+        } else if ratio > 0.0 && error > 0.0 {
+            let (ratio, error) = (short(ratio), short(error));
+            format!("ratio {ratio} and max_relative_mse {error}: only one of the two can be met; give one")
+        } else {
             return Ok(());
-        }
-        Err(Error::InvalidArgument(format!("ratio {}: expected a number of at least 1", short(self.ratio))))
+        };
+        Err(Error::InvalidArgument(what))
+    }
+
+    /// The ratio that was given, else the highest to try.
+    fn ratio(&self) -> f64 {
+        if self.ratio > 0.0 { self.ratio } else { RATIO_MAX }
+    }
+
+    /// The largest error; `None` if a ratio is given.
+    fn largest_error(&self) -> Option<f64> {
+        let error = if self.max_relative_mse > 0.0 { self.max_relative_mse } else { MAX_RELATIVE_MSE_DEFAULT };
+        (self.ratio == 0.0).then_some(error)
     }
 }

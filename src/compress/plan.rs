@@ -103,7 +103,7 @@ impl<'a> Parts<'a> {
         let rows = |group: &[Arc<SegmentView>]| group.iter().map(|segment| segment.count()).sum::<u64>();
         let (raw_rows, coded_rows) = (rows(&raw), rows(&coded));
         let float_bytes = (raw_rows + coded_rows).max(options.sample_of) * frozen.dim as u64 * 4;
-        let bytes = (float_bytes as f64 / options.ratio) as u64;
+        let bytes = (float_bytes as f64 / options.ratio()) as u64;
         let manifest_bytes = 2 * manifest_bytes(manifest);
         let (dim, metric, quality) = (frozen.dim, Some(metric), options.quality);
         let plain = Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality };
@@ -164,7 +164,7 @@ impl<'a> Parts<'a> {
     }
 
     fn too_small(&self, rows: u64, least: u64) -> Error {
-        let (dim, ratio) = (self.frozen.dim, self.options.ratio);
+        let (dim, ratio) = (self.frozen.dim, self.options.ratio());
         let floats = rows * dim as u64 * 4;
         let reachable = floats as f64 / least as f64;
         let advice = if reachable < 1.0 {

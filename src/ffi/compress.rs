@@ -2,14 +2,16 @@
 #![expect(unsafe_code, reason = "exported names, pointers from C and the progress function")]
 
 use super::choice::{choices, choose};
-use super::constants::{OMEN_CODEC_AUTO, OMEN_QUALITY_BEST, OMEN_QUALITY_FAST, OMEN_QUALITY_NORMAL};
+use super::constants::{
+    OMEN_CODEC_AUTO, OMEN_LIMIT_ERROR, OMEN_LIMIT_RATIO, OMEN_QUALITY_BEST, OMEN_QUALITY_FAST, OMEN_QUALITY_NORMAL,
+};
 use super::fence::on_store;
 use super::sized::{self, Report};
 use super::types::{omen_compress_options, omen_compress_report, omen_store};
 use super::work::on_progress;
 use crate::codec::Quality;
 use crate::error::Result;
-use crate::store::{CompressOptions, CompressReport};
+use crate::store::{CompressOptions, CompressReport, Limit};
 use crate::work::Work;
 
 /// # COMPRESSING
@@ -51,8 +53,8 @@ pub unsafe extern "C" fn omen_store_compress(
             (sized::options(options, omen_compress_options::DEFAULT)?, Report::new("out_report", out_report)?)
         };
         let quality = quality(&given)?;
-        let omen_compress_options { ratio, sample, seed, threads, progress, user, .. } = given;
-        let options = CompressOptions { ratio, sample, seed, quality, ..CompressOptions::default() };
+        let omen_compress_options { ratio, max_relative_mse, sample, seed, threads, progress, user, .. } = given;
+        let options = CompressOptions { ratio, max_relative_mse, sample, seed, quality, ..CompressOptions::default() };
         let mut on_progress = on_progress(progress, user);
         out_report.set(store.compress(&options, &mut Work::new(threads, Some(&mut on_progress)))?.into());
         Ok(())
@@ -84,7 +86,11 @@ impl From<CompressReport> for omen_compress_report {
             ratio: report.ratio,
             seconds: report.seconds,
             codec: report.codec,
-            reserved: 0,
+            limit: match report.limit {
+                Limit::Ratio => OMEN_LIMIT_RATIO,
+                Limit::Error => OMEN_LIMIT_ERROR,
+            },
+            held_out_relative_mse: report.held_out_relative_mse,
         }
     }
 }

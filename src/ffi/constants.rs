@@ -95,3 +95,9 @@ pub const OMEN_QUALITY_NORMAL: i32 = 0;
 pub const OMEN_QUALITY_FAST: i32 = 1;
 /// Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long, with a few percent less error.
 pub const OMEN_QUALITY_BEST: i32 = 2;
+
+/// In reports: the ratio that was asked for decided how long the codes are; without one, 16 or the highest ratio that so
+/// few vectors can reach.
+pub const OMEN_LIMIT_RATIO: i32 = 0;
+/// In reports: `max_relative_mse` decided; a higher ratio, up to 16, would have had more error.
+pub const OMEN_LIMIT_ERROR: i32 = 1;

@@ -1,7 +1,6 @@
 //! The structs of the C ABI: `struct_size` first, then 64-bit members and pairs of 32-bit ones, no padding.
 
 use super::constants::{OMEN_CODEC_AUTO, OMEN_L2, OMEN_QUALITY_NORMAL, OMEN_READ_WRITE_CREATE, OMEN_SYNC_COMMIT};
-use crate::compress::RATIO_DEFAULT;
 use std::ffi::c_void;
 
 /// An open store, from omen_store_open to omen_store_close. The pointer is a number, not an address.
@@ -81,7 +80,8 @@ pub struct omen_compress_options {
     /// sizeof(omen_compress_options) that the caller was compiled with.
     pub struct_size: u64,
     /// Compression ratio: bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole
-    /// directory afterwards. At least 1; 16 by default.
+    /// directory afterwards. A number of at least 1: that ratio, whatever the error. 0 (default): the highest ratio, up
+    /// to 16, whose error is at most `max_relative_mse`; then existing codes are not coded again.
     pub ratio: f64,
     /// Number of vectors to train on; 0 (default): the library chooses.
     pub sample: u64,
@@ -99,13 +99,16 @@ pub struct omen_compress_options {
     pub quality: i32,
     /// Reserved; 0.
     pub reserved: i32,
+    /// With a `ratio` of 0: the largest relative mean squared error of vectors that were not trained on, above 0 and
+    /// below 1. 0 (default): 0.1. Must be 0 if a ratio is given, because only one of the two can be met.
+    pub max_relative_mse: f64,
 }
 
 impl omen_compress_options {
     /// What omen_compress_options_init fills in.
     pub(super) const DEFAULT: Self = Self {
         struct_size: size_of::<Self>() as u64,
-        ratio: RATIO_DEFAULT,
+        ratio: 0.0,
         sample: 0,
         seed: 0,
         codec: OMEN_CODEC_AUTO,
@@ -114,6 +117,7 @@ impl omen_compress_options {
         user: std::ptr::null_mut(),
         quality: OMEN_QUALITY_NORMAL,
         reserved: 0,
+        max_relative_mse: 0.0,
     };
 }
 
@@ -146,8 +150,11 @@ pub struct omen_compress_report {
     pub seconds: f64,
     /// The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
     pub codec: i32,
-    /// Reserved; 0.
-    pub reserved: i32,
+    /// What decided how long the codes are: OMEN_LIMIT_RATIO or OMEN_LIMIT_ERROR.
+    pub limit: i32,
+    /// Relative mean squared error of vectors that were not trained on, measured on up to 2048 of them: what vectors
+    /// that are inserted later can expect. NaN if a ratio was given and every vector was trained on.
+    pub held_out_relative_mse: f64,
 }
 
 /// How to search. omen_search_options_init fills in the defaults.
@@ -243,5 +250,5 @@ pub struct omen_verify_report {
 // maps these names; programs that were compiled earlier still call these.
 const _: () = assert!(size_of::<omen_store_options>() == 24);
 const _: () = assert!(size_of::<omen_work_options>() == 32);
-const _: () = assert!(size_of::<omen_compress_options>() == 64);
+const _: () = assert!(size_of::<omen_compress_options>() == 72);
 const _: () = assert!(size_of::<omen_search_options>() == 48);

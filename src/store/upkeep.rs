@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::report::Errors;
-use crate::compress::{self, CompressOptions, Rewrite, TRAINING_ROWS_MIN, Target};
+use crate::compress::{self, CompressOptions, Limit, Rewrite, TRAINING_ROWS_MIN, Target};
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_BYTES, Kind, Manifest, ROWS_MAX};
 use crate::segment::tombstones::Tombstones;
@@ -37,6 +37,10 @@ pub struct CompressReport {
     pub seconds: f64,
     /// Number of the codec.
     pub codec: i32,
+    /// What decided the length of the codes.
+    pub limit: Limit,
+    /// Relative MSE of rows that were not trained on; NaN if it was not measured.
+    pub held_out_relative_mse: f64,
 }
 
 impl Store {
@@ -72,6 +76,8 @@ impl Store {
             ratio: (vectors * u64::from(self.dim) * 4) as f64 / bytes_after as f64,
             seconds: begin.elapsed().as_secs_f64(),
             codec: book.codec() as i32,
+            limit: Limit::Ratio,
+            held_out_relative_mse: f64::NAN,
         })
     }
 

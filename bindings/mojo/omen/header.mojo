@@ -137,6 +137,13 @@ comptime OMEN_QUALITY_FAST: Int32 = 1
 comptime OMEN_QUALITY_BEST: Int32 = 2
 """Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long, with a few percent less error."""
 
+comptime OMEN_LIMIT_RATIO: Int32 = 0
+"""In reports: the ratio that was asked for decided how long the codes are; without one, 16 or the highest ratio that so
+few vectors can reach."""
+
+comptime OMEN_LIMIT_ERROR: Int32 = 1
+"""In reports: `max_relative_mse` decided; a higher ratio, up to 16, would have had more error."""
+
 
 @fieldwise_init
 struct WorkOptions(Copyable, Movable):
@@ -189,7 +196,8 @@ struct CompressOptions(Copyable, Movable):
     """sizeof(omen_compress_options) that the caller was compiled with."""
     var ratio: Float64
     """Compression ratio: bytes of the vectors as floats (vectors x dim x 4) divided by the bytes of the whole
-    directory afterwards. At least 1; 16 by default."""
+    directory afterwards. A number of at least 1: that ratio, whatever the error. 0 (default): the highest ratio, up
+    to 16, whose error is at most `max_relative_mse`; then existing codes are not coded again."""
     var sample: UInt64
     """Number of vectors to train on; 0 (default): the library chooses."""
     var seed: UInt64
@@ -206,10 +214,13 @@ struct CompressOptions(Copyable, Movable):
     """OMEN_QUALITY_NORMAL (default), OMEN_QUALITY_FAST or OMEN_QUALITY_BEST: encoding time against error."""
     var reserved: Int32
     """Reserved; 0."""
+    var max_relative_mse: Float64
+    """With a `ratio` of 0: the largest relative mean squared error of vectors that were not trained on, above 0 and
+    below 1. 0 (default): 0.1. Must be 0 if a ratio is given, because only one of the two can be met."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
-        self = Self(UInt64(size_of[Self]()), 0, 0, 0, 0, 0, None, None, 0, 0)
+        self = Self(UInt64(size_of[Self]()), 0, 0, 0, 0, 0, None, None, 0, 0, 0)
 
 
 
@@ -242,12 +253,15 @@ struct CompressReport(Copyable, Movable):
     """Wall time of the call, in seconds."""
     var codec: Int32
     """The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR."""
-    var reserved: Int32
-    """Reserved; 0."""
+    var limit: Int32
+    """What decided how long the codes are: OMEN_LIMIT_RATIO or OMEN_LIMIT_ERROR."""
+    var held_out_relative_mse: Float64
+    """Relative mean squared error of vectors that were not trained on, measured on up to 2048 of them: what vectors
+    that are inserted later can expect. NaN if a ratio was given and every vector was trained on."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
-        self = Self(UInt64(size_of[Self]()), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        self = Self(UInt64(size_of[Self]()), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 

@@ -20,8 +20,8 @@ use std::path::PathBuf;
 pub struct Compress {
     /// Directory of the store
     store: PathBuf,
-    /// Raw float32 bytes divided by the bytes of the whole directory afterwards
-    #[arg(long, default_value_t = CompressOptions::default().ratio)]
+    /// Raw float32 bytes divided by the bytes of the whole directory afterwards, whatever the error
+    #[arg(long, default_value_t = 0.0, hide_default_value = true)]
     ratio: f64,
     /// How much time to spend on less error
     #[arg(long, value_enum, default_value = "normal")]
