@@ -14,6 +14,7 @@ Mode = Literal["read_write_create", "read_write", "read_only", "create_new"]
 Sync = Literal["commit", "each", "none"]
 Quality = Literal["normal", "fast", "best"]
 Codec = Literal["auto", "windows", "scalar"]
+Limit = Literal["ratio", "error"]
 
 Report = TypeVar("Report")
 
@@ -39,7 +40,8 @@ MODE = Choice("mode", "OMEN_", Mode)
 SYNC = Choice("sync", "OMEN_SYNC_", Sync)
 QUALITY = Choice("quality", "OMEN_QUALITY_", Quality)
 CODEC = Choice("codec", "OMEN_CODEC_", Codec)
-_IN_WORDS = {"metric": METRIC, "codec": CODEC}
+LIMIT = Choice("limit", "OMEN_LIMIT_", Limit)
+_IN_WORDS = {"metric": METRIC, "codec": CODEC, "limit": LIMIT}
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class CompressReport:
     ratio: float
     seconds: float
     codec: Codec
+    limit: Limit
+    held_out_relative_mse: float
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ or nothing, readers do not wait, and writes are durable after `commit`.
 """
 from __future__ import annotations
 
+import math
 import operator
 import os
 import weakref
@@ -259,6 +260,8 @@ class Store:
         k: int,
         *,
         allow_ids: Optional[AnyIds] = None,
+        deny_ids: Optional[AnyIds] = None,
+        max_distance: float = math.inf,
         exact: bool = False,
         effort: float = 0.0,
         rerank: int = 0,
@@ -266,9 +269,11 @@ class Store:
     ) -> tuple[Ids, Vectors]:
         """Finds the k nearest vectors of each query: (ids[nq, k], distances[nq, k]), nearest first.
 
-        queries    [nq, dim], in the forms that insert takes; or [dim]: one query, with (ids[k], distances[k])
-        allow_ids  [n], in any order or a set: only these may be found; an empty one allows none; None: all
-        exact      compare with every vector as `get` returns it: slow, meant as a reference
+        queries       [nq, dim], in the forms that insert takes; or [dim]: one query, with (ids[k], distances[k])
+        allow_ids     [n], in any order or a set: only these may be found; an empty one allows none; None: all
+        deny_ids      [n], in any order or a set: these are not found, not even if allow_ids has them; None: none
+        max_distance  only vectors at most this far away are found, by the metric as `distances` has it
+        exact         compare with every vector as `get` returns it: slow, meant as a reference
         effort, rerank, threads  as in omen_search_options of include/omen.h; 0: the library chooses
 
         Smaller distances are nearer for every metric. omen.NO_ID and NaN fill the remaining places when fewer than k
@@ -286,6 +291,10 @@ class Store:
             # To the library an empty array means no filter. OMEN_NO_ID is the id of no vector, so it allows nothing.
             allowed = allowed if allowed.size else np.array([lib.OMEN_NO_ID], np.uint64)
             options.allow_ids, options.allow_n = _u64(allowed), allowed.size
+        if deny_ids is not None:
+            denied = _ids.id_set("deny_ids", deny_ids)
+            options.deny_ids, options.deny_n = _u64(denied), denied.size
+        options.max_distance = max_distance
         shape = (*rows.shape[:-1], k)
         near: Ids = np.empty(shape, np.uint64)
         distances: Vectors = np.empty(shape, np.float32)
@@ -299,6 +308,7 @@ class Store:
         self,
         ratio: Optional[float] = None,
         *,
+        max_relative_mse: float = 0.0,
         progress: Optional[Progress] = None,
         quality: Quality = "normal",
         codec: Codec = "auto",
@@ -306,19 +316,22 @@ class Store:
         seed: int = 0,
         threads: int = 0,
     ) -> CompressReport:
-        """Makes the whole directory `ratio` times smaller than the vectors as floats. The report has the errors.
+        """Makes the whole directory smaller than the vectors as floats. The report has the ratio and the errors.
 
-        ratio     None: the default of the library, as include/omen.h documents it
-        progress  called with (done, total) from time to time; its result is ignored
-        others    as in omen_compress_options of include/omen.h; 0: the library chooses. `codec` must be "auto" today
+        ratio             how many times smaller, whatever the error. None or 0: as small as max_relative_mse allows, 16
+                          times at most
+        max_relative_mse  the largest error of vectors that were not trained on, without a ratio; 0: 0.1. The report's
+                          `limit` says whether the "error" or the "ratio" decided
+        progress          called with (done, total) from time to time; its result is ignored
+        others            as in omen_compress_options of include/omen.h; 0: the library chooses. `codec` must be "auto"
+                          today
 
         An exception that `progress` raises stops the call and is raised here. Ctrl-C stops the call too. In both cases
         the store is as it was before.
         """
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
-        if ratio is not None:
-            options.ratio = ratio
+        options.ratio, options.max_relative_mse = ratio or 0.0, max_relative_mse
         options.sample, options.seed, options.threads = sample, seed, threads
         options.quality, options.codec = QUALITY.number(quality), CODEC.number(codec)
         report = empty("omen_compress_report")
