@@ -10,8 +10,10 @@ import numpy as np
 from ._arrays import Array, Ids, gathered, is_array, short
 from ._errors import InvalidArgument
 
+# Not SupportsIndex: a type checker takes an array for one too.
+WholeNumber = Union[int, "np.integer[Any]"]
 ManyIds = Iterable[SupportsIndex]
-AnyIds = Union[SupportsIndex, ManyIds]
+AnyIds = Union[WholeNumber, ManyIds]
 
 _LARGEST = 2**64 - 1
 

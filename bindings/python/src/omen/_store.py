@@ -12,14 +12,14 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, NoReturn, Optional, SupportsIndex, Union, overload
+from typing import Any, Callable, NoReturn, Optional, Union, overload
 
 import numpy as np
 
 from . import _arrays, _ids, _vectors
 from ._arrays import Flags, Ids, Vectors
 from ._errors import InvalidArgument, check
-from ._ids import AnyIds, ManyIds
+from ._ids import AnyIds, ManyIds, WholeNumber
 from ._library import lib
 from ._native import ffi
 from ._reports import (
@@ -217,7 +217,7 @@ class Store:
         return rows
 
     @overload
-    def contains(self, ids: SupportsIndex) -> bool: ...
+    def contains(self, ids: WholeNumber) -> bool: ...
 
     @overload
     def contains(self, ids: ManyIds) -> Flags: ...
@@ -229,7 +229,7 @@ class Store:
         check(lib.omen_store_contains(self._handle, _u64(named), named.size, _u8(found)))
         return found if named.ndim else bool(found)
 
-    def __contains__(self, id: SupportsIndex) -> bool:
+    def __contains__(self, id: WholeNumber) -> bool:
         one = _ids.ids("id", id)
         if one.ndim:
             raise InvalidArgument(f"id: found {one.size} of them, expected one: contains(ids) takes many")
@@ -257,7 +257,7 @@ class Store:
     def search(
         self,
         queries: AnyVectors,
-        k: int,
+        k: WholeNumber,
         *,
         allow_ids: Optional[AnyIds] = None,
         deny_ids: Optional[AnyIds] = None,
