@@ -39,6 +39,12 @@ class HasArray:
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self.values, dtype)
 
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, index):
+        return self.values[index]
+
 
 def objects(rows):
     """object[n] of arrays, as pandas and pyarrow have a column of lists."""
@@ -60,7 +66,7 @@ FORMS = {
     "longdouble": lambda rows: rows.astype(np.longdouble),
     "int64": lambda rows: rows.astype(np.int64),
     "uint8": lambda rows: rows.astype(np.uint8),
-    "matrix": lambda rows: rows.view(type("Rows", (np.ndarray,), {})),
+    "a subclass": lambda rows: rows.view(type("Rows", (np.ndarray,), {})),
     "lists": lambda rows: rows.tolist(),
     "whole numbers": lambda rows: rows.astype(int).tolist(),
     "tuples": lambda rows: tuple(map(tuple, rows.tolist())),

@@ -240,16 +240,19 @@ class Store:
 
         Each chunk has new arrays, and shows the store as it is when the chunk is read.
         """
+        chunk, position = operator.index(chunk), int(_ids.ids("start", operator.index(start)))
         if chunk < 1:
             raise InvalidArgument(f"chunk: found {chunk}, expected 1 or more")
-        return self._chunks(chunk, start)
+        return self._chunks(chunk, position)
 
     def _chunks(self, chunk: int, start: int) -> Iterator[tuple[Ids, Vectors]]:
         position, n = ffi.new("uint64_t *", start), ffi.new("size_t *")
         while True:
-            ids: Ids = np.empty(chunk, np.uint64)
-            rows: Vectors = np.empty((chunk, self._dim), np.float32)
-            check(lib.omen_store_scan(self._handle, position, chunk, _u64(ids), _f32(rows), n))
+            # A chunk of more than the store has, as for all of it at once, takes no more memory than the store's vectors.
+            capacity = min(chunk, max(len(self), 1))
+            ids: Ids = np.empty(capacity, np.uint64)
+            rows: Vectors = np.empty((capacity, self._dim), np.float32)
+            check(lib.omen_store_scan(self._handle, position, capacity, _u64(ids), _f32(rows), n))
             if n[0] == 0:
                 return
             yield ids[: n[0]], rows[: n[0]]
