@@ -32,6 +32,8 @@ pub struct Budget {
     pub ids_bytes: u64,
     /// Bytes it may take.
     pub bytes: u64,
+    /// Bytes it may take if shorter codes have too much error: `bytes` if a ratio is given.
+    pub bytes_max: u64,
 }
 
 impl Budget {

@@ -1,9 +1,10 @@
 //! Compress and compact on a frozen state: plans the new file, trains its codebook and writes it.
 //!
 //! ```text
-//! plan      chooses one of three outcomes from sizes and drift, before any training
+//! plan      chooses one of three outcomes from sizes, drift and the error of the newest codebook, before any training
 //! budget    the longest code whose file fits the bytes
-//! train     the codebook of the outcome, from a sample of rows
+//! train     the codebook of the outcome, from a sample of rows, and its error (`relative`) on rows held out
+//! by_error  without a ratio: the shortest codes whose error is small enough, by a few trainings
 //! rewrite   writes every row into one new file and reads it back; `arrange` gives the order, `encode` the codes
 //! ```
 //!
@@ -11,18 +12,23 @@
 
 mod arrange;
 mod budget;
+mod by_error;
 mod encode;
 mod plan;
+mod relative;
 mod rewrite;
 mod sample;
 mod train;
 
-pub use plan::plan;
+pub use plan::{Plan, plan};
 pub use rewrite::{Rewrite, Target};
-pub use train::train;
+pub use train::Trained;
 
 use crate::codec::Quality;
 use crate::error::{Error, Result, short};
+use crate::work::Work;
+use std::sync::Arc;
+use train::Sample;
 
 /// Least number of vectors to train on: a symbol has 16 codewords.
 pub const TRAINING_ROWS_MIN: u64 = 16;
@@ -87,5 +93,21 @@ impl CompressOptions {
     fn largest_error(&self) -> Option<f64> {
         let error = if self.max_relative_mse > 0.0 { self.max_relative_mse } else { MAX_RELATIVE_MSE_DEFAULT };
         (self.ratio == 0.0).then_some(error)
+    }
+}
+
+/// The codebook that the rows of `plan` are coded with.
+pub fn train(plan: &Plan, options: &CompressOptions, work: &mut Work) -> Result<Trained> {
+    match plan {
+        Plan::Join { book, limit, held_out_relative_mse, .. } => {
+            Ok(Trained { book: Arc::clone(book), limit: *limit, held_out_relative_mse: *held_out_relative_mse })
+        }
+        Plan::AddBook { source, budget, shape } | Plan::Recode { source, budget, shape } => {
+            let sample = Sample::draw(source, options)?;
+            match options.largest_error() {
+                Some(most) => by_error::train(&sample, budget, shape, (most, options.seed), work),
+                None => Trained::within(&sample, budget, shape, options.seed, work),
+            }
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! The codebook of a plan: the store's newest one, or one trained on a sample of the rows.
+//! Trains a codebook on a sample of rows, and measures it on others.
 
 use super::budget::Budget;
-use super::plan::Plan;
-use super::sample::{SAMPLE_BYTES, sample_rows};
-use super::{CompressOptions, TRAINING_ROWS_MIN};
+use super::relative::relative_mse;
+use super::sample::{SAMPLE_BYTES, sample_and_others};
+use super::{CompressOptions, Limit, TRAINING_ROWS_MIN};
 use crate::codec::{self, Codebook, Shape};
 use crate::error::Result;
 use crate::snapshot::Snapshot;
@@ -13,17 +13,51 @@ use std::sync::Arc;
 /// Default number of rows to train on.
 const SAMPLE_ROWS: u64 = 20_000;
 
+/// Bounds on the number of rows that the error is measured on.
+const HELD_OUT_MIN: u64 = 4;
+const HELD_OUT_MAX: u64 = 2048;
+
 /// Percent of the progress that choosing between dims and directions counts as.
 const TRIAL_PERCENT: u64 = 15;
 
-/// The codebook that the rows of `plan` are coded with.
-pub fn train(plan: &Plan, options: &CompressOptions, work: &mut Work) -> Result<Arc<Codebook>> {
-    match plan {
-        Plan::Join { book, .. } => Ok(Arc::clone(book)),
-        Plan::AddBook { source, budget, shape } | Plan::Recode { source, budget, shape } => {
-            let sample = sample(source, options)?;
-            within(budget, shape, &sample, options.seed, work).map(Arc::new)
-        }
+/// The codebook of a plan.
+#[derive(Debug)]
+pub struct Trained {
+    /// The codebook.
+    pub book: Arc<Codebook>,
+    /// What decided the length of its codes.
+    pub limit: Limit,
+    /// Relative MSE of rows that it was not trained on; NaN if there were none.
+    pub held_out_relative_mse: f64,
+}
+
+/// Rows to train on, and rows to measure the error of the codebook on. Codes are decoded.
+pub struct Sample {
+    rows: Vec<f32>,
+    held_out: Vec<f32>,
+}
+
+impl Sample {
+    /// An even sample of the live rows of `source`. Rows are held out from the training if the error decides the length
+    /// of the codes, or if there are more rows than are trained on.
+    pub fn draw(source: &Snapshot, options: &CompressOptions) -> Result<Sample> {
+        let rows = source.view().count();
+        let in_memory = (SAMPLE_BYTES / (source.dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS);
+        let wanted = if options.sample == 0 { in_memory } else { options.sample.max(TRAINING_ROWS_MIN) };
+        let least_held_out = options.largest_error().map_or(0, |_| (rows / 8).clamp(HELD_OUT_MIN, HELD_OUT_MAX));
+        let trained = wanted.min(rows - least_held_out);
+        let held_out = HELD_OUT_MAX.min(rows - trained);
+        let (rows, held_out) = sample_and_others(source, rows, (trained, held_out), options.seed)?;
+        Ok(Sample { rows, held_out })
+    }
+}
+
+impl Trained {
+    /// The longest codes that fit `budget`, trained on `sample`, and their error on the rows held out.
+    pub fn within(sample: &Sample, budget: &Budget, plain: &Shape, seed: u64, work: &mut Work) -> Result<Trained> {
+        let book = within(budget, plain, &sample.rows, seed, work)?;
+        let held_out_relative_mse = relative_mse(&book, &sample.held_out, plain.metric, work.threads());
+        Ok(Trained { book: Arc::new(book), limit: Limit::Ratio, held_out_relative_mse })
     }
 }
 
@@ -40,12 +74,4 @@ fn within(budget: &Budget, plain: &Shape, sample: &[f32], seed: u64, work: &mut 
         // Uneven runs can make the codebook larger than planned.
         shape.window = shape.window * 3 / 4;
     }
-}
-
-/// An even sample of the live rows, codes decoded.
-fn sample(source: &Snapshot, options: &CompressOptions) -> Result<Vec<f32>> {
-    let rows = source.view().count();
-    let in_memory = (SAMPLE_BYTES / (source.dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS);
-    let wanted = if options.sample == 0 { in_memory } else { options.sample.max(TRAINING_ROWS_MIN) };
-    sample_rows(source, rows, wanted.min(rows), options.seed)
 }

@@ -44,8 +44,8 @@ pub struct CompressReport {
 }
 
 impl Store {
-    /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes.
-    /// Durable when it returns. After an error or a crash the store is as it was. Progress counts each vector twice:
+    /// Rewrites every live vector as a code so that the whole directory takes at most 1 ÷ ratio of the raw bytes, or, if
+    /// no ratio is given, as few as the largest error allows. Durable when it returns. After an error or a crash the store is as it was. Progress counts each vector twice:
     /// for the training and for its code.
     pub fn compress(&self, options: &CompressOptions, work: &mut Work) -> Result<CompressReport> {
         let begin = Instant::now();
@@ -59,7 +59,8 @@ impl Store {
         }
         work.begin(2 * vectors, self.threads);
         let plan = compress::plan(&frozen, &base, self.metric, options)?;
-        let book = work.part((0, 1), 2, |work| compress::train(&plan, options, work))?;
+        let compress::Trained { book, limit, held_out_relative_mse } =
+            work.part((0, 1), 2, |work| compress::train(&plan, options, work))?;
         let target = Target::Coded(Arc::clone(&book));
         let new = work.part((1, 2), 2, |work| self.write_segment(plan.source(), Kind::Code, target, work))?;
         self.swap(&frozen, &plan.replaced(), new.into_iter().collect())?;
@@ -76,8 +77,8 @@ impl Store {
             ratio: (vectors * u64::from(self.dim) * 4) as f64 / bytes_after as f64,
             seconds: begin.elapsed().as_secs_f64(),
             codec: book.codec() as i32,
-            limit: Limit::Ratio,
-            held_out_relative_mse: f64::NAN,
+            limit,
+            held_out_relative_mse,
         })
     }
 

@@ -7,7 +7,7 @@ use crate::store::{open, open_to_read};
 use clap::{Args, ValueEnum};
 use omen::codec;
 use omen::ffi::constants::OMEN_CODEC_SCALAR;
-use omen::store::{CompressOptions, Mode};
+use omen::store::{CompressOptions, Limit, Mode};
 use omen::work::Work;
 use serde_json::json;
 use std::path::PathBuf;
@@ -70,6 +70,8 @@ impl Compress {
             "code_bytes": report.code_bytes,
             "codebook_bytes": report.codebook_bytes,
             "relative_mse": rounded(report.relative_mse),
+            "held_out_relative_mse": rounded(report.held_out_relative_mse),
+            "limit": if report.limit == Limit::Error { "error" } else { "ratio" },
             "worst_relative_error": rounded(report.worst_relative_error),
             "seconds": rounded(report.seconds),
         })))
