@@ -65,12 +65,53 @@ def test_numbers_out_of_range(filled, base, tmp_path):
         filled.compress(0.5)
     with pytest.raises(omen.InvalidArgument, match="quality: found 'worst', expected one of normal, fast, best"):
         filled.compress(quality="worst")
-    with pytest.raises(OverflowError):
+    with pytest.raises(omen.InvalidArgument, match="threads: found -1: "):
         filled.search(base[:1], 1, threads=-1)
     with pytest.raises(omen.InvalidArgument, match="path: NUL at byte 1"):
         omen.open("a\0b", dim=4)
     with pytest.raises(omen.InvalidArgument):
         omen.open(tmp_path / "other", dim=70000)
-    with pytest.raises(OverflowError):
-        omen.open(tmp_path / "other", dim=-1)
+    for dim, words in ((-1, "-1, expected 0 or more"), (0.5, "0.5, expected a whole"), ("4", r"'4' \(str\), expected a whole")):
+        with pytest.raises(omen.InvalidArgument, match=f"dim: found {words}"):
+            omen.open(tmp_path / "other", dim=dim)
+    with pytest.raises(omen.InvalidArgument, match="65536"):
+        omen.open(tmp_path / "other", dim=2**40)
     assert not (tmp_path / "other").exists()
+
+
+OPTIONS = {
+    "search": [
+        {"effort": "all"}, {"effort": None}, {"rerank": -1}, {"rerank": 1.5}, {"threads": 2**32}, {"max_distance": "1"}, {"k": -1},
+        {"k": 3.0}, {"k": "3"}, {"k": None},
+    ],
+    "compress": [
+        {"ratio": "8"}, {"sample": -1}, {"sample": 0.5}, {"seed": 2**64}, {"threads": "all"}, {"quality": 2}, {"codec": ["auto"]},
+        {"max_relative_mse": None}, {"quality": "worst"},
+    ],
+    "compact": [{"threads": -1}],
+    "verify": [{"threads": 0.5}],
+    "scan": [{"chunk": -1}, {"chunk": 0.5}, {"start": -1}, {"start": "0"}, {"chunk": 0}],
+    "open": [{"threads": -1}, {"mode": "r"}, {"mode": None}, {"sync": ["each"]}, {"metric": "L2"}, {"metric": 0}],
+}
+
+
+@pytest.mark.parametrize("call, options", [(call, options) for call, each in OPTIONS.items() for options in each])
+def test_an_option_that_cannot_be_is_named(filled, base, call, options, tmp_path):
+    calls = {
+        "search": lambda k=1, **others: filled.search(base[0], k, **others),
+        "open": lambda **others: omen.open(tmp_path / "other", 4, **others),
+    }
+    with pytest.raises(omen.InvalidArgument, match=f"{next(iter(options))}: found "):
+        calls.get(call, getattr(filled, call, None))(**options)
+    assert not (tmp_path / "other").exists() and filled.stats().compressed_vectors == 0
+
+
+def test_options_may_be_numbers_of_numpy(filled, base):
+    wanted = filled.search(base[0], 3)[0].tolist()
+    near, _ = filled.search(
+        base[0], np.int64(3), effort=np.float32(1), rerank=np.uint8(50), threads=np.int32(1), exact=np.True_,
+        max_distance=np.float32(1e9),
+    )
+    assert near.tolist() == wanted
+    assert [len(ids) for ids, _ in filled.scan(np.int16(10**4), np.uint64(1990))] == [10]
+    assert [len(ids) for ids, _ in filled.scan(10**12)] == [2000]

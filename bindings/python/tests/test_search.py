@@ -68,7 +68,7 @@ def test_max_distance(either, queries):
     assert np.nanmax(within) <= limit
     near, _ = either.search(queries[0], 10, max_distance=limit, deny_ids=near[0, :1])
     assert near.shape == (10,)
-    for unlimited in (float("inf"), 1e300):
+    for unlimited in (None, float("inf"), 1e300):
         assert (either.search(queries, 10, max_distance=unlimited)[0] == either.search(queries, 10)[0]).all()
 
 
@@ -93,9 +93,6 @@ def test_a_max_distance_that_nothing_is_within(filled, queries, bad):
 @pytest.mark.parametrize("k", [np.int64(3), np.uint8(3), True + 2])
 def test_k_is_a_whole_number(filled, queries, k):
     assert filled.search(queries[0], k)[0].shape == (3,)
-    for bad in (3.0, "3", None):
-        with pytest.raises(TypeError):
-            filled.search(queries[0], bad)
 
 
 def test_a_mask_is_no_list_of_ids(filled, queries):

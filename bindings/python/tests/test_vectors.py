@@ -204,8 +204,10 @@ def test_dtypes_that_numpy_does_not_know(small):
         with pytest.raises(omen.InvalidArgument, match=f"{where}: numpy cannot read a Tensor: Got unsupported Scalar"):
             small.insert(given)
     # ml_dtypes.bfloat16 is such a dtype: two bytes that numpy has no name for.
-    with pytest.raises(omen.InvalidArgument, match="dtype .*, expected floats or whole numbers"):
-        small.insert(np.zeros((2, 4), np.dtype([("bfloat16", "V2")])))
+    rows = np.zeros((2, 4), np.dtype([("bfloat16", "V2")]))
+    for given, where in ((rows, "vectors:"), (list(rows), "vectors: vector 0 has")):
+        with pytest.raises(omen.InvalidArgument, match=f"{where} dtype .*bfloat16.*, expected floats or whole numbers"):
+            small.insert(given)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

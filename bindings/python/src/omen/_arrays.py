@@ -1,6 +1,7 @@
 """What callers pass, as numpy arrays or lists of Python objects; and the arrays that the library fills."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any, Optional, Union
 
@@ -61,6 +62,17 @@ def short(value: Any) -> str:
     text = repr(value)
     text = text if len(text) <= 60 else text[:57] + "..."
     return text if value is None or isinstance(value, (bool, int, float)) else f"{text} ({type(value).__name__})"
+
+
+def whole(what: str, given: Any) -> int:
+    """A whole number of at least 0. Raises InvalidArgument for anything else."""
+    try:
+        number = operator.index(given)
+    except TypeError:
+        raise InvalidArgument(f"{what}: found {short(given)}, expected a whole number") from None
+    if number < 0:
+        raise InvalidArgument(f"{what}: found {number}, expected 0 or more")
+    return number
 
 
 def output(what: str, given: Optional[Array], shape: tuple[int, ...], dtype: type) -> Array:

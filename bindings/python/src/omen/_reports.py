@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Optional, TypeVar, Union, get_args
 
+from ._arrays import short
 from ._errors import InvalidArgument
 from ._library import lib
 from ._native import ffi
@@ -29,10 +30,10 @@ class Choice:
 
     def number(self, word: str) -> int:
         """The number of a word or of an alias in `also`. Raises InvalidArgument for any other word."""
-        word = self.also.get(word, word)
-        if word not in self.numbers:
+        number = self.numbers.get(self.also.get(word, word)) if isinstance(word, str) else None
+        if number is None:
             raise InvalidArgument(f"{self.what}: found {word!r}, expected one of {', '.join(self.numbers)}")
-        return self.numbers[word]
+        return number
 
 
 METRIC = Choice("metric", "OMEN_", Metric, also={"ip": "inner_product"})
@@ -95,6 +96,15 @@ class VerifyReport:
 def empty(struct: str) -> Any:
     """A new struct of the header with its struct_size set."""
     return ffi.new(f"struct {struct} *", {"struct_size": ffi.sizeof(f"struct {struct}")})
+
+
+def fill(options: Any, **values: Any) -> None:
+    """Sets members of a struct. Raises InvalidArgument with the name of a value that its member cannot hold."""
+    for name, value in values.items():
+        try:
+            setattr(options, name, value)
+        except (TypeError, OverflowError) as error:
+            raise InvalidArgument(f"{name}: found {short(value)}: {error}") from None
 
 
 def filled(report: type[Report], struct: Any) -> Report:

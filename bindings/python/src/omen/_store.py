@@ -5,8 +5,6 @@ or nothing, readers do not wait, and writes are durable after `commit`.
 """
 from __future__ import annotations
 
-import math
-import operator
 import os
 import weakref
 from collections.abc import Iterator
@@ -38,12 +36,16 @@ from ._reports import (
     Sync,
     VerifyReport,
     empty,
+    fill,
     filled,
 )
 from ._vectors import AnyVectors
 
 AnyPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 Progress = Callable[[int, int], object]
+
+# The largest that fits the type of C; the library refuses it.
+_DIM_MAX = 2**32 - 1
 
 
 def open(
@@ -71,12 +73,13 @@ def open(
         raise InvalidArgument(f"path: NUL at byte {name.index(0)}")
     options = ffi.new("omen_store_options *")
     lib.omen_store_options_init(options)
-    options.mode, options.sync, options.threads = MODE.number(mode), SYNC.number(sync), threads
+    fill(options, mode=MODE.number(mode), sync=SYNC.number(sync), threads=threads)
+    floats = min(_arrays.whole("dim", dim), _DIM_MAX)
     handle = ffi.new("omen_store **")
     # The options of C cannot say "any metric", so each is tried. A refused open leaves nothing behind.
     for number in METRIC.words if metric is None else [METRIC.number(metric)]:
         options.metric = number
-        status = lib.omen_store_open(name, dim, options, handle)
+        status = lib.omen_store_open(name, floats, options, handle)
         if status != lib.OMEN_METRIC_MISMATCH:
             break
     check(status)
@@ -240,10 +243,9 @@ class Store:
 
         Each chunk has new arrays, and shows the store as it is when the chunk is read.
         """
-        chunk, position = operator.index(chunk), int(_ids.ids("start", operator.index(start)))
-        if chunk < 1:
-            raise InvalidArgument(f"chunk: found {chunk}, expected 1 or more")
-        return self._chunks(chunk, position)
+        if _arrays.whole("chunk", chunk) == 0:
+            raise InvalidArgument("chunk: found 0, expected 1 or more")
+        return self._chunks(chunk, int(_ids.ids("start", _arrays.whole("start", start))))
 
     def _chunks(self, chunk: int, start: int) -> Iterator[tuple[Ids, Vectors]]:
         position, n = ffi.new("uint64_t *", start), ffi.new("size_t *")
@@ -264,7 +266,7 @@ class Store:
         *,
         allow_ids: Optional[AnyIds] = None,
         deny_ids: Optional[AnyIds] = None,
-        max_distance: float = math.inf,
+        max_distance: Optional[float] = None,
         exact: bool = False,
         effort: float = 0.0,
         rerank: int = 0,
@@ -275,7 +277,7 @@ class Store:
         queries       [nq, dim], in the forms that insert takes; or [dim]: one query, with (ids[k], distances[k])
         allow_ids     [n], in any order or a set: only these may be found; an empty one allows none; None: all
         deny_ids      [n], in any order or a set: these are not found, not even if allow_ids has them; None: none
-        max_distance  only vectors at most this far away are found, by the metric as `distances` has it
+        max_distance  only vectors at most this far away are found, by the metric as `distances` has it; None: at any distance
         exact         compare with every vector as `get` returns it: slow, meant as a reference
         effort, rerank, threads  as in omen_search_options of include/omen.h; 0: the library chooses
 
@@ -283,12 +285,10 @@ class Store:
         are found.
         """
         rows = _vectors.vectors("queries", queries, self._dim)
-        k = operator.index(k)
-        if k < 0:
-            raise InvalidArgument(f"k: found {k}, expected 0 or more")
+        k = _arrays.whole("k", k)
         options = ffi.new("omen_search_options *")
         lib.omen_search_options_init(options)
-        options.exact, options.effort, options.rerank, options.threads = exact, effort, rerank, threads
+        fill(options, exact=bool(exact), effort=effort, rerank=rerank, threads=threads)
         if allow_ids is not None:
             allowed = _ids.id_set("allow_ids", allow_ids)
             # To the library an empty array means no filter. OMEN_NO_ID is the id of no vector, so it allows nothing.
@@ -297,7 +297,8 @@ class Store:
         if deny_ids is not None:
             denied = _ids.id_set("deny_ids", deny_ids)
             options.deny_ids, options.deny_n = _u64(denied), denied.size
-        options.max_distance = max_distance
+        if max_distance is not None:
+            fill(options, max_distance=max_distance)
         shape = (*rows.shape[:-1], k)
         near: Ids = np.empty(shape, np.uint64)
         distances: Vectors = np.empty(shape, np.float32)
@@ -334,9 +335,9 @@ class Store:
         """
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
-        options.ratio, options.max_relative_mse = ratio or 0.0, max_relative_mse
-        options.sample, options.seed, options.threads = sample, seed, threads
-        options.quality, options.codec = QUALITY.number(quality), CODEC.number(codec)
+        ratio = 0.0 if ratio is None else ratio
+        fill(options, ratio=ratio, max_relative_mse=max_relative_mse, sample=sample, seed=seed, threads=threads)
+        fill(options, quality=QUALITY.number(quality), codec=CODEC.number(codec))
         report = empty("omen_compress_report")
         _run(lambda: lib.omen_store_compress(self._handle, options, report), options, progress)
         return filled(CompressReport, report)
@@ -375,7 +376,7 @@ def _one_each(ids: AnyIds, n: int) -> Ids:
 def _work_options(threads: int) -> Any:
     options = ffi.new("omen_work_options *")
     lib.omen_work_options_init(options)
-    options.threads = threads
+    fill(options, threads=threads)
     return options
 
 

@@ -72,7 +72,9 @@ def _row(what: str, index: int, given: Any, dim: int) -> Array:
     row = gathered(f"{what}: vector {index}", given, f"{dim} numbers")
     if isinstance(row, np.ndarray) and row.ndim != 1:
         raise InvalidArgument(f"{what}: vector {index} has shape {row.shape}, expected ({dim},)")
-    if isinstance(row, list) or row.dtype.kind not in "fiu":
+    if isinstance(row, np.ndarray) and row.dtype.kind not in "fiuO":
+        raise InvalidArgument(f"{what}: vector {index} has dtype {row.dtype}, expected floats or whole numbers")
+    if isinstance(row, list) or row.dtype.kind == "O":
         row = np.array([_number(what, index, column, value) for column, value in enumerate(row)], np.float64)
     if len(row) != dim:
         raise InvalidArgument(f"{what}: vector {index} has {len(row)} components, expected {dim}")
