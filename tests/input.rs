@@ -479,7 +479,7 @@ fn ratios_out_of_reach_name_the_one_that_is_reached() {
 fn ratios_that_are_no_ratios() {
     let (_home, path) = home();
     let store = hundred(&path);
-    for ratio in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.999, 0.0, -16.0] {
+    for ratio in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.999, -16.0] {
         let word = ratio.to_string();
         refuses(&path, &store, 3, &["ratio", &word], || {
             store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default())

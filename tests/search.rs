@@ -227,7 +227,7 @@ fn threads_that_share_the_rows_of_one_query_find_what_one_thread_finds() {
         if is_coded {
             store
                 .compress(
-                    &CompressOptions { quality: Quality::Fast, ..CompressOptions::default() },
+                    &CompressOptions { ratio: 16.0, quality: Quality::Fast, ..CompressOptions::default() },
                     &mut Work::default(),
                 )
                 .unwrap();

@@ -110,7 +110,7 @@ static int32_t watched(void *user, uint64_t done, uint64_t total)
 
 static void compress(omen_store *store)
 {
-    const double wrong[] = {0, -1, 0.999, (double)NAN, (double)INFINITY, -(double)INFINITY};
+    const double wrong[] = {-1, 0.999, (double)NAN, (double)INFINITY, -(double)INFINITY};
     struct watch watch = {NULL, 0, 1, 0};
     omen_compress_options options;
     omen_compress_report report;
@@ -122,14 +122,18 @@ static void compress(omen_store *store)
     watch.store = store;
     report.struct_size = sizeof report, before.struct_size = sizeof before, after.struct_size = sizeof after;
     omen_compress_options_init(&options);
-    ASSERT(options.struct_size == sizeof options && options.ratio == 16 && options.sample == 0 && options.seed == 0);
-    ASSERT(options.codec == OMEN_CODEC_AUTO && options.threads == 0);
+    ASSERT(options.struct_size == sizeof options && options.ratio == 0 && options.sample == 0 && options.seed == 0);
+    ASSERT(options.codec == OMEN_CODEC_AUTO && options.threads == 0 && options.max_relative_mse == 0);
     ASSERT(options.progress == NULL && options.user == NULL);
     for (i = 0; i < COUNT(wrong); i++) {
         options.ratio = wrong[i];
         EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT, "ratio");
     }
-    options.ratio = 2;
+    options.ratio = 0, options.max_relative_mse = (double)NAN;
+    EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT, "max_relative_mse NaN");
+    options.ratio = 2, options.max_relative_mse = 0.1;
+    EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT, "give one");
+    options.max_relative_mse = 0;
     options.codec = 99;
     EXPECT(omen_store_compress(store, &options, &report), OMEN_INVALID_ARGUMENT,
            "options: codec is 99; expected OMEN_CODEC_AUTO");

@@ -71,7 +71,7 @@ fn search_finds_what_exact_finds_and_tells_recall() {
     assert_eq!((&answer["queries"], &answer["recall"]), (&Value::from(200), &Value::from(1.0)));
     // What a search found is the truth of the same search.
     assert_eq!(json(&["search", &store, &queries, "--truth", &out])["recall"], 1.0);
-    succeeds(&["compress", &store]);
+    succeeds(&["compress", &store, "--ratio", "16"]);
     let recall = json(&["search", &store, &queries, "--truth", &truth])["recall"].as_f64().unwrap();
     assert!(recall > 0.7 && recall < 1.0, "{recall}");
     let exact = json(&["search", &store, &queries, "--truth", &truth, "--exact"])["recall"].as_f64().unwrap();

@@ -51,7 +51,7 @@ fn trap_02_a_ratio_that_is_not_of_the_whole_directory() {
     let store = open(&path, SIFT_DIM);
     store.insert(None, &rows[..first * SIFT_DIM]).unwrap();
     let raw = |n: usize| (n * SIFT_DIM * 4) as u64;
-    let report = store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
+    let report = store.compress(&ratio(16.0), &mut Work::default()).unwrap();
     assert_used(&path, raw(first) / 16, "after compress");
     assert_eq!(report.bytes_after, store.stats().unwrap().bytes_on_disk);
     assert_eq!(report.ratio, raw(first) as f64 / report.bytes_after as f64);
@@ -62,7 +62,7 @@ fn trap_02_a_ratio_that_is_not_of_the_whole_directory() {
     store.insert(None, &rows[first * SIFT_DIM..]).unwrap();
     store.commit().unwrap();
     assert!(used(&path).0 > raw(second), "new vectors are raw until the next compress");
-    store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
+    store.compress(&ratio(16.0), &mut Work::default()).unwrap();
     assert_used(&path, raw(first + second) / 16, "after a second compress");
     store.compact(&mut Work::default()).unwrap();
     assert_used(&path, raw(first + second) / 16, "after compact");

@@ -2,9 +2,8 @@
 
 use crate::{
     Model, SIFT_DIM, assert_found_by_another_process, assert_used, contents, home, in_another_process, open,
-    open_to_read, sift, vectors,
+    open_to_read, ratio, sift, vectors,
 };
-use omen::store::CompressOptions;
 use omen::work::Work;
 use std::path::Path;
 
@@ -81,7 +80,7 @@ fn trap_28_deletes_of_codes_give_space_back() {
     let (_home, path) = home();
     let store = open(&path, SIFT_DIM);
     store.insert(None, &sift(10_000)).unwrap();
-    let report = store.compress(&CompressOptions::default(), &mut Work::default()).unwrap();
+    let report = store.compress(&ratio(16.0), &mut Work::default()).unwrap();
     let before = contents(&store);
     store.delete(&(0..9000).collect::<Vec<_>>()).unwrap();
     store.compact(&mut Work::default()).unwrap();
