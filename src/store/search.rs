@@ -3,7 +3,7 @@
 use super::{Store, check_finite};
 use crate::error::{Error, Result, short};
 use crate::metric::Metric;
-use crate::query::{self, SearchRequest};
+use crate::query::{self, IdFilter, SearchRequest};
 
 /// Options of a search.
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +57,13 @@ impl Store {
             return Ok(());
         }
         let view = state.view();
-        let filter = options.allow_ids.map(|ids| self.filters.filter(&view, ids)).transpose()?;
+        let allowed = IdFilter::new(options.allow_ids, options.deny_ids.unwrap_or(&[]))?;
         let SearchOptions { is_exact, effort, .. } = *options;
+        let max_distance = round_down(options.max_distance);
         let rerank = usize::try_from(options.rerank).unwrap_or(usize::MAX);
-        let request = SearchRequest { queries, k, metric: self.metric, is_exact, effort, rerank };
+        let request = SearchRequest { queries, k, metric: self.metric, is_exact, effort, max_distance, rerank };
         let threads = if options.threads == 0 { self.threads } else { options.threads };
-        query::search(&view, &request, filter.as_deref(), threads, ids, distances)
+        query::search(&view, &request, &allowed, threads, ids, distances)
     }
 
     /// Checks shapes and options; `outputs` are the lengths of ids and distances.
@@ -103,4 +104,10 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The largest f32 that is not above `value`.
+fn round_down(value: f64) -> f32 {
+    let nearest = value as f32;
+    if f64::from(nearest) > value { nearest.next_down() } else { nearest }
 }
