@@ -17,7 +17,7 @@ vectors = ((i + 1) * (i + j * j * 997) % 10007 % 100).astype(np.float32)
 
 def print_nearest(store: omen.Store, query: np.ndarray) -> None:
     ids, distances = store.search(query, K)
-    print("nearest:", *(f"{id} at {distance:.0f}" for id, distance in zip(ids[0], distances[0])))
+    print("nearest:", *(f"{id} at {distance:.0f}" for id, distance in zip(ids, distances)))
 
 
 with omen.open(path, dim=DIM) as store:
@@ -25,9 +25,9 @@ with omen.open(path, dim=DIM) as store:
     store.commit()  # survives a crash from here on
     print(f"{N} vectors of {DIM} floats, ids {ids[0]} to {ids[-1]}")
 
-    id = ids[42:43]
+    id = ids[42]
     vector = store.get(id)
-    print(f"vector {id[0]}:", *(f"{component:g}" for component in vector[0]))
+    print(f"vector {id}:", *(f"{component:g}" for component in vector))
     print_nearest(store, vector)
 
     report = store.compress(ratio=4)  # a quarter of the bytes, all files counted

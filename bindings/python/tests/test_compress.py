@@ -162,6 +162,33 @@ def test_too_few(store, base):
     assert (store.get([0, 1, 2]) == base[:3]).all()
 
 
+def test_the_default_is_bound_by_its_error(filled, base):
+    report = filled.compress(quality="fast", max_relative_mse=0.02)
+    assert report.limit == "error" and 1 < report.ratio < 16
+    assert 0 < report.held_out_relative_mse <= 0.02
+    decoded = filled.get(range(2000))
+    assert ((decoded - base[:2000]) ** 2).sum() / (base[:2000] ** 2).sum() == pytest.approx(report.relative_mse, rel=1e-3)
+
+
+@pytest.mark.parametrize("default", [{}, {"ratio": None}, {"ratio": 0}, {"ratio": 0.0, "max_relative_mse": 0.1}])
+def test_no_ratio_is_the_default(tmp_path, base, default):
+    with omen.open(tmp_path / "store", dim=128) as store:
+        store.insert(base[:1000])
+        report = store.compress(quality="fast", **default)
+        assert report.held_out_relative_mse <= 0.1 and report.ratio <= 16.5
+
+
+def test_a_ratio_is_honoured_whatever_the_error(filled):
+    report = filled.compress(8, quality="fast")
+    assert report.limit == "ratio" and 8 <= report.ratio < 8.5
+
+
+@pytest.mark.parametrize("bad", [float("nan"), -0.1, 1, float("inf")])
+def test_an_error_out_of_range(filled, base, bad):
+    with unchanged(filled, base), pytest.raises(omen.InvalidArgument, match="max_relative_mse"):
+        filled.compress(max_relative_mse=bad)
+
+
 def test_seed_and_threads_make_the_same_bytes(tmp_path, base):
     made = []
     for name, threads in (("a", 1), ("b", 2)):

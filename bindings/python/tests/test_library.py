@@ -44,6 +44,58 @@ def test_the_library_is_small_and_of_this_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+", omen.__version__)
 
 
+CALLS = """
+from pathlib import Path
+from typing import Literal, assert_type
+
+import numpy as np
+import numpy.typing as npt
+
+import omen
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+def right(store: omen.Store, rows: npt.NDArray[np.float64], ids: npt.NDArray[np.int64], listed: list[int]) -> None:
+    assert_type(store.contains(7), bool)
+    assert_type(store.contains(np.uint64(7)), bool)
+    assert_type(store.contains(ids), Flags)
+    assert_type(store.contains(id for id in listed), Flags)
+    assert_type(store.get(7), Floats)
+    assert_type(store.get({7: 1}.keys()), Floats)
+    assert_type(store.insert(rows), Ids)
+    assert_type(store.insert(rows.tolist(), listed), Ids)
+    store.insert([rows[0], rows[1]], range(2))
+    store.insert([[1, 2.5] for _ in listed], ids)
+    store.insert((row for row in rows), np.uint8(7))
+    store.upsert([1, 2.5], 7)
+    assert_type(store.delete(7) + store.delete({7, 8}), int)
+    assert_type(store.search(rows[0], np.int8(3), allow_ids=None, deny_ids={7}, max_distance=2), tuple[Ids, Floats])
+    assert_type(store.path, Path)
+    assert_type(store.metric, Literal["l2", "inner_product", "cosine"])
+    store.compress(None), store.compress(0)
+    assert_type(store.compress(max_relative_mse=0.2).limit, Literal["ratio", "error"])
+
+def wrong(store: omen.Store) -> None:
+    store.get("7")  # type: ignore[arg-type]
+    store.get(7.5)  # type: ignore[arg-type]
+    store.get(None)  # type: ignore[arg-type]
+    store.contains(["7"])  # type: ignore[list-item]
+    store.insert({1: 2}, [2.5])  # type: ignore[list-item]
+    store.search([1, 2], 2.5)  # type: ignore[arg-type]
+    store.path = Path()  # type: ignore[misc]
+    "7" in store  # type: ignore[operator]
+"""
+
+
+def test_a_type_checker_knows_what_is_passed_and_returned(tmp_path):
+    (tmp_path / "calls.py").write_text(CALLS)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", tmp_path / "calls.py"]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout
+
+
 FOREIGN = """
 unsigned omen_abi_version(void) { return %d; }
 const char *omen_version(void) { return "7.8.9"; }

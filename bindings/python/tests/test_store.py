@@ -68,17 +68,6 @@ def test_out_and_found_are_filled(filled, base):
     assert (out == -1).all()
 
 
-def test_only_allowed_ids_are_found(filled, queries):
-    allowed = np.arange(0, 2000, 7)
-    near, _ = filled.search(queries, 5, allow_ids=allowed)
-    assert np.isin(near, allowed).all()
-    for exact in (False, True):
-        near, distances = filled.search(queries, 5, allow_ids=[], exact=exact)
-        assert (near == omen.NO_ID).all() and np.isnan(distances).all()
-    near, _ = filled.search(queries, 5, allow_ids=[3, 4])
-    assert {3, 4, omen.NO_ID} == set(near.ravel().tolist())
-
-
 def test_nothing_at_all_is_no_error(store):
     nothing = np.empty((0, 128), np.float32)
     assert store.insert(nothing).shape == (0,)
@@ -118,6 +107,23 @@ def test_ip_is_another_name_of_inner_product(tmp_path, base):
         assert store.stats().metric == "inner_product"
     with omen.open(tmp_path / "store", metric="inner_product") as store:
         assert len(store) == 10
+
+
+def test_a_store_tells_what_it_is(tmp_path, base, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with omen.open("store", 128, metric="ip") as store:
+        assert (store.path, store.metric, store.mode) == (tmp_path / "store", "inner_product", "read_write_create")
+        store.insert(base[:10])
+        about = "dim=128 metric=inner_product"
+        assert repr(store) == f"<omen.Store '{tmp_path}/store' vectors=10 {about} mode=read_write_create>"
+        assert not store.closed
+    monkeypatch.chdir("/")
+    assert store.closed and store.path == tmp_path / "store" and store.metric == "inner_product"
+    assert repr(store) == f"<omen.Store '{tmp_path}/store' closed {about} mode=read_write_create>"
+    with omen.open(bytes(tmp_path / "store"), mode="read_only") as store:
+        assert (store.path, store.metric, store.mode) == (tmp_path / "store", "inner_product", "read_only")
+        with pytest.raises(AttributeError):
+            store.path = "other"
 
 
 def test_a_path_without_a_store_says_so(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Optional, TypeVar, Union, get_args
 
+from ._arrays import short
 from ._errors import InvalidArgument
 from ._library import lib
 from ._native import ffi
@@ -14,6 +15,7 @@ Mode = Literal["read_write_create", "read_write", "read_only", "create_new"]
 Sync = Literal["commit", "each", "none"]
 Quality = Literal["normal", "fast", "best"]
 Codec = Literal["auto", "windows", "scalar"]
+Limit = Literal["ratio", "error"]
 
 Report = TypeVar("Report")
 
@@ -24,14 +26,14 @@ class Choice:
     def __init__(self, what: str, prefix: str, words: Any, also: Optional[dict[str, str]] = None) -> None:
         self.what, self.also = what, also or {}
         self.numbers: dict[str, int] = {word: getattr(lib, prefix + word.upper()) for word in get_args(words)}
-        self.words = {number: word for word, number in self.numbers.items()}
+        self.words: dict[int, Any] = {number: word for word, number in self.numbers.items()}
 
     def number(self, word: str) -> int:
         """The number of a word or of an alias in `also`. Raises InvalidArgument for any other word."""
-        word = self.also.get(word, word)
-        if word not in self.numbers:
+        number = self.numbers.get(self.also.get(word, word)) if isinstance(word, str) else None
+        if number is None:
             raise InvalidArgument(f"{self.what}: found {word!r}, expected one of {', '.join(self.numbers)}")
-        return self.numbers[word]
+        return number
 
 
 METRIC = Choice("metric", "OMEN_", Metric, also={"ip": "inner_product"})
@@ -39,7 +41,8 @@ MODE = Choice("mode", "OMEN_", Mode)
 SYNC = Choice("sync", "OMEN_SYNC_", Sync)
 QUALITY = Choice("quality", "OMEN_QUALITY_", Quality)
 CODEC = Choice("codec", "OMEN_CODEC_", Codec)
-_IN_WORDS = {"metric": METRIC, "codec": CODEC}
+LIMIT = Choice("limit", "OMEN_LIMIT_", Limit)
+_IN_WORDS = {"metric": METRIC, "codec": CODEC, "limit": LIMIT}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class CompressReport:
     ratio: float
     seconds: float
     codec: Codec
+    limit: Limit
+    held_out_relative_mse: float
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,15 @@ class VerifyReport:
 def empty(struct: str) -> Any:
     """A new struct of the header with its struct_size set."""
     return ffi.new(f"struct {struct} *", {"struct_size": ffi.sizeof(f"struct {struct}")})
+
+
+def fill(options: Any, **values: Any) -> None:
+    """Sets members of a struct. Raises InvalidArgument with the name of a value that its member cannot hold."""
+    for name, value in values.items():
+        try:
+            setattr(options, name, value)
+        except (TypeError, OverflowError) as error:
+            raise InvalidArgument(f"{name}: found {short(value)}: {error}") from None
 
 
 def filled(report: type[Report], struct: Any) -> Report:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, NoReturn, Optional, Union
+from typing import Any, Callable, NoReturn, Optional, Union, overload
 
 import numpy as np
-import numpy.typing as npt
 
-from . import _arrays
+from . import _arrays, _ids, _vectors
 from ._arrays import Flags, Ids, Vectors
 from ._errors import InvalidArgument, check
+from ._ids import AnyIds, ManyIds, WholeNumber
 from ._library import lib
 from ._native import ffi
 from ._reports import (
@@ -27,6 +28,7 @@ from ._reports import (
     SYNC,
     Codec,
     CompressReport,
+    Metric,
     MetricName,
     Mode,
     Quality,
@@ -34,15 +36,20 @@ from ._reports import (
     Sync,
     VerifyReport,
     empty,
+    fill,
     filled,
 )
+from ._vectors import AnyVectors
 
-Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+AnyPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 Progress = Callable[[int, int], object]
+
+# The largest that fits the type of C; the library refuses it.
+_DIM_MAX = 2**32 - 1
 
 
 def open(
-    path: Path,
+    path: AnyPath,
     dim: int = 0,
     *,
     metric: Optional[MetricName] = None,
@@ -66,30 +73,36 @@ def open(
         raise InvalidArgument(f"path: NUL at byte {name.index(0)}")
     options = ffi.new("omen_store_options *")
     lib.omen_store_options_init(options)
-    options.mode, options.sync, options.threads = MODE.number(mode), SYNC.number(sync), threads
+    fill(options, mode=MODE.number(mode), sync=SYNC.number(sync), threads=threads)
+    floats = min(_arrays.whole("dim", dim), _DIM_MAX)
     handle = ffi.new("omen_store **")
     # The options of C cannot say "any metric", so each is tried. A refused open leaves nothing behind.
     for number in METRIC.words if metric is None else [METRIC.number(metric)]:
         options.metric = number
-        status = lib.omen_store_open(name, dim, options, handle)
+        status = lib.omen_store_open(name, floats, options, handle)
         if status != lib.OMEN_METRIC_MISMATCH:
             break
     check(status)
-    return Store(handle[0])
+    return Store(handle[0], Path(os.fsdecode(name)).absolute(), METRIC.words[options.metric], mode)
 
 
 class Store:
     """An open store, from `omen.open`. It closes at the end of a `with`, or when it is garbage-collected.
 
-    vectors  float32[n, dim] in C order is not copied; other orders and float16 are copied; float64 is refused
-    ids      uint64[n] and int64[n] are not copied; other whole numbers are
+    vectors  float32[n, dim] in C order is not copied. Copied to it: floats and whole numbers of any other dtype and
+             order, lists of rows, columns of pandas, polars and pyarrow. Or one vector, [dim]
+    ids      uint64[n] and int64[n] are not copied. Other whole numbers from 0 to 2**64 - 2 are: lists of int, ranges,
+             columns. Or one int
+
+    One vector or id instead of many has an answer without the axis n. README.md has a table of what is refused.
 
     Do not use it in a forked child: writing there raises Locked, then Poisoned. Open the path in the child instead.
     """
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, path: Path, metric: Metric, mode: Mode) -> None:
         self._handle = handle
         self._dim: int = lib.omen_store_dim(handle)
+        self._path, self._metric, self._mode = path, metric, mode
         self._close_when_collected()
 
     def _close_when_collected(self) -> None:
@@ -122,6 +135,32 @@ class Store:
         """Floats in a vector."""
         return self._dim
 
+    @property
+    def path(self) -> Path:
+        """The directory of the store, absolute."""
+        return self._path
+
+    @property
+    def metric(self) -> Metric:
+        """ "l2", "inner_product" or "cosine"."""
+        return self._metric
+
+    @property
+    def mode(self) -> Mode:
+        """How it was opened."""
+        return self._mode
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return not self._left_open.alive
+
+    def __repr__(self) -> str:
+        count = ffi.new("uint64_t *")
+        is_open = lib.omen_store_count(self._handle, count) == lib.OMEN_OK
+        vectors = f"vectors={count[0]}" if is_open else "closed"
+        return f"<omen.Store {str(self._path)!r} {vectors} dim={self._dim} metric={self._metric} mode={self._mode}>"
+
     def __len__(self) -> int:
         count = ffi.new("uint64_t *")
         check(lib.omen_store_count(self._handle, count))
@@ -129,40 +168,35 @@ class Store:
 
     # Writing: each call is all or nothing.
 
-    def insert(self, vectors: npt.ArrayLike, ids: Optional[npt.ArrayLike] = None) -> Ids:
+    def insert(self, vectors: AnyVectors, ids: Optional[AnyIds] = None) -> Ids:
         """Inserts vectors that are not in the store, bit for bit, and returns their ids.
 
-        vectors  [n, dim], every component finite
+        vectors  [n, dim], every component finite; or [dim]: one vector, whose id is returned without an array
         ids      [n], all different; None: consecutive ids after the largest that was ever in the store
 
         Raises NotFinite, DuplicateId, InvalidArgument.
         """
-        rows = _arrays.vectors("vectors", vectors, self._dim)
-        first = ffi.new("uint64_t *")
+        rows = _vectors.vectors("vectors", vectors, self._dim)
+        n, first = rows.size // self._dim, ffi.new("uint64_t *")
         if ids is not None:
-            named = self._one_each(ids, rows)
-            check(lib.omen_store_insert(self._handle, _u64(named), _f32(rows), len(rows), first))
-            return named
-        check(lib.omen_store_insert(self._handle, ffi.NULL, _f32(rows), len(rows), first))
-        return np.arange(first[0], first[0] + len(rows), dtype=np.uint64)
+            named = _one_each(ids, n)
+            check(lib.omen_store_insert(self._handle, _u64(named), _f32(rows), n, first))
+        else:
+            check(lib.omen_store_insert(self._handle, ffi.NULL, _f32(rows), n, first))
+            named = np.arange(first[0], first[0] + n, dtype=np.uint64)
+        return named if rows.ndim == 2 else named[0]
 
-    def upsert(self, vectors: npt.ArrayLike, ids: npt.ArrayLike) -> None:
+    def upsert(self, vectors: AnyVectors, ids: AnyIds) -> None:
         """Inserts vectors, and replaces those whose id is in the store. Shapes and errors are those of insert."""
-        rows = _arrays.vectors("vectors", vectors, self._dim)
-        named = self._one_each(ids, rows)
-        check(lib.omen_store_upsert(self._handle, _u64(named), _f32(rows), len(rows)))
+        rows = _vectors.vectors("vectors", vectors, self._dim)
+        n = rows.size // self._dim
+        check(lib.omen_store_upsert(self._handle, _u64(_one_each(ids, n)), _f32(rows), n))
 
-    def _one_each(self, ids: npt.ArrayLike, rows: Vectors) -> Ids:
-        named = _arrays.ids("ids", ids)
-        if len(named) != len(rows):
-            raise InvalidArgument(f"ids: {len(named)}, expected {len(rows)}: one for each vector")
-        return named
-
-    def delete(self, ids: npt.ArrayLike) -> int:
-        """Deletes the vectors of ids[n] and returns how many it deleted. Ids that are not in the store are ignored."""
-        named = _arrays.ids("ids", ids)
+    def delete(self, ids: AnyIds) -> int:
+        """Deletes the vectors of ids[n], or of one id. Returns how many it deleted: ids without a vector are ignored."""
+        named = _ids.id_set("ids", ids)
         deleted = ffi.new("uint64_t *")
-        check(lib.omen_store_delete(self._handle, _u64(named), len(named), deleted))
+        check(lib.omen_store_delete(self._handle, _u64(named), named.size, deleted))
         return int(deleted[0])
 
     def commit(self) -> None:
@@ -171,54 +205,68 @@ class Store:
 
     # Reading: readers do not wait.
 
-    def get(self, ids: npt.ArrayLike, out: Optional[Vectors] = None, found: Optional[Flags] = None) -> Vectors:
-        """Returns the vectors of ids[n] as float32[n, dim]; after `compress`, what their codes decode to.
+    def get(self, ids: AnyIds, out: Optional[Vectors] = None, found: Optional[Flags] = None) -> Vectors:
+        """Returns the vectors of ids[n] as float32[n, dim], that of one id as float32[dim]; after `compress`, what their
+        codes decode to.
 
-        out    float32[n, dim] in C order, which is filled and returned; None: a new array
+        out    float32 of that shape in C order, which is filled and returned; None: a new array
         found  bool[n], which is filled: False where the id is not in the store; its vector is then zeros.
                None: if an id is not in the store, NotFound is raised and nothing is written
         """
-        named = _arrays.ids("ids", ids)
-        rows: Vectors = _arrays.output("out", out, (len(named), self._dim), np.float32)
+        named = _ids.ids("ids", ids)
+        rows: Vectors = _arrays.output("out", out, (*named.shape, self._dim), np.float32)
         flags = ffi.NULL if found is None else _u8(_arrays.output("found", found, named.shape, np.bool_))
-        check(lib.omen_store_get(self._handle, _u64(named), len(named), _f32(rows), flags))
+        check(lib.omen_store_get(self._handle, _u64(named), named.size, _f32(rows), flags))
         return rows
 
-    def contains(self, ids: npt.ArrayLike) -> Flags:
-        """Returns bool[n]: which of ids[n] are in the store."""
-        named = _arrays.ids("ids", ids)
-        found: Flags = np.empty(named.shape, np.bool_)
-        check(lib.omen_store_contains(self._handle, _u64(named), len(named), _u8(found)))
-        return found
+    @overload
+    def contains(self, ids: WholeNumber) -> bool: ...
 
-    def __contains__(self, id: int) -> bool:
-        return bool(self.contains([id])[0])
+    @overload
+    def contains(self, ids: ManyIds) -> Flags: ...
+
+    def contains(self, ids: AnyIds) -> Union[bool, Flags]:
+        """Returns bool[n]: which of ids[n] are in the store; for one id a bool."""
+        named = _ids.ids("ids", ids)
+        found: Flags = np.empty(named.shape, np.bool_)
+        check(lib.omen_store_contains(self._handle, _u64(named), named.size, _u8(found)))
+        return found if named.ndim else bool(found)
+
+    def __contains__(self, id: WholeNumber) -> bool:
+        one = _ids.ids("id", id)
+        if one.ndim:
+            raise InvalidArgument(f"id: found {one.size} of them, expected one: contains(ids) takes many")
+        return self.contains(int(one))
 
     def scan(self, chunk: int = 1000, start: int = 0) -> Iterator[tuple[Ids, Vectors]]:
         """Reads the store by ascending id, from `start` on: yields (ids[m], vectors[m, dim]) with m up to `chunk`.
 
         Each chunk has new arrays, and shows the store as it is when the chunk is read.
         """
-        if chunk < 1:
-            raise InvalidArgument(f"chunk: found {chunk}, expected 1 or more")
-        return self._chunks(chunk, start)
+        if _arrays.whole("chunk", chunk) == 0:
+            raise InvalidArgument("chunk: found 0, expected 1 or more")
+        return self._chunks(chunk, int(_ids.ids("start", _arrays.whole("start", start))))
 
     def _chunks(self, chunk: int, start: int) -> Iterator[tuple[Ids, Vectors]]:
         position, n = ffi.new("uint64_t *", start), ffi.new("size_t *")
         while True:
-            ids: Ids = np.empty(chunk, np.uint64)
-            rows: Vectors = np.empty((chunk, self._dim), np.float32)
-            check(lib.omen_store_scan(self._handle, position, chunk, _u64(ids), _f32(rows), n))
+            # A chunk of more than the store has, as for all of it at once, takes no more memory than the store's vectors.
+            capacity = min(chunk, max(len(self), 1))
+            ids: Ids = np.empty(capacity, np.uint64)
+            rows: Vectors = np.empty((capacity, self._dim), np.float32)
+            check(lib.omen_store_scan(self._handle, position, capacity, _u64(ids), _f32(rows), n))
             if n[0] == 0:
                 return
             yield ids[: n[0]], rows[: n[0]]
 
     def search(
         self,
-        queries: npt.ArrayLike,
-        k: int,
+        queries: AnyVectors,
+        k: WholeNumber,
         *,
-        allow_ids: Optional[npt.ArrayLike] = None,
+        allow_ids: Optional[AnyIds] = None,
+        deny_ids: Optional[AnyIds] = None,
+        max_distance: Optional[float] = None,
         exact: bool = False,
         effort: float = 0.0,
         rerank: int = 0,
@@ -226,27 +274,36 @@ class Store:
     ) -> tuple[Ids, Vectors]:
         """Finds the k nearest vectors of each query: (ids[nq, k], distances[nq, k]), nearest first.
 
-        queries    [nq, dim], in the forms that insert takes
-        allow_ids  [n]: only these may be found; an empty array allows none; None: all
-        exact      compare with every vector as `get` returns it: slow, meant as a reference
+        queries       [nq, dim], in the forms that insert takes; or [dim]: one query, with (ids[k], distances[k])
+        allow_ids     [n], in any order or a set: only these may be found; an empty one allows none; None: all
+        deny_ids      [n], in any order or a set: these are not found, not even if allow_ids has them; None: none
+        max_distance  only vectors at most this far away are found, by the metric as `distances` has it; None: at any distance
+        exact         compare with every vector as `get` returns it: slow, meant as a reference
         effort, rerank, threads  as in omen_search_options of include/omen.h; 0: the library chooses
 
         Smaller distances are nearer for every metric. omen.NO_ID and NaN fill the remaining places when fewer than k
         are found.
         """
-        rows = _arrays.vectors("queries", queries, self._dim)
-        if k < 0:
-            raise InvalidArgument(f"k: found {k}, expected 0 or more")
+        rows = _vectors.vectors("queries", queries, self._dim)
+        k = _arrays.whole("k", k)
         options = ffi.new("omen_search_options *")
         lib.omen_search_options_init(options)
-        options.exact, options.effort, options.rerank, options.threads = exact, effort, rerank, threads
+        fill(options, exact=bool(exact), effort=effort, rerank=rerank, threads=threads)
         if allow_ids is not None:
+            allowed = _ids.id_set("allow_ids", allow_ids)
             # To the library an empty array means no filter. OMEN_NO_ID is the id of no vector, so it allows nothing.
-            allowed = _arrays.ids("allow_ids", allow_ids if np.size(allow_ids) else np.array([lib.OMEN_NO_ID], np.uint64))
-            options.allow_ids, options.allow_n = _u64(allowed), len(allowed)
-        near: Ids = np.empty((len(rows), k), np.uint64)
-        distances: Vectors = np.empty((len(rows), k), np.float32)
-        check(lib.omen_store_search(self._handle, _f32(rows), len(rows), k, options, _u64(near), _f32(distances)))
+            allowed = allowed if allowed.size else np.array([lib.OMEN_NO_ID], np.uint64)
+            options.allow_ids, options.allow_n = _u64(allowed), allowed.size
+        if deny_ids is not None:
+            denied = _ids.id_set("deny_ids", deny_ids)
+            options.deny_ids, options.deny_n = _u64(denied), denied.size
+        if max_distance is not None:
+            fill(options, max_distance=max_distance)
+        shape = (*rows.shape[:-1], k)
+        near: Ids = np.empty(shape, np.uint64)
+        distances: Vectors = np.empty(shape, np.float32)
+        nq = rows.size // self._dim
+        check(lib.omen_store_search(self._handle, _f32(rows), nq, k, options, _u64(near), _f32(distances)))
         return near, distances
 
     # Compressing and upkeep: long calls, during which readers and writers of other threads go on.
@@ -255,6 +312,7 @@ class Store:
         self,
         ratio: Optional[float] = None,
         *,
+        max_relative_mse: float = 0.0,
         progress: Optional[Progress] = None,
         quality: Quality = "normal",
         codec: Codec = "auto",
@@ -262,21 +320,24 @@ class Store:
         seed: int = 0,
         threads: int = 0,
     ) -> CompressReport:
-        """Makes the whole directory `ratio` times smaller than the vectors as floats. The report has the errors.
+        """Makes the whole directory smaller than the vectors as floats. The report has the ratio and the errors.
 
-        ratio     None: the default of the library, as include/omen.h documents it
-        progress  called with (done, total) from time to time; its result is ignored
-        others    as in omen_compress_options of include/omen.h; 0: the library chooses. `codec` must be "auto" today
+        ratio             how many times smaller, whatever the error. None or 0: as small as max_relative_mse allows, 16
+                          times at most
+        max_relative_mse  the largest error of vectors that were not trained on, without a ratio; 0: 0.1. The report's
+                          `limit` says whether the "error" or the "ratio" decided
+        progress          called with (done, total) from time to time; its result is ignored
+        others            as in omen_compress_options of include/omen.h; 0: the library chooses. `codec` must be "auto"
+                          today
 
         An exception that `progress` raises stops the call and is raised here. Ctrl-C stops the call too. In both cases
         the store is as it was before.
         """
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
-        if ratio is not None:
-            options.ratio = ratio
-        options.sample, options.seed, options.threads = sample, seed, threads
-        options.quality, options.codec = QUALITY.number(quality), CODEC.number(codec)
+        ratio = 0.0 if ratio is None else ratio
+        fill(options, ratio=ratio, max_relative_mse=max_relative_mse, sample=sample, seed=seed, threads=threads)
+        fill(options, quality=QUALITY.number(quality), codec=CODEC.number(codec))
         report = empty("omen_compress_report")
         _run(lambda: lib.omen_store_compress(self._handle, options, report), options, progress)
         return filled(CompressReport, report)
@@ -305,10 +366,17 @@ class Store:
         return filled(VerifyReport, report)
 
 
+def _one_each(ids: AnyIds, n: int) -> Ids:
+    named = np.atleast_1d(_ids.ids("ids", ids))
+    if named.size != n:
+        raise InvalidArgument(f"ids: {named.size}, expected {n}: one for each vector")
+    return named
+
+
 def _work_options(threads: int) -> Any:
     options = ffi.new("omen_work_options *")
     lib.omen_work_options_init(options)
-    options.threads = threads
+    fill(options, threads=threads)
     return options
 
 
