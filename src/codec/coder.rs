@@ -20,9 +20,14 @@ pub(super) trait Coder: Send + Sync {
     /// How rows are scaled before they are coded.
     fn scale(&self) -> &Scale;
 
-    /// True if values of `row: [dim]`, divided by `scale`, are cut off by more than the usual error of a row.
-    fn cuts(&self, _row: &[f32], _scale: f32) -> bool {
-        false
+    /// The squared error that cut values add to `row: [dim]` divided by `scale`; 0 where it is no more than usual.
+    fn cut(&self, _row: &[f32], _scale: f32) -> f64 {
+        0.0
+    }
+
+    /// The mean squared error of a scaled row whose values are not cut.
+    fn usual_error(&self) -> f64 {
+        0.0
     }
 
     /// See `Codebook::encode`.

@@ -220,11 +220,13 @@ impl Codebook {
     /// of two that brings it near the rows of the sample. 0 for a row of zeros among directions: any scale suits it.
     pub fn scale_of(&self, row: &[f32]) -> f32 {
         let first = self.coder.scale().of(row);
-        if first == 0.0 || !self.coder.cuts(row, first) {
+        if first == 0.0 || self.coder.cut(row, first) == 0.0 {
             return first;
         }
-        // If no scale helps, the row is far from the sample in dims that hardly vary there.
-        self.coder.scale().above(first).take(CUT_STEPS).find(|scale| !self.coder.cuts(row, *scale)).unwrap_or(first)
+        // A larger scale cuts less and makes the usual error larger.
+        let error = |scale: f32| f64::from(scale).powi(2) * (self.coder.cut(row, scale) + self.coder.usual_error());
+        let scales = std::iter::once(first).chain(self.coder.scale().above(first).take(CUT_STEPS));
+        scales.min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap_or(first)
     }
 
     /// Encodes scaled `rows: [n][dim]` into `codes: [n][row_bytes]`, all of which is written. Searches for the code that

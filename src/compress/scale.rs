@@ -38,13 +38,6 @@ impl RowScales {
             work.report(0, 1)?;
         }
         let stored = NewScales::of(&scales, book.is_directional());
-        if std::env::var_os("OMEN_DEBUG_SCALES").is_some() {
-            eprintln!(
-                "scales {stored:?} of {} not one {:?}",
-                scales.len(),
-                scales.iter().filter(|s| **s != 1.0).count()
-            );
-        }
         if stored == NewScales::One {
             scales = Vec::new();
         }

@@ -3,7 +3,7 @@
 //! ```text
 //! u32 kind (3: scalar codes)   u32 dim   u32 symbols   u32 side bytes: the bytes of a code after its symbols
 //! u32 form (0 grids, 1 halves)
-//! u32 1 if codes are directions, else 0   f32 longest   f32 shortest row that is not scaled   f32 the most that cut values may add
+//! u32 1 if codes are directions, else 0   f32 longest   f32 shortest row that is not scaled   f32 usual error
 //! if grids:   [dim] u8 bits, [dim] f32 low, [dim] f32 step
 //! ```
 //! All little-endian.
@@ -34,7 +34,7 @@ pub(super) fn to_bytes(scalar: &Scalar) -> Vec<u8> {
     let header = [SCALAR, scalar.dim() as u32, symbols as u32, side_bytes as u32, form];
     let mut bytes: Vec<u8> = header.iter().flat_map(|number| number.to_le_bytes()).collect();
     bytes.extend_from_slice(&scalar.scale.to_bytes());
-    bytes.extend_from_slice(&scalar.tolerance.to_le_bytes());
+    bytes.extend_from_slice(&scalar.usual.to_le_bytes());
     if let Form::Grids(grids) = scalar.form() {
         bytes.extend(grids.iter().map(|grid| grid.bits));
         bytes.extend(grids.iter().flat_map(|grid| grid.low.to_le_bytes()));
@@ -52,9 +52,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Scalar, String> {
     if kind != SCALAR as usize || !(1..=DIM_MAX).contains(&dim) || form > 1 {
         return Err(format!("kind {kind}, dim {dim}, form {form}, expected {SCALAR}, 1..={DIM_MAX}, 0..=1"));
     }
-    let (scale, tolerance) = (Scale::parse(&mut reader)?, reader.floats(1)?[0]);
+    let (scale, usual) = (Scale::parse(&mut reader)?, reader.floats(1)?[0]);
     let form = if form == 1 { Form::Halves(dim) } else { Form::Grids(parse_grids(dim, &mut reader)?) };
-    let scalar = Scalar::new(form, scale, tolerance);
+    let scalar = Scalar::new(form, scale, usual);
     let (found, expected, left) = (CodeLayout { symbols, side_bytes }, scalar.layout(), reader.left());
     if found != expected || left > 0 {
         let CodeLayout { symbols: expected, side_bytes: others } = expected;

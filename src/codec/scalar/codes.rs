@@ -14,7 +14,9 @@ pub(super) enum Form {
     Halves(usize),
 }
 
-/// Cut values matter if they take more than this share of a row's energy.
+/// Cut values matter if they add more than this many times the usual error of a row, and more than this share of its
+/// energy. Scaling a row by four multiplies its error by 16, so it must gain more than that.
+const CUT_MAX: f64 = 256.0;
 const CUT_MIN: f64 = 1e-5;
 
 /// The bits of a symbol.
@@ -33,8 +35,8 @@ struct Split {
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     pub(super) scale: Scale,
-    /// The largest error that cut values may add to a row: the square root of a sum of squares.
-    pub(super) tolerance: f32,
+    /// The root of the mean squared error of a row whose values are not cut.
+    pub(super) usual: f32,
     form: Form,
     /// `[dim]` for grids.
     splits: Vec<Split>,
@@ -46,7 +48,7 @@ pub(super) struct Scalar {
 }
 
 impl Scalar {
-    pub(super) fn new(form: Form, scale: Scale, tolerance: f32) -> Scalar {
+    pub(super) fn new(form: Form, scale: Scale, usual: f32) -> Scalar {
         let bits: u64 = match &form {
             Form::Grids(grids) => grids.iter().map(|grid| u64::from(grid.bits)).sum(),
             Form::Halves(dim) => *dim as u64 * 16,
@@ -65,7 +67,7 @@ impl Scalar {
         // At least one byte, even if no dim varies: the number of rows is computed from the number of bytes.
         let row_bytes = bits.div_ceil(8).max(1) as usize;
         let layout = CodeLayout { symbols, side_bytes: row_bytes - symbols / 2 };
-        Scalar { scale, tolerance, form, splits, numbers, layout, is_bytes }
+        Scalar { scale, usual, form, splits, numbers, layout, is_bytes }
     }
 
     /// The values of the numbers in a code.
@@ -94,8 +96,8 @@ impl Scalar {
         dims.map(|(dim, (grid, split))| (dim, middles(grid, split)))
     }
 
-    /// See `Coder::cuts`.
-    pub(super) fn cuts(&self, row: &[f32], scale: f32) -> bool {
+    /// See `Coder::cut`.
+    pub(super) fn cut(&self, row: &[f32], scale: f32) -> f64 {
         let scaled = row.iter().map(|value| (f64::from(*value) / f64::from(scale)) as f32);
         let beyond = |value: f32, low: f32, high: f32| f64::from((value - high).max(low - value).max(0.0));
         let squares = |sum: (f64, f64), (value, beyond): (f32, f64)| {
@@ -110,7 +112,8 @@ impl Scalar {
                 scaled.fold((0.0, 0.0), |sum, value| squares(sum, (value, beyond(value, -half::MAX, half::MAX))))
             }
         };
-        cut > f64::from(self.tolerance).powi(2).max(CUT_MIN * energy)
+        let most = CUT_MAX * f64::from(self.usual).powi(2);
+        if cut > most.max(CUT_MIN * energy) { cut } else { 0.0 }
     }
 
     /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`.

@@ -57,8 +57,12 @@ impl Coder for Scalar {
         &self.scale
     }
 
-    fn cuts(&self, row: &[f32], scale: f32) -> bool {
-        Scalar::cuts(self, row, scale)
+    fn cut(&self, row: &[f32], scale: f32) -> f64 {
+        Scalar::cut(self, row, scale)
+    }
+
+    fn usual_error(&self) -> f64 {
+        f64::from(self.usual).powi(2)
     }
 
     fn encode(&self, rows: &[f32], codes: &mut [u8]) {

@@ -25,9 +25,10 @@ struct Clip {
     bits: (u8, u8),
 }
 
-/// With many bits a wide margin costs almost nothing, but clipping one far value costs more than all rounding. Held-out
-/// values rarely contain such a value, so narrow ranges are not tried with many bits.
-const CLIPS: [Clip; 11] = [
+/// With many bits a margin costs little, but clipping one far value costs more than all rounding. Held-out values rarely
+/// contain such a value, so narrow ranges are not tried with many bits. Rows beyond the widest range are scaled; a wider
+/// one would leave fewer values to a symbol, of which scores are made.
+const CLIPS: [Clip; 9] = [
     Clip { share: 0.2, margin: 0.0, bits: (1, 1) },
     Clip { share: 0.075, margin: 0.0, bits: (1, 2) },
     Clip { share: 0.025, margin: 0.0, bits: (1, 4) },
@@ -35,10 +36,8 @@ const CLIPS: [Clip; 11] = [
     Clip { share: 0.000_5, margin: 0.0, bits: (2, 8) },
     Clip { share: 0.000_05, margin: 0.0, bits: (3, 8) },
     Clip { share: 0.0, margin: 1.0 / 128.0, bits: (1, 8) },
-    Clip { share: 0.0, margin: 1.0 / 16.0, bits: (4, 9) },
-    Clip { share: 0.0, margin: 1.0 / 4.0, bits: (7, 11) },
-    Clip { share: 0.0, margin: 1.0, bits: (10, 16) },
-    Clip { share: 0.0, margin: 2.0, bits: (13, 16) },
+    Clip { share: 0.0, margin: 1.0 / 16.0, bits: (4, 16) },
+    Clip { share: 0.0, margin: 1.0 / 4.0, bits: (7, 16) },
 ];
 
 /// A value is far if it is this many times the typical length of a row, less the mean, beyond nearly all others.
@@ -48,10 +47,6 @@ const MARGIN: f64 = 0.5;
 const FAR_ROWS: usize = 100;
 const FAR_VALUES: usize = 1000;
 const NEAR_MIN: usize = 16;
-
-/// Cut values of a row may add this many times the mean error of a row; if they add more, the row is scaled. Scaling a row
-/// by four multiplies its error by 16, so it must gain more than that.
-const CUT_MAX: f64 = 256.0;
 
 /// With fewer rows there is no held-out set: all rows are used both to fit a range and to evaluate it.
 const HELD_OUT_MIN: usize = 64;
@@ -95,7 +90,7 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
         done = 1;
     }
     let (form, error) = work.part((done, total), total, |work| best_form(&scaled, shape, work))?;
-    Ok(book::to_bytes(&Scalar::new(form, scale, (CUT_MAX * error).sqrt().min(f64::from(f32::MAX)) as f32)))
+    Ok(book::to_bytes(&Scalar::new(form, scale, error.sqrt().min(f64::from(f32::MAX)) as f32)))
 }
 
 /// The best form of codes of `shape` for `sample: [n][dim]`, and the mean over rows of its squared error.
