@@ -101,6 +101,14 @@ impl Generator {
     }
 }
 
+/// Queries of one kind.
+#[derive(Clone, Debug)]
+pub struct Family {
+    pub name: &'static str,
+    /// Their numbers.
+    pub range: Range<usize>,
+}
+
 /// A set of rows and queries.
 #[derive(Debug)]
 pub struct Data {
@@ -113,8 +121,7 @@ pub struct Data {
     pub groups: Vec<u32>,
     /// `[nq][dim]`.
     pub queries: Vec<f32>,
-    /// Names and ranges of the queries.
-    pub families: Vec<(&'static str, Range<usize>)>,
+    pub families: Vec<Family>,
     /// The rows that the family "stored" is equal to.
     pub stored: Vec<usize>,
 }
@@ -208,6 +215,7 @@ impl Data {
                     }
                 }
             }
+            Kind::Lengths(_) => self.odd = self.rare_long_rows(),
             Kind::Sorted => {
                 let pivots: Vec<Vec<f32>> = (0..16).map(|_| self.row(random.index(n)).to_vec()).collect();
                 let cluster = |row: &usize| nearest(&pivots, self.row(*row));
@@ -217,6 +225,16 @@ impl Data {
             }
             _ => {}
         }
+    }
+
+    /// Rows more than four times as long as half of the rows; none if these are more than one in twenty.
+    fn rare_long_rows(&self) -> Vec<usize> {
+        let lengths: Vec<f64> = self.rows.chunks_exact(self.dim).map(length).collect();
+        let mut sorted = lengths.clone();
+        sorted.sort_by(f64::total_cmp);
+        let long: Vec<usize> =
+            (0..lengths.len()).filter(|row| lengths[*row] > 4.0 * sorted[sorted.len() / 2]).collect();
+        if long.len() * 20 <= lengths.len() { long } else { vec![] }
     }
 
     fn stretch(&mut self, row: usize, factor: f32) {
@@ -250,7 +268,7 @@ impl Data {
         ] {
             let first = self.queries.len() / dim;
             self.queries.extend::<Vec<f32>>(queries);
-            self.families.push((name, first..self.queries.len() / dim));
+            self.families.push(Family { name, range: first..self.queries.len() / dim });
         }
     }
 }

@@ -46,15 +46,15 @@ pub struct Found {
     pub ids: Vec<u64>,
 }
 
-/// One row as it is read back.
+/// One row as it is read back. With cosine its error is the sine of the angle between x and x̂, whatever their lengths.
 #[derive(Clone, Copy, Debug)]
 pub struct RowError {
-    /// ‖x − x̂‖ ÷ ‖x‖; with cosine the sine of the angle between x and x̂.
+    /// ‖x − x̂‖ ÷ ‖x‖; 0 for a row of zeros.
     pub relative: f64,
-    /// ‖x̂‖ ÷ ‖x‖.
+    /// ‖x − x̂‖ ÷ the larger of ‖x‖ and the median length: distances and inner products of short rows need no more.
+    pub weighed: f64,
+    /// ‖x̂‖ ÷ ‖x‖; 1 for a row of zeros.
     pub length: f64,
-    /// ‖x̂‖ of a row of zeros, in units of the median length; 0 for others.
-    pub of_zero: f64,
 }
 
 /// What was measured of one store.
@@ -75,6 +75,11 @@ pub struct Measured {
 impl Measured {
     pub fn found(&self, way: Way) -> &Found {
         self.found.iter().find(|found| found.way == way).unwrap()
+    }
+
+    /// The largest error of a row, relative to the row.
+    pub fn worst(&self) -> f64 {
+        self.errors.iter().map(|row| row.relative).fold(0.0, f64::max)
     }
 
     /// Bytes of a raw vector ÷ bytes of a code: what the codes alone do.
@@ -147,10 +152,13 @@ fn errors(data: &Data, metric: Metric, decoded: &[f32]) -> (Vec<RowError>, f64) 
         farthest = farthest.max(off);
         let (own, found) = (length(row), length(decoded));
         if own == 0.0 {
-            return RowError { relative: 0.0, length: 1.0, of_zero: if found > 0.0 { found / median } else { 0.0 } };
+            return RowError { relative: 0.0, weighed: found / median.max(f64::MIN_POSITIVE), length: 1.0 };
         }
-        let relative = if metric == Metric::Cosine { sine(dot(row, decoded), own, found) } else { off / own };
-        RowError { relative, length: found / own, of_zero: 0.0 }
+        let (relative, weighed) = match metric {
+            Metric::Cosine => (sine(dot(row, decoded), own, found), sine(dot(row, decoded), own, found)),
+            Metric::L2 | Metric::InnerProduct => (off / own, off / own.max(median)),
+        };
+        RowError { relative, weighed, length: found / own }
     });
     (errors.collect(), farthest)
 }
