@@ -7,22 +7,20 @@ use crate::random::Random;
 pub struct Base {
     pub name: &'static str,
     pub dim: usize,
-    /// The most rows there are.
-    pub most: usize,
     /// True if every row has length 1.
     pub is_unit: bool,
     rows: fn(usize, &mut Random) -> Vec<f32>,
 }
 
-pub const SIFT: Base = Base { name: "sift", dim: 128, most: 10_000, is_unit: false, rows: sift };
-pub const NORMALS: Base = Base { name: "normals", dim: 32, most: usize::MAX, is_unit: false, rows: normals };
-pub const CLUSTERS: Base = Base { name: "clusters", dim: 64, most: usize::MAX, is_unit: true, rows: clusters };
-pub const LOW_RANK: Base = Base { name: "low_rank", dim: 96, most: usize::MAX, is_unit: true, rows: low_rank };
+pub const SIFT: Base = Base { name: "sift", dim: 128, is_unit: false, rows: sift };
+pub const NORMALS: Base = Base { name: "normals", dim: 48, is_unit: false, rows: normals };
+pub const CLUSTERS: Base = Base { name: "clusters", dim: 64, is_unit: true, rows: clusters };
+pub const LOW_RANK: Base = Base { name: "low_rank", dim: 96, is_unit: true, rows: low_rank };
 
 pub const ALL: [&Base; 4] = [&SIFT, &NORMALS, &CLUSTERS, &LOW_RANK];
 
 impl Base {
-    /// `[count][dim]`, at most `most` rows.
+    /// `[count][dim]`; of the real set there are 10,000 rows.
     pub fn rows(&self, count: usize, random: &mut Random) -> Vec<f32> {
         (self.rows)(count, random)
     }

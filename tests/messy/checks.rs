@@ -75,7 +75,7 @@ impl Case<'_> {
         Hits(format!("{way:?}"), &self.measured.found(way).hits)
     }
 
-    /// Each place has a row of its own.
+    /// Each place has a row of its own, nearest first, at a distance that the metric has.
     fn places(&self) -> Vec<String> {
         let n = self.data.n();
         let is_full = |ids: &[u64]| {
@@ -84,11 +84,21 @@ impl Case<'_> {
             sorted.dedup();
             sorted.len() == K && sorted.iter().all(|id| (*id as usize) < n)
         };
+        let range = match self.metric {
+            Metric::L2 => 0.0..=f32::MAX,
+            Metric::InnerProduct => f32::MIN..=f32::MAX,
+            Metric::Cosine => 0.0..=2.0,
+        };
         let mut lines = Vec::new();
         for found in &self.measured.found {
             let short = found.ids.chunks_exact(K).filter(|ids| !is_full(ids)).count();
             if short > 0 {
                 lines.push(format!("{:?}: {short} queries without {K} different rows", found.way));
+            }
+            let is_wrong = |row: &&[f32]| !row.is_sorted() || row.iter().any(|distance| !range.contains(distance));
+            let mut wrong = found.distances.chunks_exact(K).filter(is_wrong).peekable();
+            if let Some(first) = wrong.peek().copied() {
+                lines.push(format!("{:?}: {} queries with wrong distances: {first:?}", found.way, wrong.count()));
             }
         }
         lines
@@ -129,11 +139,9 @@ impl Case<'_> {
     /// At ratios up to 8, no row is coded far worse than those of the clean set, or than one of independent normals at as
     /// many bits a dim: their error is 2^-bits where codes are ideal. A half has an error of 2^-12.
     fn error_of_rows(&self) -> Vec<String> {
-        if self.ratio > 8.0 || self.measured.report.is_none() {
-            return vec![];
-        }
+        let Some(clean) = self.clean.filter(|_| (2.0..=8.0).contains(&self.ratio)) else { return vec![] };
         let bits = 32.0 / self.measured.ratio_of_codes(self.data.dim);
-        let bound = 4.0 * self.clean.map_or(0.0, Measured::worst).max(2.0 * (-bits).exp2()).max(2f64.powi(-11));
+        let bound = 4.0 * clean.worst().max(2.0 * (-bits).exp2()).max(2f64.powi(-11));
         let errors = &self.measured.errors;
         let above = errors.iter().filter(|row| row.weighed > bound).count();
         if above == 0 {

@@ -57,7 +57,7 @@ pub struct Group {
 impl Group {
     fn new(base: &'static Base, n: usize, kinds: Vec<Kind>) -> Group {
         let (metrics, ratios) = (Metric::ALL.to_vec(), RATIOS.to_vec());
-        Group { base, n, like: 100, sampling: Sampling::All, kinds, metrics, ratios, seed: 1 }
+        Group { base, n, like: 80, sampling: Sampling::All, kinds, metrics, ratios, seed: 1 }
     }
 
     fn sampled(self, sampling: Sampling) -> Group {
@@ -79,12 +79,12 @@ pub fn short() -> Vec<Group> {
     let mut groups = Vec::new();
     for (number, base) in bases::ALL.into_iter().enumerate() {
         let kinds = [fourth(&FAR, number), fourth(&STRANGE, number)].concat();
-        groups.push(Group::new(base, 600, kinds));
+        groups.push(Group::new(base, 1000, kinds));
         groups.push(
-            Group::new(base, 600, fourth(&FAR, number + 1)).sampled(Sampling::Quarter).at(&[3.5, 4.0, 8.0, 16.0]),
+            Group::new(base, 1000, fourth(&FAR, number + 1)).sampled(Sampling::Quarter).at(&[3.5, 4.0, 8.0, 16.0]),
         );
         groups
-            .push(Group::new(base, 600, fourth(&FAR, number + 2)).sampled(Sampling::Later).at(&[2.0, 4.0, 8.0, 16.0]));
+            .push(Group::new(base, 1000, fourth(&FAR, number + 2)).sampled(Sampling::Later).at(&[2.0, 4.0, 8.0, 16.0]));
     }
     // As few as there may be, and as many as have inverted lists.
     groups.push(Group::new(&bases::SIFT, 20, vec![Kind::FarRow(10.0), Kind::Lengths(1.0)]));

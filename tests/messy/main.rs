@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bases;
+mod cases;
 mod checks;
 mod generators;
 mod grid;

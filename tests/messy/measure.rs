@@ -44,6 +44,7 @@ pub struct Found {
     pub hits: Vec<u32>,
     /// `[nq][k]`.
     pub ids: Vec<u64>,
+    pub distances: Vec<f32>,
 }
 
 /// One row as it is read back. With cosine its error is the sine of the angle between x and x̂, whatever their lengths.
@@ -97,7 +98,7 @@ pub fn measure(data: &Data, truth: &Truth, metric: Metric, ratio: f64, sampling:
     let n = data.n();
     let mut ways = vec![Way::Default, Way::Exact];
     if ratio > 1.0 {
-        ways.extend([Way::Rerank(K as u64), Way::Rerank(100), Way::Rerank(1000)].iter().filter(|_| n > 100));
+        ways.extend([Way::Rerank(K as u64), Way::Rerank(150)]);
     }
     if ratio > 1.0 && n >= ROWS_WITH_LISTS {
         ways.extend([Way::Effort(2), Way::Effort(10), Way::Effort(40), Way::Effort(100)]);
@@ -138,7 +139,7 @@ fn search(store: &Store, data: &Data, truth: &Truth, metric: Metric, way: Way) -
     let (mut ids, mut distances) = (vec![0; nq * K], vec![f32::NAN; nq * K]);
     store.search(&data.queries, K, &way.options(), &mut ids, &mut distances).unwrap();
     let hits = ids.chunks_exact(K).enumerate().map(|(query, found)| truth.hits(metric, query, found)).collect();
-    Found { way, hits, ids }
+    Found { way, hits, ids, distances }
 }
 
 fn errors(data: &Data, metric: Metric, decoded: &[f32]) -> (Vec<RowError>, f64) {
