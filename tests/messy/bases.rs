@@ -15,7 +15,7 @@ pub struct Base {
 pub const SIFT: Base = Base { name: "sift", dim: 128, is_unit: false, rows: sift };
 pub const NORMALS: Base = Base { name: "normals", dim: 48, is_unit: false, rows: normals };
 pub const CLUSTERS: Base = Base { name: "clusters", dim: 64, is_unit: true, rows: clusters };
-pub const LOW_RANK: Base = Base { name: "low_rank", dim: 96, is_unit: true, rows: low_rank };
+pub const LOW_RANK: Base = Base { name: "low_rank", dim: 64, is_unit: true, rows: low_rank };
 
 pub const ALL: [&Base; 4] = [&SIFT, &NORMALS, &CLUSTERS, &LOW_RANK];
 

@@ -71,7 +71,7 @@ fn embeddings(n: usize) -> (Vec<f32>, Vec<f32>) {
 /// candidates did not help.
 #[test]
 fn one_odd_component_does_not_change_what_is_found() {
-    let (mut rows, queries) = embeddings(4000);
+    let (mut rows, queries) = embeddings(9000);
     let mut recalls = Vec::new();
     for is_odd in [false, true] {
         if is_odd {
@@ -92,7 +92,7 @@ fn one_odd_component_does_not_change_what_is_found() {
 /// Rows of unlike length in the same directions. A cosine store found 0.22 to 0.35 of the neighbours at ratios 2 to 4.
 #[test]
 fn lengths_do_not_change_what_a_cosine_store_finds() {
-    let n = 2000;
+    let n = 1500;
     let mut rows = SIFT.rows(n + QUERIES, &mut Random::new(8));
     let queries = rows.split_off(n * DIM);
     let mut random = Random::new(9);
@@ -100,7 +100,7 @@ fn lengths_do_not_change_what_a_cosine_store_finds() {
     let mut failures = Vec::new();
     for ratio in [2.0, 4.0, 8.0] {
         let mut expected = None;
-        for sigma in [0.0_f32, 0.25, 0.5, 1.0] {
+        for sigma in [0.0_f32, 0.5, 1.0] {
             let mut scaled = rows.clone();
             for (row, normal) in scaled.chunks_exact_mut(DIM).zip(&normals) {
                 row.iter_mut().for_each(|x| *x *= (sigma * normal).exp());
@@ -108,12 +108,12 @@ fn lengths_do_not_change_what_a_cosine_store_finds() {
             let searched = Searched::new(&scaled, &queries, Metric::Cosine);
             searched.compress(ratio);
             let recall = searched.recall(&DEFAULT);
-            let own = nearest(&searched.store, &scaled[..500 * DIM], 1, &DEFAULT);
+            let own = nearest(&searched.store, &scaled[..300 * DIM], 1, &DEFAULT);
             let own = own.iter().zip(0..).filter(|(found, row)| *found == row).count();
             let expected = *expected.get_or_insert(recall);
-            if recall < expected - 0.02 || own < 495 {
+            if recall < expected - 0.02 || own < 297 {
                 failures.push(format!(
-                    "ratio {ratio}, lengths exp({sigma} z): recall {recall:.3}, {own} of 500 find themselves"
+                    "ratio {ratio}, lengths exp({sigma} z): recall {recall:.3}, {own} of 300 find themselves"
                 ));
             }
         }
