@@ -57,7 +57,7 @@ pub struct Group {
 impl Group {
     fn new(base: &'static Base, n: usize, kinds: Vec<Kind>) -> Group {
         let (metrics, ratios) = (Metric::ALL.to_vec(), RATIOS.to_vec());
-        Group { base, n, like: 64, sampling: Sampling::All, kinds, metrics, ratios, seed: 1 }
+        Group { base, n, like: 56, sampling: Sampling::All, kinds, metrics, ratios, seed: 1 }
     }
 
     fn sampled(self, sampling: Sampling) -> Group {
@@ -79,11 +79,11 @@ pub fn short() -> Vec<Group> {
     let mut groups = Vec::new();
     for (number, base) in bases::ALL.into_iter().enumerate() {
         let kinds = [fourth(&FAR, number), fourth(&STRANGE, number)].concat();
-        groups.push(Group::new(base, 800, kinds));
+        groups.push(Group::new(base, 700, kinds));
         for (sampling, more) in [(Sampling::Quarter, 1), (Sampling::Later, 2)] {
             // Metrics take turns.
             let metrics = [Metric::ALL[(number + more) % 3], Metric::ALL[(number + more + 1) % 3]].to_vec();
-            let group = Group::new(base, 800, fourth(&FAR, number + more)).sampled(sampling).at(&[2.0, 4.0, 8.0]);
+            let group = Group::new(base, 700, fourth(&FAR, number + more)).sampled(sampling).at(&[2.0, 4.0, 8.0]);
             groups.push(Group { metrics, ..group });
         }
     }
@@ -91,8 +91,10 @@ pub fn short() -> Vec<Group> {
     groups.push(Group::new(&bases::SIFT, 20, vec![Kind::FarRow(10.0), Kind::Lengths(1.0)]));
     groups.push(Group::new(&bases::CLUSTERS, 150, vec![Kind::PlusFive, Kind::Duplicates]));
     groups.push(Group::new(&bases::SIFT, 2000, vec![Kind::FarComponent(30.0)]).at(&[4.0, 16.0]));
-    let many = Group::new(&bases::NORMALS, 17_000, vec![Kind::FarRows(0.01), Kind::Sorted]).at(&[4.0, 16.0]);
-    groups.insert(0, Group { metrics: vec![Metric::L2], ..many });
+    for (kinds, ratio) in [(vec![Kind::FarRows(0.01), Kind::FarComponent(30.0)], 4.0), (vec![Kind::Sorted], 16.0)] {
+        let many = Group::new(&bases::NORMALS, 17_000, kinds).at(&[ratio]);
+        groups.insert(0, Group { metrics: vec![Metric::L2], ..many });
+    }
     groups
 }
 
