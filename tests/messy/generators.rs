@@ -41,6 +41,38 @@ pub enum Kind {
     Sorted,
 }
 
+/// Some rows are unlike the others, in the sample or out of it.
+pub const FAR: [Kind; 9] = [
+    Kind::FarRow(3.0),
+    Kind::FarRow(10.0),
+    Kind::FarRow(30.0),
+    Kind::FarComponent(3.0),
+    Kind::FarComponent(10.0),
+    Kind::FarComponent(30.0),
+    Kind::PlusFive,
+    Kind::FarRows(0.001),
+    Kind::FarRows(0.01),
+];
+
+/// All rows are unlike those of a clean set.
+pub const STRANGE: [Kind; 15] = [
+    Kind::Lengths(0.25),
+    Kind::Lengths(0.5),
+    Kind::Lengths(1.0),
+    Kind::Lengths(2.0),
+    Kind::DimScales,
+    Kind::ConstantDims,
+    Kind::Integers,
+    Kind::ZeroOne,
+    Kind::Sparse,
+    Kind::Duplicates,
+    Kind::AllEqual,
+    Kind::Groups(0.03),
+    Kind::Groups(0.003),
+    Kind::ZeroRows,
+    Kind::Sorted,
+];
+
 /// Which rows the codebook is trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sampling {

@@ -1,42 +1,10 @@
 //! The sets that are tried: generators, clean sets, numbers of rows, metrics and ratios.
 
 use crate::bases::{self, Base};
-use crate::generators::{Kind, Sampling};
+use crate::generators::{FAR, Kind, STRANGE, Sampling};
 use omen::metric::Metric;
 
 const RATIOS: [f64; 7] = [1.0, 2.0, 3.5, 4.0, 8.0, 16.0, 32.0];
-
-/// Some rows are unlike the others, in the sample or out of it.
-const FAR: [Kind; 9] = [
-    Kind::FarRow(3.0),
-    Kind::FarRow(10.0),
-    Kind::FarRow(30.0),
-    Kind::FarComponent(3.0),
-    Kind::FarComponent(10.0),
-    Kind::FarComponent(30.0),
-    Kind::PlusFive,
-    Kind::FarRows(0.001),
-    Kind::FarRows(0.01),
-];
-
-/// All rows are unlike those of a clean set.
-const STRANGE: [Kind; 15] = [
-    Kind::Lengths(0.25),
-    Kind::Lengths(0.5),
-    Kind::Lengths(1.0),
-    Kind::Lengths(2.0),
-    Kind::DimScales,
-    Kind::ConstantDims,
-    Kind::Integers,
-    Kind::ZeroOne,
-    Kind::Sparse,
-    Kind::Duplicates,
-    Kind::AllEqual,
-    Kind::Groups(0.03),
-    Kind::Groups(0.003),
-    Kind::ZeroRows,
-    Kind::Sorted,
-];
 
 /// Messy sets of one clean set, which is measured first.
 #[derive(Clone, Debug)]
