@@ -1,5 +1,5 @@
 # On a fresh machine run `make demo` or `make test`. Each installs what it needs, except for Rust.
-.PHONY: demo test install uninstall bench bench-compression bench-search bench-import soak setup setup-test header abi
+.PHONY: demo test install uninstall bench bench-compression bench-search bench-import bench-messy soak setup setup-test header abi
 
 # The tests of the C ABI need a C and a C++ compiler and nm. The tests of the bindings need Python with venv; they install
 # their own packages. Rust comes from rustup (https://rustup.rs).
@@ -66,6 +66,12 @@ bench-search: setup
 bench-import: setup
 	cargo build --release --features cli
 	python3 benches/import.py
+
+# The long form of the tests of messy data, then the times of searches in messy sets beside those in clean ones. A table of
+# failures by check, generator, metric and ratio; about an hour. `OMEN_MESSY_ONLY=lengths_ make bench-messy` runs a part.
+bench-messy: setup
+	status=0; OMEN_MESSY=long RUST_BACKTRACE=0 cargo test --release --test messy -- --nocapture || status=1; \
+	  cargo bench --bench messy || status=1; exit $$status
 
 # Regenerates include/omen.h from src/ffi.
 header:

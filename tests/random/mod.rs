@@ -50,6 +50,15 @@ impl Random {
         (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
     }
 
+    /// The numbers `0..count` in random order (Fisher, Yates).
+    pub fn permutation(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for last in (1..count).rev() {
+            order.swap(last, self.index(last + 1));
+        }
+        order
+    }
+
     /// Finite floats of either sign, a tenth of them small integers, so equal vectors happen too.
     pub fn vector(&mut self, dim: usize) -> Vec<f32> {
         (0..dim).map(|_| if self.once_in(10) { self.below(3) as f32 } else { self.signed() }).collect()

@@ -1,0 +1,103 @@
+//! The time of a search in a messy set beside that in the clean one: the same number of rows, dims and queries, one
+//! thread, medians of rounds in which both take turns. The bar is twice the time.
+//!
+//! Run `cargo bench --bench messy`; `OMEN_MESSY_ONLY=TEXT` takes only the sets with TEXT in their name. Fails if a set is
+//! above the bar. What is found is checked by `tests/messy/main.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark that cannot start stops")]
+
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/messy/bases.rs"]
+mod bases;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/messy/generators.rs"]
+mod generators;
+#[path = "../../tests/random/mod.rs"]
+mod random;
+
+use bases::{Base, CLUSTERS, SIFT};
+use generators::{Data, FAR, Generator, Kind, STRANGE, Sampling};
+use omen::codec::Quality;
+use omen::metric::Metric;
+use omen::store::{CompressOptions, Options, SearchOptions, Store};
+use omen::work::Work;
+use std::time::Instant;
+
+const BAR: f64 = 2.0;
+const ROUNDS: usize = 7;
+const QUERIES: usize = 200;
+const K: usize = 10;
+const RATIOS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
+
+/// A store and the queries that are timed.
+struct Timed {
+    _home: tempfile::TempDir,
+    store: Store,
+    queries: Vec<f32>,
+}
+
+impl Timed {
+    fn new(data: &Data, metric: Metric, ratio: f64) -> Timed {
+        let home = tempfile::tempdir().unwrap();
+        let options = Options { metric: Some(metric), threads: 1, ..Options::default() };
+        let store = Store::open(&home.path().join("store"), data.dim as u32, &options).unwrap();
+        store.insert(None, &data.rows).unwrap();
+        let options = CompressOptions { ratio, quality: Quality::Fast, ..CompressOptions::default() };
+        store.compress(&options, &mut Work::default()).unwrap();
+        let queries = data.queries[..QUERIES * data.dim].to_vec();
+        Timed { _home: home, store, queries }
+    }
+
+    /// Microseconds a query, all in one call.
+    fn time(&self) -> f64 {
+        let (mut ids, mut distances) = (vec![0; QUERIES * K], vec![0.0; QUERIES * K]);
+        let begin = Instant::now();
+        self.store.search(&self.queries, K, &SearchOptions::default(), &mut ids, &mut distances).unwrap();
+        begin.elapsed().as_secs_f64() * 1e6 / QUERIES as f64
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Times the messy store beside the clean one: microseconds a query of both, and the median of their ratios.
+fn compare(clean: &Timed, messy: &Timed) -> (f64, f64, f64) {
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (clean.time(), messy.time())).collect();
+    let (times, others) = rounds.iter().copied().unzip();
+    (median(times), median(others), median(rounds.iter().map(|(clean, messy)| messy / clean).collect()))
+}
+
+/// Prints a line for each kind of set; returns how many are above the bar.
+fn run(base: &'static Base, n: usize, metric: Metric, ratio: f64, only: &str) -> usize {
+    let data = |kind| Data::new(base, &Generator { kind, sampling: Sampling::All }, n, QUERIES, 1);
+    let name = |kind| format!("{}/{}/{metric}/{n}", Generator { kind, sampling: Sampling::All }.name(), base.name);
+    let kinds = FAR.iter().chain(&STRANGE).copied().filter(|kind| name(*kind).contains(only));
+    let kinds: Vec<Kind> = kinds.filter(|kind| *kind != Kind::PlusFive || base.is_unit).collect();
+    if kinds.is_empty() {
+        return 0;
+    }
+    let clean = Timed::new(&data(Kind::Clean), metric, ratio);
+    let mut above = 0;
+    for kind in kinds {
+        let (time, messy, times) = compare(&clean, &Timed::new(&data(kind), metric, ratio));
+        let verdict = if times > BAR { "ABOVE" } else { "" };
+        println!("{:44} ratio {ratio:4} {time:8.1} us clean {messy:8.1} us messy {times:6.2} x {verdict}", name(kind));
+        above += usize::from(times > BAR);
+    }
+    above
+}
+
+fn main() {
+    let only = std::env::var("OMEN_MESSY_ONLY").unwrap_or_default();
+    let mut above = 0;
+    for (base, n) in [(&SIFT, 9000), (&CLUSTERS, 20_000)] {
+        for metric in Metric::ALL {
+            for ratio in RATIOS {
+                above += run(base, n, metric, ratio, &only);
+            }
+        }
+    }
+    println!("{above} sets are above {BAR} times the time of the clean set");
+    std::process::exit(i32::from(above > 0));
+}
