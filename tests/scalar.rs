@@ -292,7 +292,7 @@ fn trap_17_a_damaged_book_is_refused_or_harmless() {
 #[test]
 fn trap_17_impossible_numbers_are_refused_by_name() {
     let bytes = train(&Random::new(12).floats(700), 7, 9).as_bytes().to_vec();
-    let (bits_at, lows, steps) = (36, 43, 43 + 28);
+    let (bits_at, lows, steps) = (40, 47, 47 + 28);
     let refused = |offset: usize, new: &[u8], says: &str| {
         let mut damaged = bytes.clone();
         damaged[offset..offset + new.len()].copy_from_slice(new);

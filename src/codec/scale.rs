@@ -12,9 +12,8 @@ use super::reader::BookReader;
 use crate::metric::Metric;
 use std::borrow::Cow;
 
-/// Scales of lengths are 2 to an even number in this range: few, because a search may need a table for each that occurs in
-/// a file.
-const POWERS: std::ops::RangeInclusive<i32> = -124..=124;
+/// Scales of lengths are 2 to a number in this range: a search may need a table for each that occurs in a file.
+const POWERS: std::ops::RangeInclusive<i32> = -125..=125;
 
 /// Rows longer than this many times the median length are divided.
 const LONG: f64 = 2.0;
@@ -34,18 +33,20 @@ const SHORT: f64 = 0.25;
 pub(super) struct Scale {
     /// True: the scale of a row is its length.
     pub(super) is_directional: bool,
-    /// Longer rows are divided; `f32::MAX`: none.
+    /// The length of most rows.
+    typical: f32,
+    /// Longer rows are divided, so that they have about the typical length; `f32::MAX`: none.
     longest: f32,
-    /// Shorter rows are multiplied.
+    /// Shorter rows are multiplied likewise.
     shortest: f32,
 }
 
 impl Scale {
     /// Leaves every row as it is.
-    pub(super) const NONE: Scale = Scale { is_directional: false, longest: f32::MAX, shortest: 0.0 };
+    pub(super) const NONE: Scale = Scale { is_directional: false, typical: 1.0, longest: f32::MAX, shortest: 0.0 };
 
     /// Bytes of the stored form.
-    pub(super) const BYTES: usize = 12;
+    pub(super) const BYTES: usize = 16;
 
     /// The scale for rows like `sample: [n][dim]` under `metric`.
     pub(super) fn of_sample(sample: &[f32], dim: usize, metric: Option<Metric>) -> Scale {
@@ -63,8 +64,9 @@ impl Scale {
         } else {
             (0.0, (LONG * median).max(LITTLE * long))
         };
-        let longest = longest.min(f64::from(f32::MAX)) as f32;
-        Scale { is_directional: false, longest, shortest: shortest as f32 }
+        let [typical, longest, shortest] =
+            [median, longest, shortest].map(|length| length.min(f64::from(f32::MAX)) as f32);
+        Scale { is_directional: false, typical, longest, shortest }
     }
 
     /// The scale of `row`; 0 if codes are directions and the row has none, so that any scale suits it.
@@ -73,15 +75,13 @@ impl Scale {
         if self.is_directional {
             return if length > 0.0 { (length as f32).clamp(f32::MIN_POSITIVE, f32::MAX) } else { 0.0 };
         }
-        let short = length / f64::from(self.shortest);
-        let long = if self.longest < f32::MAX { length / f64::from(self.longest) } else { 0.0 };
-        let first = if short > 0.0 && short < 1.0 {
-            // The largest scale that makes the row no shorter than `shortest`.
-            scales().filter(|scale| f64::from(*scale) <= short).last()
-        } else {
-            scales().find(|scale| *scale >= 1.0 && f64::from(*scale) >= long)
-        };
-        first.unwrap_or(power_of_two(if short < 1.0 { *POWERS.start() } else { *POWERS.end() }))
+        let is_long = self.longest < f32::MAX && length > f64::from(self.longest);
+        if length == 0.0 || !is_long && length >= f64::from(self.shortest) {
+            return 1.0;
+        }
+        // The largest power of two up to √2 times the ratio of the lengths is the nearest one.
+        let ratio = length / f64::from(self.typical) * std::f64::consts::SQRT_2;
+        scales().filter(|scale| f64::from(*scale) <= ratio).last().unwrap_or(power_of_two(*POWERS.start()))
     }
 
     /// The scales to try in turn for a row that does not fit with `scale`.
@@ -106,26 +106,26 @@ impl Scale {
     /// The stored form.
     pub(super) fn to_bytes(self) -> [u8; Scale::BYTES] {
         let mut bytes = [0; Scale::BYTES];
-        bytes[..4].copy_from_slice(&u32::from(self.is_directional).to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.longest.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.shortest.to_le_bytes());
+        let limits = [self.typical, self.longest, self.shortest].map(f32::to_bits);
+        let fields = std::iter::once(u32::from(self.is_directional)).chain(limits);
+        bytes.as_chunks_mut::<4>().0.iter_mut().zip(fields).for_each(|(bytes, field)| *bytes = field.to_le_bytes());
         bytes
     }
 
     /// Reads the stored form, which is not trusted.
     pub(super) fn parse(reader: &mut BookReader<'_>) -> Result<Scale, String> {
-        let (directions, limits) = (reader.number()?, reader.floats(2)?);
-        let (longest, shortest) = (limits[0], limits[1]);
-        if directions > 1 || shortest < 0.0 || longest <= shortest {
-            return Err(format!("scale of directions {directions}, lengths {shortest} to {longest}"));
+        let (directions, limits) = (reader.number()?, reader.floats(3)?);
+        let (typical, longest, shortest) = (limits[0], limits[1], limits[2]);
+        if directions > 1 || shortest < 0.0 || longest <= shortest || typical <= 0.0 {
+            return Err(format!("scale of directions {directions}, length {typical}, {shortest} to {longest}"));
         }
-        Ok(Scale { is_directional: directions == 1, longest, shortest })
+        Ok(Scale { is_directional: directions == 1, typical, longest, shortest })
     }
 }
 
 /// The scales of lengths, ascending.
 fn scales() -> impl Iterator<Item = f32> {
-    POWERS.step_by(2).map(power_of_two)
+    POWERS.map(power_of_two)
 }
 
 /// 2^`power`, of [`POWERS`].
@@ -165,13 +165,13 @@ mod tests {
         sample.extend([3e30, 4e30, 0.0, 0.0]);
         let scale = Scale::of_sample(&sample, 2, Some(Metric::L2));
         assert_eq!([[3.0, 4.0], [6.0, 7.0], [0.0, 0.0], [0.1, 0.1]].map(|row| scale.of(&row)), [1.0; 4]);
-        assert_eq!([[9.0, 12.0], [30.0, 40.0], [300.0, 400.0]].map(|row| scale.of(&row)), [4.0, 16.0, 64.0]);
+        assert_eq!([[9.0, 12.0], [30.0, 40.0], [300.0, 400.0]].map(|row| scale.of(&row)), [2.0, 8.0, 64.0]);
         let applied = scale.apply(&sample, 2);
         assert!(applied.chunks_exact(2).all(|row| row[0].hypot(row[1]) < 11.0));
         // Some rows are far longer than most: then short rows are scaled as well.
         sample.extend([300.0, 400.0].repeat(5));
         let scale = Scale::of_sample(&sample, 2, Some(Metric::InnerProduct));
-        assert_eq!([[0.9, 1.2], [0.3, 0.4], [0.03, 0.04]].map(|row| scale.of(&row)), [1.0, 0.25, 1.0 / 64.0]);
+        assert_eq!([[0.9, 1.2], [0.3, 0.4], [0.03, 0.04]].map(|row| scale.of(&row)), [0.25, 1.0 / 16.0, 1.0 / 128.0]);
     }
 
     #[test]

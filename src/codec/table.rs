@@ -38,6 +38,10 @@ const DEVIATIONS: f64 = 8.0;
 const CANDIDATES_A_NEIGHBOUR: usize = 2;
 const CANDIDATES_MIN: usize = 16;
 
+/// The same where scores are coarse, beyond the candidates that are taken anyway. Where symbols tell rows apart well, this
+/// adds few; where they do not (a query far from all rows, rows closer together than a symbol), it adds many.
+const COARSE_DEVIATIONS: f64 = 1.0;
+
 /// The worst score.
 const WORST: f64 = 65_535.0;
 /// The fixed-point 1.0 of the factors of scaling side bytes.
@@ -76,10 +80,17 @@ pub struct QueryTable<'a> {
 }
 
 impl<'a> QueryTable<'a> {
-    /// The table of codes without a side byte, whose symbols are only a part of each code.
-    pub(super) fn coarse(layout: CodeLayout, metric: Metric, products: Vec<Lanes>) -> Option<QueryTable<'a>> {
+    /// The table of codes without a side byte, whose symbols are only a part of each code. `variance` is that of the sum
+    /// of products, for the parts of a code that are not symbols.
+    pub(super) fn coarse(
+        layout: CodeLayout,
+        metric: Metric,
+        products: Vec<Lanes>,
+        variance: f64,
+    ) -> Option<QueryTable<'a>> {
         let table = QueryTable::of_products(layout, None, metric, 0.0, products)?;
-        Some(QueryTable { is_coarse: true, ..table })
+        let deviation = table.deviation.hypot(variance.sqrt() / table.step);
+        Some(QueryTable { is_coarse: true, deviation, ..table })
     }
 
     /// Adds the lengths of vectors, for cosines. `squares: [symbols]` are the squares of the symbols' values. `None` if
@@ -234,10 +245,12 @@ impl<'a> QueryTable<'a> {
     }
 
     /// Upper bound on how far a true top-k code's score may exceed the k-th best score. It counts the rounding of
-    /// symbols as [`DEVIATIONS`] standard deviations.
+    /// symbols as [`DEVIATIONS`] standard deviations. If scores are coarse: how far beyond the last of the
+    /// [`QueryTable::candidates`] codes are still candidates.
     pub fn slack(&self) -> u16 {
         if self.is_coarse {
-            return 0;
+            let unit = self.length.as_ref().map_or(1.0, |length| length.directions_of(self.step));
+            return (COARSE_DEVIATIONS * self.deviation * unit).clamp(0.0, WORST) as u16;
         }
         let symbols = self.products.len() as f64;
         let rounded = symbols.min(DEVIATIONS * self.deviation);
@@ -307,6 +320,12 @@ struct Length {
 }
 
 impl Length {
+    /// Score steps of direction that one step `step` of products is, for the longest vector.
+    fn directions_of(&self, step: f64) -> f64 {
+        let longest = f64::from(self.query_norm) * f64::from(self.most.max(f32::MIN_POSITIVE)).sqrt();
+        step / longest * f64::from(DIRECTIONS)
+    }
+
     /// From a table whose products are squares. `None` if the norm of the query is zero, subnormal or not finite.
     fn new(squares: QueryTable, query_norm: f64) -> Option<Length> {
         let QueryTable { counts, most, step, .. } = squares;

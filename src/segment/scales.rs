@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lengths    files whose codes are directions: a byte a row, or one length for all rows
-//! classes    other files: rows of one scale lie side by side. Each class has the same number of inverted lists
+//! classes    files with few scales: rows of one scale lie side by side. Each class has the same number of inverted lists
 //! neither    every scale is 1
 //! ```
 
@@ -13,15 +13,18 @@ use crate::sealed::Sealed;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// The most classes of a file: powers of four among floats.
-pub const CLASSES_MAX: u32 = 128;
+/// The most classes of a file: powers of two among floats.
+pub const CLASSES_MAX: u32 = 256;
+
+/// Lengths of directions are stored as classes if there are at most this many.
+const LENGTH_CLASSES: usize = 4;
 
 /// Stored lengths are floats of this many bits: their other bits are zero, so a length is stored as it is when a file is
 /// written anew.
 const LENGTH_BITS: u32 = 12;
 const CUT_BITS: u32 = u32::BITS - LENGTH_BITS;
 
-/// Lengths count as one if their floats differ by less than half a step of stored lengths.
+/// Lengths count as the most common one if their floats differ from it by at most half a step of stored lengths.
 const SAME_LENGTHS: u32 = 1 << (CUT_BITS - 1);
 
 /// Bytes of the parameters of lengths.
@@ -62,17 +65,27 @@ impl NewScales {
     }
 
     fn of_lengths(lengths: &[f32]) -> NewScales {
-        let mut bits = lengths.iter().filter(|length| **length > 0.0).map(|length| length.to_bits());
-        let Some(first) = bits.next() else { return NewScales::One };
-        // Positive floats are in the order of their bits.
-        let (least, most) = bits.fold((first, first), |(least, most), bits| (least.min(bits), most.max(bits)));
-        if most - least >= SAME_LENGTHS {
-            let most = most >> CUT_BITS;
-            let least = (least >> CUT_BITS).max(most.saturating_sub(u32::from(u8::MAX)));
-            return NewScales::Lengths { least, are_equal: false };
+        let mut bits: Vec<u32> =
+            lengths.iter().filter(|length| **length > 0.0).map(|length| length.to_bits()).collect();
+        if bits.is_empty() {
+            return NewScales::One;
         }
-        let middle = (least.midpoint(most) + SAME_LENGTHS) >> CUT_BITS;
-        if length_of(middle) == 1.0 { NewScales::One } else { NewScales::Lengths { least: middle, are_equal: true } }
+        // Positive floats are in the order of their bits.
+        bits.sort_unstable();
+        let common = (bits[bits.len() / 2] + SAME_LENGTHS) >> CUT_BITS;
+        let is_common = |bits: u32| bits.abs_diff(common << CUT_BITS) <= SAME_LENGTHS;
+        let mut uppers: Vec<u32> =
+            bits.iter().map(|bits| if is_common(*bits) { common } else { bits >> CUT_BITS }).collect();
+        uppers.dedup();
+        let (least, most) = (uppers[0], uppers[uppers.len() - 1]);
+        if uppers.len() > LENGTH_CLASSES {
+            return NewScales::Lengths { least: least.max(most.saturating_sub(u32::from(u8::MAX))), are_equal: false };
+        }
+        match uppers.as_slice() {
+            [only] if length_of(*only) == 1.0 => NewScales::One,
+            [only] => NewScales::Lengths { least: *only, are_equal: true },
+            _ => NewScales::Classes(uppers.into_iter().map(length_of).collect()),
+        }
     }
 
     /// The scale that is stored for a row of this one.
@@ -84,10 +97,11 @@ impl NewScales {
         }
     }
 
-    /// The class of a row of this scale.
+    /// The class of a row of this scale: the nearest.
     pub fn class_of(&self, scale: f32) -> usize {
+        let off = |class: &f32| class.to_bits().abs_diff(scale.to_bits());
         match self {
-            NewScales::Classes(classes) => classes.partition_point(|class| *class < scale).min(classes.len() - 1),
+            NewScales::Classes(classes) => (0..classes.len()).min_by_key(|class| off(&classes[*class])).unwrap_or(0),
             NewScales::One | NewScales::Lengths { .. } => 0,
         }
     }

@@ -9,7 +9,15 @@ use omen::work::Work;
 
 const K: usize = 10;
 const QUERIES: usize = 100;
-const DEFAULT: SearchOptions = SearchOptions { allow_ids: None, is_exact: false, effort: 0.0, rerank: 0, threads: 1 };
+const DEFAULT: SearchOptions = SearchOptions {
+    allow_ids: None,
+    deny_ids: None,
+    max_distance: f64::INFINITY,
+    is_exact: false,
+    effort: 0.0,
+    rerank: 0,
+    threads: 1,
+};
 
 /// A store, and what a raw search found.
 struct Searched {

@@ -3,7 +3,7 @@
 //! ```text
 //! u32 kind (3: scalar codes)   u32 dim   u32 symbols   u32 side bytes: the bytes of a code after its symbols
 //! u32 form (0 grids, 1 halves)
-//! u32 1 if codes are directions, else 0   f32 longest   f32 shortest row that is not scaled   f32 usual error
+//! u32 1 if codes are directions, else 0   f32 length of most rows   f32 longest, f32 shortest not scaled   f32 usual error
 //! if grids:   [dim] u8 bits, [dim] f32 low, [dim] f32 step
 //! ```
 //! All little-endian.

@@ -11,7 +11,7 @@ pub(super) fn table(scalar: &Scalar, metric: Metric, query: &[f32]) -> Option<Qu
     if layout.symbols == 0 {
         return None;
     }
-    let table = QueryTable::coarse(layout, metric, products(scalar, metric, query))?;
+    let table = QueryTable::coarse(layout, metric, products(scalar, metric, query), variance(scalar, metric, query))?;
     match metric {
         Metric::Cosine if !scalar.scale.is_directional => table.with_squares(squares(scalar), query),
         // Directions have length 1, so the inner product alone ranks them.
@@ -31,6 +31,23 @@ fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
             }))
         };
     scalar.symbol_values().map(product).collect()
+}
+
+/// The variance of the sum of products: a value is anywhere in the range of its symbol. For L2 that of a row that is near
+/// the query in every dim.
+fn variance(scalar: &Scalar, metric: Metric, query: &[f32]) -> f64 {
+    let of_symbol = |(dim, middles): (usize, [f32; 16])| {
+        let (query, width) = (f64::from(query[dim]), f64::from(middles[1]) - f64::from(middles[0]));
+        let off = match metric {
+            Metric::L2 => {
+                let beyond = (f64::from(middles[0]) - query).max(query - f64::from(middles[15])).max(0.0);
+                (beyond + width / 2.0).powi(2)
+            }
+            _ => query * query,
+        };
+        off * width * width / 12.0
+    };
+    scalar.symbol_values().map(of_symbol).sum()
 }
 
 /// `[symbols]`: the squares of the symbols' values; their sum over a code estimates the squared length of its vector.

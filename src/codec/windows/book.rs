@@ -3,7 +3,8 @@
 //! ```text
 //! u32 kind (2: window codes)   u32 dim   u32 symbols   u32 side bytes (0 or 1)
 //! u32 stages   u32 directions (0: dims as they are)   f32 unit   i32 metric of the side byte (0 without one)
-//! u32 1 if codes are directions, else 0   f32 longest   f32 shortest row that is not scaled
+//! u32 1 if codes are directions, else 0   f32 length of most rows   f32 longest, f32 shortest not scaled
+//! f32 the largest difference of a value to its mean
 //! [dim] f32           means
 //! if a side byte:     f32 mix   f32 least   f32 ratio
 //! if directions:      [directions] f32 scales, [directions][dim] i8: a direction is its scale times its numbers
@@ -35,7 +36,7 @@ const SCALE_MAX: f32 = 1e12;
 
 /// Bytes of a codebook before its stages: header, scale, means, parameters of the side byte, scales and numbers of directions.
 fn head_bytes(dim: usize, has_side: bool, directions: usize) -> usize {
-    [8 * 4, Scale::BYTES, dim * 4, usize::from(has_side) * 3 * 4, directions * 4, directions * dim].iter().sum()
+    [8 * 4, Scale::BYTES + 4, dim * 4, usize::from(has_side) * 3 * 4, directions * 4, directions * dim].iter().sum()
 }
 
 /// Bytes of a stage: header, runs, scales and numbers of codewords.
@@ -88,6 +89,7 @@ pub(super) fn to_bytes(windows: &Windows) -> Vec<u8> {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(&windows.scale.to_bytes());
+    bytes.extend_from_slice(&windows.reach.to_le_bytes());
     bytes.extend(windows.means.iter().flat_map(|mean| mean.to_le_bytes()));
     if let Some(side) = &windows.side {
         bytes.extend([side.mix, side.least, side.ratio].iter().flat_map(|part| part.to_le_bytes()));
@@ -136,13 +138,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Windows, String> {
     let (Some(metric), 1..=STAGES_MAX, true, true) = (metric, stages, can_be_rotated, is_power) else {
         return Err(format!("{stages} stages, {directions} directions, unit {unit}, metric {metric:?}"));
     };
-    let scale = Scale::parse(&mut reader)?;
+    let (scale, reach) = (Scale::parse(&mut reader)?, reader.floats(1)?[0]);
     let means = reader.floats(dim)?;
     let side = if side_bytes == 1 { Some(parse_side(metric, &mut reader)?) } else { None };
     let rotation = if directions > 0 { Some(parse_rotation(directions, dim, &mut reader)?) } else { None };
     let coded = if directions > 0 { directions } else { dim };
     let stages = (0..stages).map(|_| parse_stage(coded, &mut reader)).collect::<Result<Vec<_>, _>>()?;
-    let book = Windows { scale, means, unit, rotation, stages, side };
+    let book = Windows { scale, reach, means, unit, rotation, stages, side };
     let (found, left) = (book.layout().symbols, reader.left());
     if found != symbols || left > 0 {
         return Err(format!("{found} symbols in stages, expected {symbols}; {left} bytes behind them, expected 0"));

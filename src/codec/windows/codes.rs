@@ -16,6 +16,8 @@ const FARTHEST: f64 = 1e4;
 #[derive(Clone)]
 pub(super) struct Windows {
     pub(super) scale: Scale,
+    /// The largest difference of a value to its mean in nearly all rows of the sample.
+    pub(super) reach: f32,
     /// `[dim]`: subtracted from a vector before it is scaled.
     pub(super) means: Vec<f32>,
     /// A power of two that divides the difference.
@@ -67,6 +69,18 @@ impl Windows {
                 }
             }
         }
+    }
+
+    /// See `Coder::cut`. Rows with a value beyond the sample are encoded to find their error.
+    pub(super) fn cut(&self, row: &[f32], scale: f32) -> f64 {
+        let scaled: Vec<f32> = row.iter().map(|value| (f64::from(*value) / f64::from(scale)) as f32).collect();
+        if scaled.iter().zip(&self.means).all(|(value, mean)| (value - mean).abs() <= self.reach) {
+            return 0.0;
+        }
+        let (mut code, mut decoded) = (vec![0; self.row_bytes()], vec![0.0; self.dim()]);
+        self.encode(&scaled, &mut code);
+        self.decode(&code, &mut decoded);
+        scaled.iter().zip(&decoded).map(|(value, decoded)| (f64::from(*value) - f64::from(*decoded)).powi(2)).sum()
     }
 
     /// Finds the symbols of all stages for `row`, a scaled and rotated vector. Leaves in `row` the residual that the

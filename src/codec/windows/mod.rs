@@ -81,6 +81,10 @@ impl Coder for Windows {
         &self.scale
     }
 
+    fn cut(&self, row: &[f32], scale: f32) -> f64 {
+        Windows::cut(self, row, scale)
+    }
+
     fn encode(&self, rows: &[f32], codes: &mut [u8]) {
         Windows::encode(self, rows, codes);
     }

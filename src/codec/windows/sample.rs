@@ -13,6 +13,9 @@ const ROWS_A_WINDOW: usize = 128;
 /// codewords.
 const FAR: usize = 1000;
 
+/// Values may be this many times as far from their mean as those of nearly all rows before a row counts as odd.
+const REACH: f32 = 1.5;
+
 /// Exponents for which 2^exponent and its inverse are normal floats.
 const EXPONENTS: std::ops::RangeInclusive<i32> = -126..=126;
 
@@ -71,6 +74,15 @@ impl Sample {
             row.iter_mut().for_each(|value| *value *= shrunk);
         }
         Sample { means, unit, rows }
+    }
+
+    /// The largest difference of a value to its mean in nearly all rows, and a little more.
+    pub(super) fn reach(&self) -> f32 {
+        let farthest = |row: &[f32]| row.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+        let mut of_rows: Vec<f32> = self.rows.chunks_exact(self.means.len()).map(farthest).collect();
+        of_rows.sort_unstable_by(f32::total_cmp);
+        let reach = REACH * of_rows[of_rows.len().saturating_sub(2 + of_rows.len() / FAR)] * self.unit;
+        reach.min(f32::MAX)
     }
 
     /// Number of rows.

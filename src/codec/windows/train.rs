@@ -75,7 +75,8 @@ pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> 
         stages.push(stage);
     }
     drop(residual);
-    let mut windows = Windows { scale, means: sample.means, unit: sample.unit, rotation, stages, side: None };
+    let mut windows =
+        Windows { scale, reach: sample.reach(), means: sample.means, unit: sample.unit, rotation, stages, side: None };
     if let Some(metric) = side_metric(shape) {
         let mut codes = vec![0; rows.len() / shape.dim * windows.layout().row_bytes()];
         windows.encode(rows, &mut codes);
