@@ -75,6 +75,7 @@ def open(
     lib.omen_store_options_init(options)
     fill(options, mode=MODE.number(mode), sync=SYNC.number(sync), threads=threads)
     floats = min(_arrays.whole("dim", dim), _DIM_MAX)
+    absolute = Path(os.fsdecode(name)).absolute()
     handle = ffi.new("omen_store **")
     # The options of C cannot say "any metric", so each is tried. A refused open leaves nothing behind.
     for number in METRIC.words if metric is None else [METRIC.number(metric)]:
@@ -83,7 +84,7 @@ def open(
         if status != lib.OMEN_METRIC_MISMATCH:
             break
     check(status)
-    return Store(handle[0], Path(os.fsdecode(name)).absolute(), METRIC.words[options.metric], mode)
+    return Store(handle[0], absolute, METRIC.words[options.metric], mode)
 
 
 class Store:
