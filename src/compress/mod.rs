@@ -22,7 +22,7 @@ mod train;
 
 pub use plan::{Plan, plan};
 pub use rewrite::{Rewrite, Target};
-pub use train::Trained;
+pub use train::{Trained, training_rows};
 
 use crate::codec::Quality;
 use crate::error::{Error, Result, short};

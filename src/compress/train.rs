@@ -31,6 +31,11 @@ pub struct Trained {
     pub held_out_relative_mse: f64,
 }
 
+/// The number of rows of `dim` floats to train on by default, if there are as many.
+pub fn training_rows(dim: usize) -> u64 {
+    (SAMPLE_BYTES / (dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS)
+}
+
 /// Rows to train on, and rows to measure the error of the codebook on. Codes are decoded.
 pub struct Sample {
     rows: Vec<f32>,
@@ -42,8 +47,8 @@ impl Sample {
     /// of the codes, or if there are more rows than are trained on.
     pub fn draw(source: &Snapshot, options: &CompressOptions) -> Result<Sample> {
         let rows = source.view().count();
-        let in_memory = (SAMPLE_BYTES / (source.dim as u64 * 4)).clamp(TRAINING_ROWS_MIN, SAMPLE_ROWS);
-        let wanted = if options.sample == 0 { in_memory } else { options.sample.max(TRAINING_ROWS_MIN) };
+        let wanted =
+            if options.sample == 0 { training_rows(source.dim) } else { options.sample.max(TRAINING_ROWS_MIN) };
         let least_held_out = options.largest_error().map_or(0, |_| (rows / 8).clamp(HELD_OUT_MIN, HELD_OUT_MAX));
         let trained = wanted.min(rows - least_held_out);
         let held_out = HELD_OUT_MAX.min(rows - trained);

@@ -35,7 +35,7 @@ mod upkeep_lock;
 mod writer;
 mod writer_state;
 
-pub use crate::compress::{CompressOptions, Limit};
+pub use crate::compress::{CompressOptions, Limit, training_rows};
 pub use inspect::{InspectedFile, Inspection, inspect};
 pub use report::{Stats, VerifyReport};
 pub use search::SearchOptions;

@@ -32,3 +32,12 @@ pub fn rounded(value: f64) -> Value {
     let rounded = (value * scale).round() / scale;
     json!(if rounded.is_finite() { rounded } else { value })
 }
+
+/// A time in words.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        ..99.5 => format!("{} s", seconds.ceil()),
+        ..5970.0 => format!("{} min", (seconds / 60.0).ceil()),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}

@@ -7,6 +7,7 @@ mod estimate;
 mod export;
 mod failure;
 mod files;
+mod forecast;
 mod get;
 mod import;
 mod info;
@@ -16,6 +17,7 @@ mod scratch;
 mod search;
 mod shell;
 mod store;
+mod stored;
 mod upkeep;
 
 use answer::Answer;

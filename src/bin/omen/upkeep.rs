@@ -1,28 +1,41 @@
 //! `omen compress`, `omen compact`, `omen verify`: long operations of the library, with a progress bar and Ctrl-C.
 
-use crate::answer::{Answer, rounded};
-use crate::failure::Outcome;
+use crate::answer::{Answer, duration, rounded};
+use crate::estimate::open_store;
+use crate::failure::{Failure, Outcome};
+use crate::forecast::{Data, Forecast, Settings};
+use crate::plot::Point;
 use crate::progress::Progress;
+use crate::scratch::ScratchDir;
 use crate::store::{open, open_to_read};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use omen::codec;
+use omen::error::short;
 use omen::ffi::constants::OMEN_CODEC_SCALAR;
 use omen::store::{CompressOptions, Limit, Mode};
 use omen::work::Work;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Replace every vector by a code, so that the whole directory takes 1/RATIO of the raw floats
+/// Replace every vector by a code, so that the directory takes a fraction of the bytes of the raw floats
 ///
-/// Most of the time is training: at ratio 16 about half a minute on one core, whatever the number of vectors. Ratios up
-/// to about 5.5 take seconds. After Ctrl-C, a crash or a full disk the store is as it was.
+/// Without --ratio, --max-error and --recall the ratio is the highest, up to 16, whose relative MSE is at most 0.1; then
+/// vectors that are codes already stay as they are. Most of the time is training: at ratio 16 about half a minute on one
+/// core, whatever the number of vectors. Ratios up to about 5.5 take seconds. After Ctrl-C, a crash or a full disk the store is as it was.
 #[derive(Args)]
+#[command(group(ArgGroup::new("limit").args(["ratio", "max_error", "recall"])))]
 pub struct Compress {
     /// Directory of the store
     store: PathBuf,
     /// Raw float32 bytes divided by the bytes of the whole directory afterwards, whatever the error
-    #[arg(long, default_value_t = 0.0, hide_default_value = true)]
-    ratio: f64,
+    #[arg(long)]
+    ratio: Option<f64>,
+    /// As small as this relative MSE allows, above 0 and below 1, on vectors that were not trained on; ratio 16 at most
+    #[arg(long, value_name = "RELATIVE_MSE")]
+    max_error: Option<f64>,
+    /// The highest ratio whose recall@10 is at least this, above 0 and below 1; found by estimates as of `omen estimate`
+    #[arg(long)]
+    recall: Option<f64>,
     /// How much time to spend on less error
     #[arg(long, value_enum, default_value = "normal")]
     quality: QualityName,
@@ -49,19 +62,21 @@ enum QualityName {
 
 impl Compress {
     pub fn run(self) -> Outcome<Answer> {
-        let store = open(&self.store, Mode::ReadWrite, None, self.threads)?;
-        let progress = Progress::new("compress", 0);
-        let mut on_progress = |done, total| progress.is_stopped(done, total);
         let quality = match self.quality {
             QualityName::Fast => codec::Quality::Fast,
             QualityName::Normal => codec::Quality::Normal,
             QualityName::Best => codec::Quality::Best,
         };
-        let (ratio, sample, seed) = (self.ratio, self.sample, self.seed);
-        let options = CompressOptions { ratio, sample, seed, quality, ..CompressOptions::default() };
+        let estimate = self.recall.map(|recall| self.estimate(recall, quality)).transpose()?;
+        let ratio = estimate.as_ref().map(|point| point.ratio).or(self.ratio).unwrap_or_default();
+        let (max_relative_mse, sample, seed) = (self.max_error.unwrap_or_default(), self.sample, self.seed);
+        let options = CompressOptions { ratio, max_relative_mse, sample, seed, quality, ..CompressOptions::default() };
+        let store = open(&self.store, Mode::ReadWrite, None, self.threads)?;
+        let progress = Progress::new("compress", 0);
+        let mut on_progress = |done, total| progress.is_stopped(done, total);
         let report = store.compress(&options, &mut Work::new(self.threads, Some(&mut on_progress)))?;
         store.close()?;
-        Ok(Answer::of_figures(json!({
+        let mut figures = json!({
             "vectors": report.vectors,
             "bytes_before": report.bytes_before,
             "bytes_after": report.bytes_after,
@@ -74,7 +89,29 @@ impl Compress {
             "limit": if report.limit == Limit::Error { "error" } else { "ratio" },
             "worst_relative_error": rounded(report.worst_relative_error),
             "seconds": rounded(report.seconds),
-        })))
+        });
+        if let Some(point) = estimate {
+            figures["estimated_recall_at_10"] = rounded(point.recall);
+        }
+        Ok(Answer::of_figures(figures))
+    }
+
+    /// The highest ratio with this recall.
+    fn estimate(&self, recall: f64, quality: codec::Quality) -> Outcome<Point> {
+        if !(recall > 0.0 && recall < 1.0) {
+            return Err(Failure::argument(format!(
+                "--recall {}: expected a number above 0 and below 1",
+                short(recall)
+            )));
+        }
+        let open_store = || open_store(&self.store);
+        let data = Data::new(&open_store)?;
+        let metric = open_to_read(&self.store)?.stats()?.metric;
+        let settings = Settings { sample: 0, seed: self.seed, metric, quality, threads: self.threads };
+        let seconds = settings.seconds(&data, &[8.0, 12.0, 16.0]);
+        eprintln!("omen: choosing the ratio takes about {}", duration(seconds));
+        let scratch = ScratchDir::new(&std::env::temp_dir())?;
+        Forecast::new(&data, None, settings, &scratch)?.ratio_for(recall)
     }
 }
 
