@@ -16,10 +16,10 @@ const CODES_PER_ALLOWED: usize = BLOCK_ROWS;
 const RAW_PER_ALLOWED: usize = 4;
 
 /// This many allowed rows are all measured, even if there are inverted lists: to choose lists would take as long.
-const FEW: usize = 1024;
+const FEW: usize = 256;
 
 /// One row in so many is tested to estimate how many rows of a range are allowed.
-const ROWS_PER_SAMPLE: u32 = 64;
+const ROWS_PER_SAMPLE: u32 = 256;
 
 /// Rows that a search may return.
 #[derive(Debug)]
@@ -56,24 +56,12 @@ impl<'a> RowSet<'a> {
                 segment.load_maps()?;
                 Kind::Tested
             }
-            _ => {
-                let is_marked = segment.lists().is_some() && most > FEW;
-                let mut found = Found::new(if is_marked { segment.rows() } else { 0 });
-                let mut add = |row: u32| {
-                    if !view.hidden.hides(row) {
-                        found.add(row)
-                    }
-                };
-                match allowed {
-                    Some(allowed) if denied.is_empty() => segment.for_each_row_of(allowed, &mut add)?,
-                    Some(allowed) => {
-                        let kept: Vec<u64> = allowed.iter().copied().filter(|id| !ids.denies(*id)).collect();
-                        segment.for_each_row_of(&kept, &mut add)?;
-                    }
-                    None => segment.for_each_other_row(denied, &mut add)?,
-                }
-                found.into_kind()
+            Some(allowed) if denied.is_empty() => Kind::of_rows(view, segment.rows_of(allowed)?),
+            Some(allowed) => {
+                let kept: Vec<u64> = allowed.iter().copied().filter(|id| !ids.denies(*id)).collect();
+                Kind::of_rows(view, segment.rows_of(&kept)?)
             }
+            None => Kind::of_rows(view, segment.other_rows(denied)?),
         };
         let rows = segment.rows().max(1);
         let share = match &kind {
@@ -182,34 +170,19 @@ impl<'a> RowSet<'a> {
     }
 }
 
-/// Rows that are collected in any order.
-enum Found {
-    Listed(Vec<u32>),
-    Marked(Vec<u64>),
-}
-
-impl Found {
-    /// Collects rows below `marked` as bits; if that is 0, any rows as a list.
-    fn new(marked: u32) -> Found {
-        if marked == 0 { Found::Listed(Vec::new()) } else { Found::Marked(vec![0; marked.div_ceil(64) as usize]) }
-    }
-
-    #[inline]
-    fn add(&mut self, row: u32) {
-        match self {
-            Found::Listed(rows) => rows.push(row),
-            Found::Marked(words) => words[row as usize / 64] |= 1 << (row % 64),
+impl Kind {
+    /// The live ones of `rows`, which may come in any order: marked where inverted lists pay, else listed.
+    fn of_rows(view: &SegmentView, mut rows: Vec<u32>) -> Kind {
+        if view.hidden.count() > 0 {
+            rows.retain(|row| !view.hidden.hides(*row));
         }
-    }
-
-    fn into_kind(self) -> Kind {
-        match self {
-            Found::Listed(mut rows) => {
-                rows.sort_unstable();
-                Kind::Listed(rows)
-            }
-            Found::Marked(words) => Kind::Marked(words),
+        if view.segment.lists().is_none() || rows.len() <= FEW {
+            rows.sort_unstable();
+            return Kind::Listed(rows);
         }
+        let mut words = vec![0; view.segment.rows().div_ceil(64) as usize];
+        rows.iter().for_each(|row| words[*row as usize / 64] |= 1 << (row % 64));
+        Kind::Marked(words)
     }
 }
 

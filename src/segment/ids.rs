@@ -266,12 +266,13 @@ impl SealedIds {
         Ok(row)
     }
 
-    /// Calls `each` with the rank of each of `ids` (ascending) that is here, in ascending order.
-    pub fn for_each_rank(&self, file: &Sealed, ids: &[u64], mut each: impl FnMut(u32) -> Result<()>) -> Result<()> {
+    /// The ranks of those of `ids` (ascending) that are here.
+    pub fn ranks_of(&self, file: &Sealed, ids: &[u64]) -> Result<Vec<u32>> {
         let ids = self.within(ids);
         if self.counts_up() {
-            return ids.iter().try_for_each(|id| each((id - self.first) as u32));
+            return Ok(ids.iter().map(|id| (id - self.first) as u32).collect());
         }
+        let mut ranks = Vec::new();
         let (groups, mut next) = ((self.count as usize).div_ceil(GROUP), 0);
         let mut ids = ids.iter().peekable();
         while let Some(id) = ids.peek() {
@@ -293,30 +294,27 @@ impl SealedIds {
             while let Some(id) = ids.next_if(|id| **id < end) {
                 from += partition_point(count - from, |at| value(from + at) < *id);
                 if from < count && value(from) == *id {
-                    each((next * GROUP + from) as u32)?;
+                    ranks.push((next * GROUP + from) as u32);
                 }
             }
         }
-        Ok(())
+        Ok(ranks)
     }
 
-    /// Calls `each` with every rank whose id is not among `ids` (ascending, each once), in ascending order.
-    pub fn for_each_other_rank(
-        &self,
-        file: &Sealed,
-        ids: &[u64],
-        mut each: impl FnMut(u32) -> Result<()>,
-    ) -> Result<()> {
+    /// The ranks whose ids are not among `ids` (ascending, each once).
+    pub fn other_ranks(&self, file: &Sealed, ids: &[u64]) -> Result<Vec<u32>> {
+        let (ids, mut others) = (self.within(ids), Vec::new());
         if self.counts_up() {
-            return gaps(0..self.count, self.within(ids), self.first, &mut each);
+            gaps(0..self.count, ids, self.first, &mut others);
+            return Ok(others);
         }
         let mut next = 0;
-        self.for_each_rank(file, ids, |rank| {
-            (next..rank).try_for_each(&mut each)?;
+        for rank in self.ranks_of(file, ids)? {
+            others.extend(next..rank);
             next = rank + 1;
-            Ok(())
-        })?;
-        (next..self.count).try_for_each(each)
+        }
+        others.extend(next..self.count);
+        Ok(others)
     }
 
     /// Those of `ids` (ascending) that lie between the smallest and the largest id here.
@@ -364,17 +362,17 @@ impl SealedIds {
     }
 }
 
-/// Calls `each` with the numbers of `range` that are not in `ids`, which ascend, each once, and are those numbers plus
-/// `first`. A part of the range that is as long as its ids has no gap and is not read.
-fn gaps(range: Range<u32>, ids: &[u64], first: u64, each: &mut impl FnMut(u32) -> Result<()>) -> Result<()> {
+/// Adds to `others` the numbers of `range` that are not in `ids`, which ascend, each once, and are numbers of the range
+/// plus `first`. A part of the range that is as long as its ids has no gap and is not read.
+fn gaps(range: Range<u32>, ids: &[u64], first: u64, others: &mut Vec<u32>) {
     if ids.len() == range.len() {
-        return Ok(());
+        return;
     }
     let middle = ids.len() / 2;
-    let Some(id) = ids.get(middle) else { return range.into_iter().try_for_each(each) };
+    let Some(id) = ids.get(middle) else { return others.extend(range) };
     let number = (id - first) as u32;
-    gaps(range.start..number, &ids[..middle], first, each)?;
-    gaps(number + 1..range.end, &ids[middle + 1..], first, each)
+    gaps(range.start..number, &ids[..middle], first, others);
+    gaps(number + 1..range.end, &ids[middle + 1..], first, others);
 }
 
 /// The first of `0..count` for which `is_before` is false; it is true for all before that.

@@ -120,16 +120,26 @@ impl Segment {
         }
     }
 
-    /// Calls `each` with the row of each of `ids` (ascending, each once) that is in this segment.
-    pub fn for_each_row_of(&self, ids: &[u64], mut each: impl FnMut(u32)) -> Result<()> {
-        self.load_maps()?;
-        self.ids.for_each_rank(&self.file, ids, |rank| self.row_at(rank).map(&mut each))
+    /// The rows of those of `ids` (ascending, each once) that are in this segment, in order of id.
+    pub fn rows_of(&self, ids: &[u64]) -> Result<Vec<u32>> {
+        self.rows_at_ranks(self.ids.ranks_of(&self.file, ids)?)
     }
 
-    /// Calls `each` with every row whose id is not among `ids` (ascending, each once).
-    pub fn for_each_other_row(&self, ids: &[u64], mut each: impl FnMut(u32)) -> Result<()> {
-        self.load_maps()?;
-        self.ids.for_each_other_rank(&self.file, ids, |rank| self.row_at(rank).map(&mut each))
+    /// The rows whose ids are not among `ids` (ascending, each once), in order of id.
+    pub fn other_rows(&self, ids: &[u64]) -> Result<Vec<u32>> {
+        self.rows_at_ranks(self.ids.other_ranks(&self.file, ids)?)
+    }
+
+    /// The row of each of `ranks`.
+    fn rows_at_ranks(&self, mut ranks: Vec<u32>) -> Result<Vec<u32>> {
+        match self.inverted_lists() {
+            Some(lists) => {
+                let row_of = &lists.maps(&self.file)?.row_of;
+                ranks.iter_mut().for_each(|rank| *rank = row_of[*rank as usize]);
+            }
+            None => ranks.iter_mut().try_for_each(|rank| self.ids.row_at(&self.file, *rank).map(|row| *rank = row))?,
+        }
+        Ok(ranks)
     }
 
     /// The row of the id at `rank`.
