@@ -19,7 +19,7 @@ VECTORS = {
     "pandas, with an index": pd.Series(ROWS, index=["x", "y", "z"]),
     "pandas, arrow": pd.Series(ROWS, dtype=pd.ArrowDtype(pa.list_(pa.float32()))),
     "pandas, frame": pd.DataFrame(ROWS),
-    "pandas, frame of several dtypes": pd.DataFrame({"a": np.int8([1, 4, 7]), "b": [2, 5, 8], "c": np.float32([3, 6, 9.5])}),
+    "pandas, frame of several dtypes": pd.DataFrame({"a": np.int8([1, 4, 7]), "b": [2, 5, 8], "c": FLOATS[:, 2]}),
     "pandas, object frame": pd.DataFrame(ROWS, dtype=object),
     "pandas, a list of Series": [pd.Series(row) for row in ROWS],
     "polars, lists": pl.Series(ROWS),

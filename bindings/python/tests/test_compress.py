@@ -170,7 +170,7 @@ def test_the_default_is_bound_by_its_error(filled, base):
     assert ((decoded - base[:2000]) ** 2).sum() / (base[:2000] ** 2).sum() == pytest.approx(report.relative_mse, rel=1e-3)
 
 
-@pytest.mark.parametrize("default", [{}, {"ratio": None}, {"ratio": 0}, {"ratio": 0.0, "max_relative_mse": 0.1}])
+@pytest.mark.parametrize("default", [{}, {"ratio": None, "max_relative_mse": None}, {"ratio": 0}, {"ratio": 0.0, "max_relative_mse": 0.1}])
 def test_no_ratio_is_the_default(tmp_path, base, default):
     with omen.open(tmp_path / "store", dim=128) as store:
         store.insert(base[:1000])

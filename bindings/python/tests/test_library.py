@@ -1,4 +1,5 @@
 """The package and its library: the package has everything of the header, and refuses a foreign library by name."""
+import dataclasses
 import inspect
 import os
 import re
@@ -11,6 +12,7 @@ import pytest
 
 import omen
 from omen import _library, _store
+from omen._native import ffi
 
 HEADER = (Path(__file__).resolve().parents[3] / "include" / "omen.h").read_text()
 # Always OMEN_UNSUPPORTED in this version of the library.
@@ -30,6 +32,27 @@ def test_every_status_of_the_header_has_a_class():
     classes = {kind.name: kind.status for kind in omen.Error.__subclasses__()}
     assert classes == wanted
     assert all(getattr(omen, kind.__name__) is kind for kind in omen.Error.__subclasses__())
+
+
+def members(struct):
+    return {name for name, _ in ffi.typeof(f"struct {struct}").fields} - {"struct_size", "reserved"}
+
+
+@pytest.mark.parametrize("report, struct", [
+    (omen.Stats, "omen_store_stats"), (omen.CompressReport, "omen_compress_report"),
+    (omen.VerifyReport, "omen_verify_report"),
+])
+def test_every_member_of_a_report_is_read(report, struct):
+    assert {field.name for field in dataclasses.fields(report)} == members(struct)
+
+
+@pytest.mark.parametrize("call, struct, counts", [
+    (omen.open, "omen_store_options", set()), (omen.Store.search, "omen_search_options", {"allow_n", "deny_n"}),
+    (omen.Store.compress, "omen_compress_options", {"user"}), (omen.Store.compact, "omen_work_options", {"user"}),
+    (omen.Store.verify, "omen_work_options", {"user"}),
+])
+def test_every_member_of_options_can_be_passed(call, struct, counts):
+    assert members(struct) - counts <= set(inspect.signature(call).parameters)
 
 
 def test_every_method_is_documented_and_typed():

@@ -140,7 +140,7 @@ def test_floats_are_rounded_to_float32(small):
 
 GOOD = [1.0, 2.0, 3.0, 4.0]
 REFUSED = {
-    "a float64 above float32": (np.array([GOOD, [1, 2, 1e39, 4]]), "vector 1, component 2 is 1e.39: a float32 holds at most 3.4028235e.38"),
+    "a float64 above float32": (np.array([GOOD, [1, 2, 1e39, 4]]), "vector 1, component 2 is 1e.39: .*at most 3.4028235e.38"),
     "one below": ([GOOD, [1, 2, 3, -3.41e38]], "vector 1, component 3 is -3.41e.38: a float32 holds"),
     "one of one vector": ([1, 1e300, 3, 4], "vector 0, component 1 is 1e.300: a float32 holds"),
     "a huge int": ([GOOD, [1, 2, 10**60, 4]], "vector 1, component 2 is 1e.60: a float32 holds"),

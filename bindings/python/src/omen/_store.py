@@ -75,6 +75,7 @@ def open(
     lib.omen_store_options_init(options)
     fill(options, mode=MODE.number(mode), sync=SYNC.number(sync), threads=threads)
     floats = min(_arrays.whole("dim", dim), _DIM_MAX)
+    absolute = Path(os.fsdecode(name)).absolute()
     handle = ffi.new("omen_store **")
     # The options of C cannot say "any metric", so each is tried. A refused open leaves nothing behind.
     for number in METRIC.words if metric is None else [METRIC.number(metric)]:
@@ -83,7 +84,7 @@ def open(
         if status != lib.OMEN_METRIC_MISMATCH:
             break
     check(status)
-    return Store(handle[0], Path(os.fsdecode(name)).absolute(), METRIC.words[options.metric], mode)
+    return Store(handle[0], absolute, METRIC.words[options.metric], mode)
 
 
 class Store:
@@ -277,7 +278,7 @@ class Store:
         queries       [nq, dim], in the forms that insert takes; or [dim]: one query, with (ids[k], distances[k])
         allow_ids     [n], in any order or a set: only these may be found; an empty one allows none; None: all
         deny_ids      [n], in any order or a set: these are not found, not even if allow_ids has them; None: none
-        max_distance  only vectors at most this far away are found, by the metric as `distances` has it; None: at any distance
+        max_distance  only vectors at most this far away are found, by the metric as `distances` has it; None: all
         exact         compare with every vector as `get` returns it: slow, meant as a reference
         effort, rerank, threads  as in omen_search_options of include/omen.h; 0: the library chooses
 
@@ -312,7 +313,7 @@ class Store:
         self,
         ratio: Optional[float] = None,
         *,
-        max_relative_mse: float = 0.0,
+        max_relative_mse: Optional[float] = None,
         progress: Optional[Progress] = None,
         quality: Quality = "normal",
         codec: Codec = "auto",
@@ -324,8 +325,8 @@ class Store:
 
         ratio             how many times smaller, whatever the error. None or 0: as small as max_relative_mse allows, 16
                           times at most
-        max_relative_mse  the largest error of vectors that were not trained on, without a ratio; 0: 0.1. The report's
-                          `limit` says whether the "error" or the "ratio" decided
+        max_relative_mse  the largest error of vectors that were not trained on, without a ratio. None or 0: 0.1. The
+                          report's `limit` says whether the "error" or the "ratio" decided
         progress          called with (done, total) from time to time; its result is ignored
         others            as in omen_compress_options of include/omen.h; 0: the library chooses. `codec` must be "auto"
                           today
@@ -335,8 +336,10 @@ class Store:
         """
         options = ffi.new("omen_compress_options *")
         lib.omen_compress_options_init(options)
-        ratio = 0.0 if ratio is None else ratio
-        fill(options, ratio=ratio, max_relative_mse=max_relative_mse, sample=sample, seed=seed, threads=threads)
+        for name, value in (("ratio", ratio), ("max_relative_mse", max_relative_mse)):
+            if value is not None:
+                fill(options, **{name: value})
+        fill(options, sample=sample, seed=seed, threads=threads)
         fill(options, quality=QUALITY.number(quality), codec=CODEC.number(codec))
         report = empty("omen_compress_report")
         _run(lambda: lib.omen_store_compress(self._handle, options, report), options, progress)
