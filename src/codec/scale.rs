@@ -165,13 +165,13 @@ mod tests {
         sample.extend([3e30, 4e30, 0.0, 0.0]);
         let scale = Scale::of_sample(&sample, 2, Some(Metric::L2));
         assert_eq!([[3.0, 4.0], [6.0, 7.0], [0.0, 0.0], [0.1, 0.1]].map(|row| scale.of(&row)), [1.0; 4]);
-        assert_eq!([[9.0, 12.0], [30.0, 40.0], [300.0, 400.0]].map(|row| scale.of(&row)), [2.0, 8.0, 64.0]);
+        assert_eq!([[9.0, 12.0], [30.0, 40.0], [300.0, 400.0]].map(|row| scale.of(&row)), [4.0, 8.0, 128.0]);
         let applied = scale.apply(&sample, 2);
         assert!(applied.chunks_exact(2).all(|row| row[0].hypot(row[1]) < 11.0));
         // Some rows are far longer than most: then short rows are scaled as well.
         sample.extend([300.0, 400.0].repeat(5));
         let scale = Scale::of_sample(&sample, 2, Some(Metric::InnerProduct));
-        assert_eq!([[0.9, 1.2], [0.3, 0.4], [0.03, 0.04]].map(|row| scale.of(&row)), [0.25, 1.0 / 16.0, 1.0 / 128.0]);
+        assert_eq!([[0.9, 1.2], [0.3, 0.4], [0.03, 0.04]].map(|row| scale.of(&row)), [1.0, 0.125, 1.0 / 128.0]);
     }
 
     #[test]
