@@ -20,6 +20,9 @@ const RUN_ROWS: usize = 1024;
 /// Lists are visited until they have this many rows per neighbour.
 const ROWS_PER_NEIGHBOUR: usize = 8;
 
+/// Of the lists to visit, the nearest one in so many are scanned first.
+const LISTS_PER_FIRST: usize = 8;
+
 /// The rows of a segment that are searched together, and the inverted lists that hold them.
 pub struct Region<'a> {
     /// The segment.
@@ -87,34 +90,59 @@ impl<'a> Region<'a> {
         Part::divide(self.rows.clone(), self.set.listed(), share)
     }
 
-    /// The rows of the `probes` lists nearest to the query of `table`, in ranges that ascend; and of more lists if these
-    /// have too few rows that may be found for `k` neighbours.
-    pub fn rows_of_lists(&self, table: &QueryTable, probes: usize, k: usize) -> Result<Vec<Range<u32>>> {
-        let (segment, share) = (&self.view.segment, self.set.share());
+    /// Runs of the blocks of the `probes` lists nearest to the query of `table`, those of the nearest few first; and of
+    /// more lists if these have too few rows that may be found for `k` neighbours. The first and last block of a list
+    /// also hold rows of other lists.
+    pub fn runs_of_lists(&self, table: &QueryTable, probes: usize, k: usize) -> Result<Vec<Range<u32>>> {
         let mut lists = self.lists_by_distance(table)?;
-        let mut rows_needed = ROWS_PER_NEIGHBOUR.saturating_mul(k);
-        if share < 1.0 {
-            // Where the allowed rows are elsewhere, the nearest lists may hold hardly any of them. Half of what as many
-            // lists hold on average is enough.
-            let on_average = share * self.rows.len() as f64 * probes as f64 / lists.len() as f64;
-            rows_needed = rows_needed.max((on_average / 2.0) as usize);
-        }
-        let (mut visited, mut next, mut near) = (0, probes, Vec::new());
+        // The nearest few leave a low limit, which most rows of the others exceed.
+        let first = (probes / LISTS_PER_FIRST).max(1);
+        let mut near = Vec::new();
+        self.add_rows(&mut lists, 0..first, &mut near)?;
+        let count_first = near.len();
+        let (mut visited, mut next) = (first, probes);
         loop {
-            if next < lists.len() {
-                lists[visited..].select_nth_unstable_by(next - visited, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            }
-            for (_, list) in &lists[visited..next] {
-                near.push(segment.rows_of_list(*list)?);
-            }
+            self.add_rows(&mut lists, visited..next, &mut near)?;
+            near[count_first..].sort_unstable_by_key(|rows: &Range<u32>| rows.start);
             visited = next;
-            near.retain(|rows: &Range<u32>| !rows.is_empty());
-            near.sort_unstable_by_key(|rows| rows.start);
-            if visited == lists.len() || self.set.count_in(&near, k, |row| segment.id_of(row))? >= rows_needed {
-                return Ok(near);
+            let is_enough = || -> Result<bool> {
+                let found = self.set.count_in(&near, k, |row| self.view.segment.id_of(row))?;
+                Ok(found >= self.rows_needed(probes, k))
+            };
+            if visited == lists.len() || is_enough()? {
+                return Ok(self.set.block_runs(&near[..count_first], &near[count_first..]));
             }
             next = (2 * visited).min(lists.len());
         }
+    }
+
+    /// How many rows that may be found the visited lists must have, if `probes` lists should do.
+    fn rows_needed(&self, probes: usize, k: usize) -> usize {
+        let at_least = ROWS_PER_NEIGHBOUR.saturating_mul(k);
+        let share = self.set.share();
+        if share == 1.0 {
+            return at_least;
+        }
+        // Where the allowed rows are elsewhere, the nearest lists may hold hardly any of them. Half of what as many lists
+        // hold on average is enough.
+        let on_average = share * self.rows.len() as f64 * probes as f64 / self.lists.len() as f64;
+        at_least.max((on_average / 2.0) as usize)
+    }
+
+    /// Moves the nearest of `lists` (distances and numbers) to the positions `range`, before which are nearer ones, and
+    /// adds their rows to `near`, in ascending order.
+    fn add_rows(&self, lists: &mut [(f32, u32)], range: Range<usize>, near: &mut Vec<Range<u32>>) -> Result<()> {
+        if range.end < lists.len() {
+            let rest = &mut lists[range.start..];
+            rest.select_nth_unstable_by(range.len(), |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        }
+        let before = near.len();
+        for (_, list) in &lists[range] {
+            let rows = self.view.segment.rows_of_list(*list)?;
+            near.extend((!rows.is_empty()).then_some(rows));
+        }
+        near[before..].sort_unstable_by_key(|rows| rows.start);
+        Ok(())
     }
 
     /// Distance of the centroid of each list to the query of `table`, with the number of the list. The codes of
@@ -215,7 +243,7 @@ impl<'a> Part<'a> {
     /// Runs of consecutive blocks that hold these rows, without the blocks that hold no row of `set`.
     pub fn block_runs(self, set: &RowSet) -> Vec<Range<u32>> {
         match self {
-            Part::Range(begin, end) => set.block_runs(&[begin..end]),
+            Part::Range(begin, end) => set.block_runs(&[begin..end], &[]),
             Part::Rows(rows) => block_runs(rows.iter().map(|row| *row..*row + 1), |_| true),
         }
     }

@@ -112,8 +112,9 @@ impl<'a> SegmentQuery<'a> {
             AccessPath::Lists { probes } if self.visits_lists(share) => self.visit_lists(book, &tables, probes, tops),
             AccessPath::Lists { .. } => Ok(()),
             AccessPath::All => parts.iter().try_for_each(|part| {
-                let scanners = Scanner::all(self.tile, &tables, tops);
-                self.scan(book, scanners, *part, tops)
+                let queries = tables.iter().enumerate();
+                let scanners = queries.filter_map(|(query, table)| Some(self.scanner(query, table.as_ref()?, tops)));
+                self.scan(book, scanners.collect(), *part, tops)
             }),
         }
     }
@@ -134,6 +135,15 @@ impl<'a> SegmentQuery<'a> {
         let segment = &view.segment;
         let rows = RawRows { rows_at: |row, most| segment.rows_at(row, most), id_of: |row| segment.id_of(row) };
         rows.measure(self.tile, part, set, tops)
+    }
+
+    /// A scanner for one query, which skips rows that are too far.
+    fn scanner<'t>(&self, query: usize, table: &'t QueryTable<'t>, tops: &[TopK]) -> Scanner<'t> {
+        let request = &self.tile.request;
+        // If there is a largest distance, the rows found within it decide whether more lists are visited. So they may not
+        // depend on what other segments have, which other threads may search.
+        let bound = if request.is_bounded() { request.max_distance } else { tops[query].bound() };
+        Scanner::new(query, table, self.region.set, request, bound)
     }
 
     /// Scans the codes of `part` and offers the nearest candidates to `tops`.
@@ -158,21 +168,17 @@ impl<'a> SegmentQuery<'a> {
         let all = Part::Range(self.region.rows.start, self.region.rows.end);
         for (query, table) in tables.iter().enumerate() {
             let Some(table) = table else { continue };
-            // Whether all rows must be scanned may not depend on what other segments have: then answers would depend on
-            // the threads.
-            let bound = if request.is_bounded() { request.max_distance } else { tops[query].bound() };
-            let new = || Scanner::new(query, table, request.k, bound, request.rerank);
-            let mut scanner = new();
-            let rows = self.region.rows_of_lists(table, probes, request.k)?;
+            let mut scanner = self.scanner(query, table, tops);
+            let runs = self.region.runs_of_lists(table, probes, request.k)?;
             let codes = CodeScan { view, book, set };
-            codes.scan_runs(std::slice::from_mut(&mut scanner), all, &set.block_runs(&rows))?;
+            codes.scan_runs(std::slice::from_mut(&mut scanner), all, &runs)?;
             let measured = measure_candidates(view, book, self.tile, &scanner)?;
             let within = measured.iter().filter(|(distance, _)| *distance <= request.max_distance).count();
             if request.is_bounded() && request.effort == 0.0 && within < request.k {
                 // The lists that are farther away may hold rows within the distance.
                 let rows = self.region.rows.clone();
                 for part in Part::divide(rows, None, Share { number: 0, of: 1 }) {
-                    self.scan(book, vec![new()], part, tops)?;
+                    self.scan(book, vec![self.scanner(query, table, tops)], part, tops)?;
                 }
             } else {
                 offer_measured(view, measured, &mut tops[query])?;

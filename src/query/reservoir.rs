@@ -16,6 +16,9 @@ pub struct Reservoir {
     k: usize,
     slack: u16,
     limit: u16,
+    /// True: new hits are sorted first, because a test of a row takes longer; hits that end above the limit are not
+    /// tested.
+    is_sorting: bool,
     /// A scan fills it up to its capacity.
     pub hits: Vec<Hit>,
     /// Number of hits that `tighten` has seen.
@@ -25,9 +28,18 @@ pub struct Reservoir {
 }
 
 impl Reservoir {
-    /// A reservoir for the `k` nearest (k at least 1) of codes with scores up to `limit`.
-    pub fn new(k: usize, slack: u16, limit: u16) -> Reservoir {
-        Reservoir { k, slack, limit, hits: Vec::with_capacity(HITS_MIN), seen: 0, silent: Vec::new() }
+    /// A reservoir for the `k` nearest (k at least 1) of codes with scores up to `limit`. `is_costly`: to tell whether a
+    /// row is accepted takes longer than to sort it.
+    pub fn new(k: usize, slack: u16, limit: u16, is_costly: bool) -> Reservoir {
+        Reservoir {
+            k,
+            slack,
+            limit,
+            is_sorting: is_costly,
+            hits: Vec::with_capacity(HITS_MIN),
+            seen: 0,
+            silent: Vec::new(),
+        }
     }
 
     /// Codes with higher scores cannot be among the k nearest.
@@ -39,14 +51,28 @@ impl Reservoir {
     /// block.
     pub fn tighten(&mut self, accepts: impl Fn(u32) -> Result<bool>) -> Result<()> {
         let mut kept = self.seen;
+        if self.is_sorting {
+            self.hits[..self.seen].sort_unstable();
+            self.hits[self.seen..].sort_unstable();
+        }
         for at in self.seen..self.hits.len() {
             let hit = self.hits[at];
+            if hit.score > self.limit {
+                // Only a sort leaves hits above the limit, and those that follow are no lower.
+                break;
+            }
             let is_accepted = accepts(hit.row)?;
             if is_accepted && hit.score == 0 {
                 self.silent.push(hit.row);
             }
             self.hits[kept] = hit;
             kept += usize::from(is_accepted && hit.score > 0);
+            if self.is_sorting {
+                let as_low = self.hits[..self.seen].partition_point(|seen| seen.score <= hit.score);
+                if as_low + kept - self.seen >= self.k {
+                    self.limit = self.limit.min(hit.score.saturating_add(self.slack));
+                }
+            }
         }
         self.hits.truncate(kept);
         if kept >= self.k {
@@ -79,8 +105,8 @@ mod tests {
     fn rows_kept_depend_on_scores_and_not_on_their_order() {
         let hits: Vec<Hit> = (0..5000u32).map(|row| Hit { score: (row * 7919 % 401) as u16, row }).collect();
         let is_wanted = |row: u32| !row.is_multiple_of(3);
-        let kept = |hits: &[Hit], chunk: usize| {
-            let mut reservoir = Reservoir::new(7, 20, u16::MAX);
+        let kept = |hits: &[Hit], chunk: usize, is_costly: bool| {
+            let mut reservoir = Reservoir::new(7, 20, u16::MAX, is_costly);
             for hits in hits.chunks(chunk) {
                 let limit = reservoir.limit();
                 reservoir.hits.extend(hits.iter().filter(|hit| hit.score <= limit));
@@ -98,8 +124,10 @@ mod tests {
         let within = |hit: &&Hit| is_wanted(hit.row) && hit.score <= scores[silent + 6] + 20;
         let expected: Vec<u32> = hits.iter().filter(within).map(|hit| hit.row).collect();
         let reversed: Vec<Hit> = hits.iter().rev().copied().collect();
-        for kept in [kept(&hits, 5000), kept(&hits, 32), kept(&reversed, 100)] {
-            assert_eq!(kept, expected);
+        for is_costly in [false, true] {
+            for kept in [kept(&hits, 5000, is_costly), kept(&hits, 32, is_costly), kept(&reversed, 100, is_costly)] {
+                assert_eq!(kept, expected);
+            }
         }
     }
 }

@@ -18,8 +18,8 @@ const RAW_PER_ALLOWED: usize = 4;
 /// This many allowed rows are all measured, even if there are inverted lists: to choose lists would take as long.
 const FEW: usize = 256;
 
-/// One row in so many is tested to estimate how many rows of a range are allowed.
-const ROWS_PER_SAMPLE: u32 = 256;
+/// About so many rows are tested to estimate how many of several ranges are allowed.
+const SAMPLES: usize = 256;
 
 /// Rows that a search may return.
 #[derive(Debug)]
@@ -128,43 +128,48 @@ impl<'a> RowSet<'a> {
         Ok(self.may_have(row) && (!self.tests_ids() || self.ids.allows(id_of(row)?)))
     }
 
-    /// Runs of consecutive blocks that hold `ranges` (ascending, not empty), without blocks that hold no row of the set.
-    pub fn block_runs(&self, ranges: &[Range<u32>]) -> Vec<Range<u32>> {
-        let half = |words: &[u64], block: u32| (words[block as usize / 2] >> (block % 2 * 32)) as u32;
-        match &self.kind {
-            Kind::Marked(words) => block_runs(ranges.iter().cloned(), |block| half(words, block) != 0),
-            _ => block_runs(ranges.iter().cloned(), |_| true),
-        }
+    /// Runs of consecutive blocks that hold the rows `first`, then of those that hold `others` (both ascending, not
+    /// empty): each block once, without blocks that hold no row of the set.
+    pub fn block_runs(&self, first: &[Range<u32>], others: &[Range<u32>]) -> Vec<Range<u32>> {
+        let is_wanted = |block: u32| match &self.kind {
+            Kind::Marked(words) => (words[block as usize / 2] >> (block % 2 * 32)) as u32 != 0,
+            _ => true,
+        };
+        let mut runs = block_runs(first.iter().cloned(), is_wanted);
+        let done = runs.clone();
+        let is_done =
+            |block: u32| done.get(done.partition_point(|run| run.end <= block)).is_some_and(|run| run.start <= block);
+        runs.extend(block_runs(others.iter().cloned(), |block| is_wanted(block) && !is_done(block)));
+        runs
     }
 
-    /// How many rows of `ranges` are in the set. If ids are tested, the first `exact` are counted, and the number of
-    /// others is estimated.
+    /// How many rows of `ranges` are in the set. If ids are tested, the first `exact` are counted, and the
+    /// number of others is estimated.
     pub fn count_in(&self, ranges: &[Range<u32>], exact: usize, id_of: impl Fn(u32) -> Result<u64>) -> Result<usize> {
-        let mut count = 0;
-        for range in ranges {
-            count += match &self.kind {
-                Kind::Live => range.len() - self.hidden.count_in(range.clone()) as usize,
-                Kind::Listed(rows) => {
-                    let before = |row: u32| rows.partition_point(|other| *other < row);
-                    before(range.end) - before(range.start)
-                }
-                Kind::Marked(words) => ones_in(range.clone(), |word| words[word]) as usize,
-                Kind::Tested => self.count_tested(range.clone(), exact.saturating_sub(count), &id_of)?,
-            };
-        }
-        Ok(count)
+        let count = |range: &Range<u32>| match &self.kind {
+            Kind::Listed(rows) => {
+                let before = |row: u32| rows.partition_point(|other| *other < row);
+                before(range.end) - before(range.start)
+            }
+            Kind::Marked(words) => ones_in(range.clone(), |word| words[word]) as usize,
+            Kind::Live | Kind::Tested => range.len() - self.hidden.count_in(range.clone()) as usize,
+        };
+        if self.tests_ids() { self.count_tested(ranges, exact, id_of) } else { Ok(ranges.iter().map(count).sum()) }
     }
 
-    /// How many rows of `range` are in the set, by tests of ids: of each until `exact` are found, then of one in
-    /// [`ROWS_PER_SAMPLE`].
-    fn count_tested(&self, range: Range<u32>, exact: usize, id_of: impl Fn(u32) -> Result<u64>) -> Result<usize> {
-        let (mut count, mut row) = (0, range.start);
-        while row < range.end && count < exact {
-            count += usize::from(self.has(row, &id_of)?);
-            row += 1;
-        }
-        for sample in (row.next_multiple_of(ROWS_PER_SAMPLE)..range.end).step_by(ROWS_PER_SAMPLE as usize) {
-            count += usize::from(self.has(sample, &id_of)?) * ROWS_PER_SAMPLE as usize;
+    /// How many rows of `ranges` are in the set, by tests of ids: of each row until `exact` are found, then of rows at
+    /// equal steps, about [`SAMPLES`] of them.
+    fn count_tested(&self, ranges: &[Range<u32>], exact: usize, id_of: impl Fn(u32) -> Result<u64>) -> Result<usize> {
+        let sparse = (ranges.iter().map(ExactSizeIterator::len).sum::<usize>() / SAMPLES).max(1);
+        let (mut count, mut skipped) = (0, 0);
+        for range in ranges {
+            let mut at = skipped;
+            while at < range.len() {
+                let step = if count < exact { 1 } else { sparse };
+                count += if self.has(range.start + at as u32, &id_of)? { step } else { 0 };
+                at += step;
+            }
+            skipped = at - range.len();
         }
         Ok(count)
     }

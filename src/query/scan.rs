@@ -5,10 +5,9 @@
 //! same ones.
 
 use super::access::Part;
-use super::request::Tile;
+use super::request::SearchRequest;
 use super::reservoir::Reservoir;
 use super::row_set::RowSet;
-use super::top::TopK;
 use crate::codec::{Codebook, QueryTable, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS, Hit, Scan, kernels};
@@ -35,18 +34,16 @@ pub struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// One for each query of `tile` that has a table.
-    pub fn all(tile: &Tile, tables: &'a [Option<QueryTable<'a>>], tops: &[TopK]) -> Vec<Scanner<'a>> {
-        let queries = tables.iter().zip(tops).enumerate();
-        let scanner = |(query, (table, top)): (usize, (&'a Option<QueryTable<'a>>, &TopK))| {
-            Some(Scanner::new(query, table.as_ref()?, top.k(), top.bound(), tile.request.rerank))
-        };
-        queries.filter_map(scanner).collect()
-    }
-
-    /// A scanner of query number `query` of a tile, for the `k` nearest at most as far as `bound`.
-    pub fn new(query: usize, table: &'a QueryTable<'a>, k: usize, bound: f32, rerank: usize) -> Scanner<'a> {
-        let reservoir = Reservoir::new(table.candidates(k, rerank), table.slack(), table.limit(bound));
+    /// The scanner of query number `query` of a tile, for the rows of `set` at most as far as `bound`.
+    pub fn new(
+        query: usize,
+        table: &'a QueryTable<'a>,
+        set: &RowSet,
+        request: &SearchRequest,
+        bound: f32,
+    ) -> Scanner<'a> {
+        let candidates = table.candidates(request.k, request.rerank);
+        let reservoir = Reservoir::new(candidates, table.slack(), table.limit(bound), set.tests_ids());
         Scanner { query, table, reservoir }
     }
 

@@ -216,13 +216,20 @@ static void search(const omen_store *store)
     enum { BAD = OMEN_INVALID_ARGUMENT };
     const double wrong[] = {-0.1, 1.1, (double)NAN, (double)INFINITY};
     omen_search_options options;
-    uint64_t allowed[3] = {5, 3, 999999}, ids[2][4];
+    const double too_small[] = {-1e-300, -1, (double)NAN, -(double)INFINITY};
+    uint64_t allowed[3] = {5, 3, 999999}, denied[3] = {5, 999998, 5}, ids[2][4];
     float distances[2][4];
     size_t i;
 
     omen_search_options_init(&options);
     ASSERT(options.struct_size == sizeof options && options.rerank == 0 && options.effort == 0 && options.exact == 0);
     ASSERT(options.allow_ids == NULL && options.allow_n == 0 && options.threads == 0);
+    ASSERT(options.deny_ids == NULL && options.deny_n == 0 && options.max_distance == (double)INFINITY);
+    for (i = 0; i < COUNT(too_small); i++) {
+        options.max_distance = too_small[i];
+        EXPECT(omen_store_search(store, rows[0], 2, 4, &options, ids[0], distances[0]), BAD, "options: max_distance");
+    }
+    options.max_distance = (double)INFINITY;
     for (i = 0; i < COUNT(wrong); i++) {
         options.effort = wrong[i];
         EXPECT(omen_store_search(store, rows[0], 2, 4, &options, ids[0], distances[0]), BAD, "effort");
@@ -240,6 +247,18 @@ static void search(const omen_store *store)
     OK(omen_store_search(store, rows[3], 2, 4, &options, ids[0], distances[0]));
     ASSERT(ids[0][0] == 3 && ids[0][1] == 5 && distances[0][0] == 0 && distances[0][0] <= distances[0][1]);
     ASSERT(ids[0][2] == OMEN_NO_ID && ids[1][3] == OMEN_NO_ID && isnan(distances[0][2]) && isnan(distances[1][3]));
+    options.deny_n = 3;
+    EXPECT(omen_store_search(store, rows[3], 2, 4, &options, ids[0], distances[0]), OMEN_NULL_POINTER, "deny_ids");
+    options.deny_ids = denied;
+    options.deny_n = (uint64_t)1 << 32;
+    EXPECT(omen_store_search(store, rows[3], 2, 4, &options, ids[0], distances[0]), OMEN_TOO_BIG, "deny_ids: 4294967296 ids");
+    options.deny_n = 3;
+    OK(omen_store_search(store, rows[3], 2, 4, &options, ids[0], distances[0]));
+    ASSERT(ids[0][0] == 3 && ids[0][1] == OMEN_NO_ID && ids[1][0] == 3);
+    options.allow_n = 0;
+    options.max_distance = 0;
+    OK(omen_store_search(store, rows[3], 2, 4, &options, ids[0], distances[0]));
+    ASSERT(ids[0][0] == 3 && ids[0][1] == OMEN_NO_ID && ids[1][0] == 4 && ids[1][1] == OMEN_NO_ID);
 }
 
 int main(int argc, char **argv)

@@ -82,6 +82,11 @@ static void scan_and_search(const std::string &path) {
     only.allow(allowed);
     near = store.search(queries, k, only);
     CHECK(near.ids[0] + near.ids[1] == 15 && near.ids[2] == OMEN_NO_ID && std::isnan(near.distances[2]));
+    const std::vector<std::uint64_t> denied = {7};
+    only.deny(denied);
+    only.max_distance = 1e30;
+    near = store.search(queries, k, only);
+    CHECK(near.ids[0] == 8 && near.ids[1] == OMEN_NO_ID);
     CHECK(store.search({}, k).ids.empty() && store.search(queries, 0).ids.empty());
     CHECK(thrown_by([&] { store.commit(); }) == OMEN_IS_READ_ONLY);
 }

@@ -209,6 +209,15 @@ struct Store[L: Library](Movable, SizedRaising):
         self.search(queries, k, ids, distances, options)
         _ = nothing  # lives to here
 
+    def search(
+        self, queries: Span[Float32, _], k: Int, ids: Span[mut=True, UInt64, _], distances: Span[mut=True, Float32, _],
+        var options: SearchOptions, *, deny_ids: Span[UInt64, _],
+    ) raises:
+        """The same without `deny_ids`."""
+        options.deny_ids = _nullable(deny_ids)
+        options.deny_n = UInt64(len(deny_ids))
+        self.search(queries, k, ids, distances, options)
+
     # Compressing and upkeep
 
     def compress_options(self) -> CompressOptions:

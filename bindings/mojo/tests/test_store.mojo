@@ -75,8 +75,14 @@ def takes_simd_and_slices[L: Library](store: Store[L]) raises:
     store.search(floats, 2, near, distances, options.copy(), allowed)
     assert_equal(near[0], 5)
     assert_equal(near[1], omen.OMEN_NO_ID)
-    store.search(floats, 2, near, distances, options^, List[UInt64]())
+    store.search(floats, 2, near, distances, options.copy(), List[UInt64]())
     assert_equal(near[0], omen.OMEN_NO_ID)
+    store.search(floats, 2, near, distances, options.copy(), deny_ids=[UInt64(7777)])
+    assert_true(near[0] != 7777)
+    options.max_distance = 0
+    store.search(floats, 2, near, distances, options^)
+    assert_equal(near[0], 7777)
+    assert_equal(near[1], omen.OMEN_NO_ID)
     assert_equal(store.delete([UInt64(7777)]), 1)
 
 
