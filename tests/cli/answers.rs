@@ -180,42 +180,6 @@ fn a_new_store_takes_the_place_of_an_empty_directory_and_what_was_left_half_made
     assert_eq!(contents(Path::new(&foreign)).len(), 1);
 }
 
-#[test]
-fn estimate_draws_error_and_recall_against_ratio() {
-    let home = Home::new();
-    let plot = home.path("curve.png");
-    let (base, scratch) = (data("base.bvecs"), home.path("scratch"));
-    std::fs::create_dir(&scratch).unwrap();
-    let arguments = ["estimate", &base, "--sample", "2000", "--ratios", "4,32", "--plot", &plot, "--scratch", &scratch];
-    let answer = json(&arguments);
-    let figure = |point: usize, name: &str| answer["points"][point][name].as_f64().unwrap();
-    assert_eq!((&answer["vectors"], &answer["sampled"]), (&10_000.into(), &2_000.into()));
-    assert!(figure(0, "relative_mse") < figure(1, "relative_mse"), "{answer}");
-    assert!(figure(0, "recall_at_10") > figure(1, "recall_at_10"), "{answer}");
-    assert_eq!(figure(1, "bytes"), 10_000.0 * 512.0 / 32.0);
-    let png = std::fs::read(&plot).unwrap();
-    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n") && png.len() > 5_000, "{}", png.len());
-    assert!(contents(Path::new(&scratch)).is_empty());
-    assert!(succeeds(&arguments).contains("recall@10"));
-    assert_eq!(json(&arguments), answer, "the same sample each time");
-    omen(&["estimate", &base, "--ratios", "0.5"]).assert_failed(3, &["--ratios", "0.5"]);
-    let few = home.file("few.npy", &npy("<f4", "False", "(1, 2)", &[0; 8]));
-    omen(&["estimate", &few]).assert_failed(3, &["few.npy", "found 1", "at least 100"]);
-}
-
-/// A codebook is shared by all vectors of the file, not by those of the sample alone.
-#[test]
-fn estimate_of_a_small_sample_is_that_of_the_whole_file() {
-    let home = Home::new();
-    let base = std::fs::read(data("base.bvecs")).unwrap();
-    let (file, store) = (home.file("base.bvecs", &base[..5000 * (4 + 128)]), home.path("store"));
-    succeeds(&["import", &store, &file]);
-    let whole = &json(&["compress", &store, "--ratio", "16"]);
-    let sampled = &json(&["estimate", &file, "--sample", "1000", "--ratios", "16"])["points"][0];
-    let [whole, sampled] = [whole, sampled].map(|answer| answer["relative_mse"].as_f64().unwrap());
-    assert!((sampled / whole - 1.0).abs() < 0.25, "{sampled} in the sample, {whole} in the whole");
-}
-
 /// As JSON only, as a run takes long; the lines of the text are tested beside the code.
 #[test]
 fn bench_measures_eight_figures_and_leaves_nothing() {
