@@ -1,9 +1,10 @@
 //! What must hold of each store, and of the stores of one set at several ratios. Each failure is a line with its numbers.
 
 use crate::generators::{Data, Family, Generator, Kind};
-use crate::measure::{Measured, Way};
+use crate::measure::{Found, Measured, Way};
 use crate::truth::{K, Truth};
 use omen::metric::Metric;
+use std::collections::HashMap;
 
 /// What a check found wrong: its name, and a line with numbers.
 pub type Failure = (&'static str, String);
@@ -23,24 +24,37 @@ pub struct Case<'a> {
 /// A difference within this many standard errors is chance: one false failure in a thousand comparisons.
 const DEVIATIONS: f64 = 3.0;
 
-/// The same where several queries have the same group of rows as neighbours, so that their errors go together.
-const DEVIATIONS_OF_GROUPS: f64 = 6.0;
-
-/// What a search found of each query, and how it is called in a failure.
-struct Hits<'a>(String, &'a [u32]);
-
-/// The mean of `hits` less that of `others` over the queries of a family, as recall; and its standard error.
-fn difference(hits: &[u32], others: &[u32]) -> (f64, f64) {
-    let differences: Vec<f64> =
-        hits.iter().zip(others).map(|(a, b)| (f64::from(*a) - f64::from(*b)) / K as f64).collect();
-    let count = differences.len() as f64;
-    let mean = differences.iter().sum::<f64>() / count;
-    let variance = differences.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
-    (mean, (variance / count).sqrt())
+/// What a search found.
+struct Named<'a> {
+    /// How it is called in a failure.
+    name: String,
+    found: &'a Found,
+    /// For each row a number that is the same for rows whose errors go together.
+    groups: &'a [u32],
 }
 
-fn recall(hits: &[u32]) -> f64 {
-    f64::from(hits.iter().sum::<u32>()) / (hits.len() * K) as f64
+/// The recall of `more` less that of `less` for the queries of a family, and its standard error: the larger of that of
+/// independent queries and that of independent rows. Queries may share their neighbours: one row that is badly coded is
+/// then lost by all of them.
+fn difference(more: &Named, less: &Named, family: &Family) -> (f64, f64) {
+    let (mut of_queries, mut of_rows) = (vec![0.0; family.range.len()], HashMap::<u32, f64>::new());
+    for (Named { found, groups, .. }, sign) in [(more, 1.0), (less, -1.0)] {
+        let places = family.range.start * K..family.range.end * K;
+        for place in places.filter(|place| found.is_hit[*place]) {
+            of_queries[place / K - family.range.start] += sign;
+            *of_rows.entry(groups[found.ids[place] as usize]).or_default() += sign;
+        }
+    }
+    let count = of_queries.len() as f64;
+    let mean = of_queries.iter().sum::<f64>() / count;
+    let variance = of_queries.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0) / count;
+    let variance_by_rows = of_rows.values().map(|x| x * x).sum::<f64>() / (count * count);
+    (mean / K as f64, variance.max(variance_by_rows).sqrt() / K as f64)
+}
+
+fn recall(found: &Found, family: &Family) -> f64 {
+    let hits = &found.is_hit[family.range.start * K..family.range.end * K];
+    hits.iter().filter(|is_hit| **is_hit).count() as f64 / hits.len() as f64
 }
 
 impl Case<'_> {
@@ -61,22 +75,23 @@ impl Case<'_> {
     }
 
     /// A line for each of `families` of which `more` finds less than `less` finds, by more than `allowed` and chance.
-    fn finds_less(&self, families: &[Family], more: &Hits, less: &Hits, allowed: f64) -> Vec<String> {
-        let deviations = if matches!(self.generator.kind, Kind::Groups(_)) { DEVIATIONS_OF_GROUPS } else { DEVIATIONS };
+    fn finds_less(&self, families: &[Family], more: &Named, less: &Named, allowed: f64) -> Vec<String> {
         let mut lines = Vec::new();
         for family in families {
-            let [found, expected] = [more, less].map(|hits| &hits.1[family.range.clone()]);
-            let (mean, error) = difference(found, expected);
-            if mean + allowed + deviations * error < 0.0 {
-                let [found, expected] = [found, expected].map(recall);
-                lines.push(format!("{}: {} {found:.3}, {} {expected:.3} (± {error:.3})", family.name, more.0, less.0));
+            let (mean, error) = difference(more, less, family);
+            if mean + allowed + DEVIATIONS * error < 0.0 {
+                let [found, expected] = [more, less].map(|named| recall(named.found, family));
+                lines.push(format!(
+                    "{}: {} {found:.3}, {} {expected:.3} (± {error:.3})",
+                    family.name, more.name, less.name
+                ));
             }
         }
         lines
     }
 
-    fn hits(&self, way: Way) -> Hits<'_> {
-        Hits(format!("{way:?}"), &self.measured.found(way).hits)
+    fn found(&self, way: Way) -> Named<'_> {
+        Named { name: format!("{way:?}"), found: self.measured.found(way), groups: &self.data.groups }
     }
 
     /// Each place has a row of its own, nearest first, at a distance that the metric has.
@@ -110,18 +125,20 @@ impl Case<'_> {
 
     /// A raw store finds all. A default search of codes finds what measuring the decoded vectors finds.
     fn search_and_exact(&self) -> Vec<String> {
-        let (families, default) = (&self.data.families, self.hits(Way::Default));
+        let (families, default) = (&self.data.families, self.found(Way::Default));
         if self.measured.report.is_none() {
-            return self.finds_less(families, &default, &Hits("truth".into(), &vec![K as u32; default.1.len()]), 0.0);
+            let missed = default.found.is_hit.iter().filter(|is_hit| !**is_hit).count();
+            return if missed == 0 { vec![] } else { vec![format!("{missed} neighbours missed by a raw store")] };
         }
         let allowed = if self.generator.kind == Kind::Clean { 0.01 } else { 0.02 };
-        self.finds_less(families, &default, &self.hits(Way::Exact), allowed)
+        self.finds_less(families, &default, &self.found(Way::Exact), allowed)
     }
 
     /// Of two ways of one sort, the one that does more finds no fewer.
     fn more_of(&self, is_of_sort: impl Fn(&Way) -> bool) -> Vec<String> {
         let ways: Vec<Way> = self.measured.found.iter().map(|found| found.way).filter(is_of_sort).collect();
-        let pair = |pair: &[Way]| self.finds_less(&self.data.families, &self.hits(pair[1]), &self.hits(pair[0]), 0.005);
+        let pair =
+            |pair: &[Way]| self.finds_less(&self.data.families, &self.found(pair[1]), &self.found(pair[0]), 0.005);
         ways.windows(2).flat_map(pair).collect()
     }
 
@@ -202,10 +219,12 @@ impl Case<'_> {
     /// As many neighbours are found as among the clean rows, where these are the same neighbours.
     fn as_clean(&self) -> Vec<String> {
         let Some(clean) = self.clean.filter(|_| self.generator.is_as_hard_as_clean(self.metric)) else { return vec![] };
+        // A row of a sorted set has its number in the clean set as its group.
+        let groups: Vec<u32> = (0..self.data.n() as u32).collect();
         let line = |way| {
-            let hits = Hits("clean".into(), &clean.found(way).hits);
+            let expected = Named { name: "clean".into(), found: clean.found(way), groups: &groups };
             // Queries of the other families depend on the rows.
-            self.finds_less(&self.data.families[..1], &self.hits(way), &hits, 0.03)
+            self.finds_less(&self.data.families[..1], &self.found(way), &expected, 0.03)
         };
         [Way::Exact, Way::Default].into_iter().flat_map(line).collect()
     }
@@ -217,7 +236,7 @@ pub fn lower_ratios(cases: &[Case]) -> Vec<(f64, String)> {
     for (number, low) in cases.iter().enumerate() {
         for high in &cases[number + 1..] {
             let [more, less] =
-                [low, high].map(|case| Hits(format!("ratio {}", case.ratio), &case.measured.found(Way::Default).hits));
+                [low, high].map(|case| Named { name: format!("ratio {}", case.ratio), ..case.found(Way::Default) });
             let found = low.finds_less(&low.data.families, &more, &less, 0.01);
             lines.extend(found.into_iter().map(|line| (low.ratio, line)));
         }

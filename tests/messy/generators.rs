@@ -284,18 +284,17 @@ impl Data {
         let (dim, n) = (self.dim, self.n());
         let few = &like[..(like.len() / dim).div_ceil(4) * dim];
         let away = 10.0 * root_mean_square(&self.rows);
-        let direction: Vec<f32> = (0..dim).map(|_| random.normal() * away).collect();
         let order = random.permutation(dim);
         self.stored = (0..like.len() / dim).map(|_| random.index(n)).chain(self.odd.iter().copied().take(20)).collect();
         let stored: Vec<f32> = self.stored.iter().flat_map(|row| self.row(*row).to_vec()).collect();
         let shuffled = few.chunks_exact(dim).flat_map(|row| order.iter().map(|column| row[*column]));
-        let far = few.chunks_exact(dim).flat_map(|row| row.iter().zip(&direction).map(|(x, away)| x + away));
+        let far: Vec<f32> = few.iter().map(|x| x + away * random.normal()).collect();
         for (name, queries) in [
             ("like", like.to_vec()),
             ("scaled", few.iter().map(|x| x * 7.0).collect()),
             ("negated", few.iter().map(|x| -x).collect()),
             ("shuffled", shuffled.collect()),
-            ("far", far.collect()),
+            ("far", far),
             ("stored", stored),
         ] {
             let first = self.queries.len() / dim;

@@ -13,7 +13,7 @@ use omen::work::Work;
 /// From this many rows on, codes have inverted lists.
 const ROWS_WITH_LISTS: usize = 1 << 14;
 
-/// Ways to search, in the order of `Measured::hits`.
+/// Ways to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
     Exact,
@@ -40,10 +40,9 @@ impl Way {
 #[derive(Debug)]
 pub struct Found {
     pub way: Way,
-    /// `[nq]`: how many of the answers are among the k nearest.
-    pub hits: Vec<u32>,
-    /// `[nq][k]`.
+    /// `[nq][k]`, and which of them are among the k nearest.
     pub ids: Vec<u64>,
+    pub is_hit: Vec<bool>,
     pub distances: Vec<f32>,
 }
 
@@ -138,8 +137,8 @@ fn search(store: &Store, data: &Data, truth: &Truth, metric: Metric, way: Way) -
     let nq = data.queries.len() / data.dim;
     let (mut ids, mut distances) = (vec![0; nq * K], vec![f32::NAN; nq * K]);
     store.search(&data.queries, K, &way.options(), &mut ids, &mut distances).unwrap();
-    let hits = ids.chunks_exact(K).enumerate().map(|(query, found)| truth.hits(metric, query, found)).collect();
-    Found { way, hits, ids, distances }
+    let is_hit = ids.iter().enumerate().map(|(place, id)| truth.is_hit(metric, place / K, *id)).collect();
+    Found { way, ids, is_hit, distances }
 }
 
 fn errors(data: &Data, metric: Metric, decoded: &[f32]) -> (Vec<RowError>, f64) {

@@ -67,11 +67,10 @@ impl<'a> Truth<'a> {
         }
     }
 
-    /// Of the `found` rows of a query, how many are as near as its k-th neighbour.
-    pub fn hits(&self, metric: Metric, query: usize, found: &[u64]) -> u32 {
-        let kth = self.kth[metric as usize][query];
-        let is_near = |row: usize| self.distance(metric, query, row) <= kth + self.resolution(metric, query, row);
-        found.iter().filter(|id| (**id as usize) < self.data.n() && is_near(**id as usize)).count() as u32
+    /// True if a row that was found is as near to the query as its k-th neighbour.
+    pub fn is_hit(&self, metric: Metric, query: usize, found: u64) -> bool {
+        let (row, kth) = (found as usize, self.kth[metric as usize][query]);
+        row < self.data.n() && self.distance(metric, query, row) <= kth + self.resolution(metric, query, row)
     }
 }
 
