@@ -55,6 +55,7 @@ impl Measured {
             self.energy += row.energy;
             self.error += row.error;
         }
+        self.scaled += row.scaled;
         if row.energy > 0.0 {
             self.worst = self.worst.max((row.error / row.energy).sqrt());
         }

@@ -88,8 +88,6 @@ impl Rewrite<'_> {
         };
         let view = self.source.view();
         let (mut measured, mut done, rows) = (self.copied_error(), 0, view.count());
-        // The error of all rows as they were coded.
-        let mut scaled = 0.0;
         let mut order = match &self.target {
             Target::Raw => Order::by_id(self.source),
             Target::Coded(book, scales) => Order::of_codes(self.source, book, scales, self.header.metric, work)?,
@@ -98,7 +96,7 @@ impl Rewrite<'_> {
             let batch = order.next(batch_rows(self.source.dim))?;
             if batch.is_empty() {
                 if measured.trained == 0.0 {
-                    measured.trained = scaled / done as f64;
+                    measured.trained = measured.scaled / done as f64;
                 }
                 let (ids, lists, (scales, of_rows)) = order.finish();
                 return writer.finish(&ids, lists.as_ref(), (&scales, &of_rows), measured);
@@ -106,7 +104,7 @@ impl Rewrite<'_> {
             match &self.target {
                 Target::Raw => batch.iter().try_for_each(|row| writer.write(view.raw_bytes(row.place)?))?,
                 Target::Coded(book, _) => {
-                    scaled += self.write_codes(&mut writer, book, view, &batch, work.threads(), &mut measured)?;
+                    self.write_codes(&mut writer, book, view, &batch, work.threads(), &mut measured)?;
                 }
             }
             done += batch.len() as u64;
@@ -122,6 +120,7 @@ impl Rewrite<'_> {
                 (live.segment.footer().measured, live.count() as f64 / f64::from(live.segment.rows()));
             sum.energy += measured.energy * share;
             sum.error += measured.error * share;
+            sum.scaled += measured.scaled * share;
             sum.worst = sum.worst.max(measured.worst);
             sum.farthest = sum.farthest.max(measured.farthest);
             sum.trained = sum.trained.max(measured.trained);
@@ -134,7 +133,6 @@ impl Rewrite<'_> {
         self.target.codebook().is_some_and(|book| segment.is_coded_with(book))
     }
 
-    /// Writes the codes of `batch`; the sum of their errors as they were coded, those of copied codes excepted.
     fn write_codes(
         &self,
         writer: &mut SegmentWriter,
@@ -143,7 +141,7 @@ impl Rewrite<'_> {
         batch: &[NextRow],
         threads: usize,
         measured: &mut Measured,
-    ) -> Result<f64> {
+    ) -> Result<()> {
         let (dim, row_bytes) = (self.source.dim, book.row_bytes());
         let mut codes = vec![0; batch.len() * row_bytes];
         // Upper bound on ‖inserted − decoded‖ of each row: a row coded a second time keeps the error of the first.
@@ -167,7 +165,6 @@ impl Rewrite<'_> {
         }
         let scales: Vec<f32> = fresh.iter().map(|index| batch[*index].scale).collect();
         let (encoded, errors) = encode(book, &floats, &scales, threads);
-        let scaled = errors.iter().map(|error| error.scaled).sum();
         for ((index, code), error) in fresh.into_iter().zip(encoded.chunks_exact(row_bytes)).zip(errors) {
             codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(code);
             distances[index] += error.distance();
@@ -178,7 +175,7 @@ impl Rewrite<'_> {
         for (block, distances) in blocks.chunks_exact(block_bytes(row_bytes)).zip(bounds) {
             writer.write_block(block, distances.iter().copied().fold(0.0, f64::max))?;
         }
-        Ok(scaled)
+        Ok(())
     }
 
     /// Reads the file back, compares every checksum, and compares a sample of rows with their source.

@@ -139,8 +139,9 @@ pub struct omen_compress_report {
     pub code_bytes: u64,
     /// Bytes of the two copies of the codebook.
     pub codebook_bytes: u64,
-    /// Relative mean squared error: the sum of |x - decoded x| squared over all vectors, divided by the sum of |x|
-    /// squared.
+    /// Relative mean squared error in the terms of the metric. OMEN_L2 and OMEN_INNER_PRODUCT: the sum of
+    /// |x - decoded x| squared over all vectors, divided by the sum of |x| squared. OMEN_COSINE, which ignores lengths: the
+    /// mean over all vectors of |x - decoded x| squared / |x| squared.
     pub relative_mse: f64,
     /// The largest |x - decoded x| / |x| of any vector.
     pub worst_relative_error: f64,
@@ -230,7 +231,7 @@ pub struct omen_store_stats {
     pub dim: u32,
     /// OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE.
     pub metric: i32,
-    /// Of the compressed vectors: the sum of |x - decoded x| squared, divided by the sum of |x| squared.
+    /// Of the compressed vectors: the relative mean squared error in the terms of the metric, as in omen_compress_report.
     pub relative_mse: f64,
     /// Of the compressed vectors: the largest |x - decoded x| / |x|.
     pub worst_relative_error: f64,

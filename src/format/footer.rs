@@ -8,23 +8,26 @@ pub const FOOTER_BYTES: usize = 128;
 const MAGIC: [u8; 8] = *b"omenseal";
 const DATA_BYTES_AT: usize = 16;
 const SECTIONS_AT: usize = 24;
-const FIELDS_END: usize = 96;
+const FIELDS_END: usize = 104;
 const ROOT_AT: usize = FOOTER_BYTES - 4;
 const FOOTER_SEED: u64 = 0x464f_4f54;
 
 /// Errors measured over every vector when the codes of a segment were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
-    /// Σ‖x‖².
+    /// Σ‖x‖²; for cosine the number of rows that are not zero.
     pub energy: f64,
-    /// Σ‖x − x̂‖².
+    /// Σ‖x − x̂‖²; for cosine each row's divided by its ‖x‖².
     pub error: f64,
     /// max ‖x − x̂‖ ÷ ‖x‖.
     pub worst: f64,
     /// max ‖x − x̂‖ against the vectors as inserted. No bound of a block exceeds it, except by rounding.
     pub farthest: f64,
-    /// Mean ‖x − x̂‖² of the first rows that were coded with the codebook; drift is measured against it.
+    /// The mean of what `scaled` sums, over the first rows that were coded with the codebook; drift is measured against
+    /// it.
     pub trained: f64,
+    /// Σ‖x − x̂‖² ÷ scale²: the error of rows as they were coded.
+    pub scaled: f64,
 }
 
 /// The summary of a sealed file. The positions of its parts are in the table of sections.
@@ -60,8 +63,8 @@ impl Footer {
         put(&mut bytes, 40, &self.last_id.to_le_bytes());
         put(&mut bytes, 48, &self.symbols.to_le_bytes());
         put(&mut bytes, 52, &self.side_bytes.to_le_bytes());
-        let Measured { energy, error, worst, farthest, trained } = self.measured;
-        for (index, number) in [energy, error, worst, farthest, trained].iter().enumerate() {
+        let Measured { energy, error, worst, farthest, trained, scaled } = self.measured;
+        for (index, number) in [energy, error, worst, farthest, trained, scaled].iter().enumerate() {
             put(&mut bytes, 56 + index * 8, &number.to_le_bytes());
         }
         let root = root(id, tables, &bytes[..ROOT_AT]);
@@ -79,11 +82,11 @@ impl Footer {
         if u32_at(bytes, 28) != 0 || bytes[FIELDS_END..ROOT_AT].iter().any(|byte| *byte != 0) {
             return Err(Error::corrupt(file, "footer: reserved bytes in use"));
         }
-        let measured = [56, 64, 72, 80, 88].map(|at| f64_at(bytes, at));
+        let measured = [56, 64, 72, 80, 88, 96].map(|at| f64_at(bytes, at));
         if let Some(number) = measured.iter().find(|number| !(0.0..=f64::INFINITY).contains(*number)) {
             return Err(Error::corrupt(file, format!("footer: a measured error of {number}")));
         }
-        let [energy, error, worst, farthest, trained] = measured;
+        let [energy, error, worst, farthest, trained, scaled] = measured;
         Ok(Footer {
             data_bytes: u64_at(bytes, DATA_BYTES_AT),
             sections: u32_at(bytes, SECTIONS_AT),
@@ -91,7 +94,7 @@ impl Footer {
             last_id: u64_at(bytes, 40),
             symbols: u32_at(bytes, 48),
             side_bytes: u32_at(bytes, 52),
-            measured: Measured { energy, error, worst, farthest, trained },
+            measured: Measured { energy, error, worst, farthest, trained, scaled },
         })
     }
 

@@ -71,7 +71,7 @@ impl DiskDir {
         let c_name = c_name(name)?;
         let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
         // SAFETY: the directory handle is open for the life of `self`; the name is NUL-terminated by `CString`.
-        let fd = unsafe { libc::openat(self.handle.as_raw_fd(), c_name.as_ptr(), flags, 0o600) };
+        let fd = unsafe { libc::openat(self.handle.as_raw_fd(), c_name.as_ptr(), flags, 0o666) };
         if fd < 0 {
             return Err(Error::io("open", name, io::Error::last_os_error()));
         }

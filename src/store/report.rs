@@ -43,7 +43,7 @@ pub struct Stats {
 /// The error of all codes of a store, as measured when they were made, over every vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Errors {
-    /// Σ‖x − x̂‖² ÷ Σ‖x‖².
+    /// Σ‖x − x̂‖² ÷ Σ‖x‖²; for cosine the mean of ‖x − x̂‖² ÷ ‖x‖².
     pub relative_mse: f64,
     /// max ‖x − x̂‖ ÷ ‖x‖.
     pub worst: f64,
@@ -63,7 +63,7 @@ impl Errors {
             error += measured.error;
             errors.worst = errors.worst.max(measured.worst);
             errors.bound = errors.bound.max(measured.farthest);
-            let mean = measured.error / f64::from(live.segment.rows());
+            let mean = measured.scaled / f64::from(live.segment.rows());
             errors.drift = errors.drift.max(if measured.trained > 0.0 { mean / measured.trained } else { 1.0 });
         }
         errors.relative_mse = if energy > 0.0 { error / energy } else { 0.0 };

@@ -27,7 +27,7 @@ pub struct CompressReport {
     pub code_bytes: u64,
     /// Bytes of the codebook, both copies.
     pub codebook_bytes: u64,
-    /// Σ‖x − x̂‖² ÷ Σ‖x‖².
+    /// Σ‖x − x̂‖² ÷ Σ‖x‖²; for cosine the mean of ‖x − x̂‖² ÷ ‖x‖².
     pub relative_mse: f64,
     /// max ‖x − x̂‖ ÷ ‖x‖.
     pub worst_relative_error: f64,

@@ -102,6 +102,43 @@ static void unwritable(const char *directory)
     OK(omen_store_close(store));
 }
 
+/* Every file of a store is made with mode 0666 and the store with 0777, less the umask: other users may read where the
+ * umask lets them. */
+static void modes_of_files(const char *directory)
+{
+    static const mode_t masks[] = {0, 022, 077};
+    size_t i;
+    for (i = 0; i < COUNT(masks); i++) {
+        const mode_t before = umask(masks[i]);
+        const char *path;
+        char name[16];
+        omen_store *store;
+        struct dirent *entry;
+        struct stat found;
+        DIR *files;
+        int seen = 0;
+        snprintf(name, sizeof name, "mask-%o", (unsigned)masks[i]);
+        path = in(directory, name);
+        OK(omen_store_open(path, DIM, NULL, &store));
+        OK(omen_store_insert(store, ROW, 1, NULL, NULL));
+        OK(omen_store_compact(store, NULL));
+        ASSERT(stat(path, &found) == 0 && (found.st_mode & 0777) == (0777 & ~masks[i]));
+        files = opendir(path);
+        ASSERT(files != NULL);
+        while ((entry = readdir(files)) != NULL) {
+            if (entry->d_name[0] == '.')
+                continue;
+            ASSERT(fstatat(dirfd(files), entry->d_name, &found, 0) == 0);
+            ASSERT((found.st_mode & 0777) == (0666 & ~masks[i]));
+            seen++;
+        }
+        ASSERT(seen >= 4); /* the lock, two manifests and the rows */
+        closedir(files);
+        OK(omen_store_close(store));
+        umask(before);
+    }
+}
+
 static void dims_and_metrics(const char *directory)
 {
     static const int32_t wrong[] = {-1, 4, 99, INT32_MAX, INT32_MIN};
@@ -225,6 +262,7 @@ int main(int argc, char **argv)
     dims_and_metrics(argv[1]);
     modes(argv[1]);
     unwritable(argv[1]);
+    modes_of_files(argv[1]);
     many(argv[1]);
     puts("opening: refused");
     return EXIT_SUCCESS;
