@@ -20,15 +20,11 @@ pub(super) trait Coder: Send + Sync {
     /// How rows are scaled before they are coded.
     fn scale(&self) -> &Scale;
 
-    /// The squared error that cut values add to `row: [dim]` divided by `scale`; 0 where it is no more than usual.
-    fn cut(&self, _row: &[f32], _scale: f32) -> f64 {
-        0.0
-    }
+    /// True if `row: [dim]` divided by `scale` has values far beyond those of the sample.
+    fn is_cut(&self, row: &[f32], scale: f32) -> bool;
 
-    /// The mean squared error of a scaled row whose values are not cut.
-    fn usual_error(&self) -> f64 {
-        0.0
-    }
+    /// About the squared error of `row: [dim]` divided by `scale`, before it is multiplied again.
+    fn error_of(&self, row: &[f32], scale: f32) -> f64;
 
     /// See `Codebook::encode`.
     fn encode(&self, rows: &[f32], codes: &mut [u8]);

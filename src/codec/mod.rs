@@ -220,11 +220,11 @@ impl Codebook {
     /// of two that brings it near the rows of the sample. 0 for a row of zeros among directions: any scale suits it.
     pub fn scale_of(&self, row: &[f32]) -> f32 {
         let first = self.coder.scale().of(row);
-        if first == 0.0 || self.coder.cut(row, first) == 0.0 {
+        if first == 0.0 || !self.coder.is_cut(row, first) {
             return first;
         }
-        // A larger scale cuts less and makes the usual error larger.
-        let error = |scale: f32| f64::from(scale).powi(2) * (self.coder.cut(row, scale) + self.coder.usual_error());
+        // A larger scale cuts less and makes the other errors larger.
+        let error = |scale: f32| f64::from(scale).powi(2) * self.coder.error_of(row, scale);
         let scales = std::iter::once(first).chain(self.coder.scale().above(first).take(CUT_STEPS));
         scales.min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap_or(first)
     }

@@ -15,8 +15,8 @@ pub(super) enum Form {
 }
 
 /// Cut values matter if they add more than this many times the usual error of a row, and more than this share of its
-/// energy. Scaling a row by four multiplies its error by 16, so it must gain more than that.
-const CUT_MAX: f64 = 256.0;
+/// energy. Scaling a row by two multiplies its error by 4, so it must gain more than that.
+const CUT_MAX: f64 = 64.0;
 const CUT_MIN: f64 = 1e-5;
 
 /// The bits of a symbol.
@@ -96,14 +96,25 @@ impl Scalar {
         dims.map(|(dim, (grid, split))| (dim, middles(grid, split)))
     }
 
-    /// See `Coder::cut`.
-    pub(super) fn cut(&self, row: &[f32], scale: f32) -> f64 {
+    /// See `Coder::is_cut`.
+    pub(super) fn is_cut(&self, row: &[f32], scale: f32) -> bool {
+        let (energy, cut) = self.cut(row, scale);
+        cut > (CUT_MAX * f64::from(self.usual).powi(2)).max(CUT_MIN * energy)
+    }
+
+    /// See `Coder::error_of`.
+    pub(super) fn error_of(&self, row: &[f32], scale: f32) -> f64 {
+        self.cut(row, scale).1 + f64::from(self.usual).powi(2)
+    }
+
+    /// The energy of `row: [dim]` divided by `scale`, and the part of it beyond the values that codes can have.
+    fn cut(&self, row: &[f32], scale: f32) -> (f64, f64) {
         let scaled = row.iter().map(|value| (f64::from(*value) / f64::from(scale)) as f32);
         let beyond = |value: f32, low: f32, high: f32| f64::from((value - high).max(low - value).max(0.0));
         let squares = |sum: (f64, f64), (value, beyond): (f32, f64)| {
             (sum.0 + f64::from(value) * f64::from(value), sum.1 + beyond * beyond)
         };
-        let (energy, cut) = match &self.form {
+        match &self.form {
             Form::Grids(grids) => scaled.zip(grids).fold((0.0, 0.0), |sum, (value, grid)| {
                 let (low, high) = grid.reach();
                 squares(sum, (value, beyond(value, low, high)))
@@ -111,9 +122,7 @@ impl Scalar {
             Form::Halves(_) => {
                 scaled.fold((0.0, 0.0), |sum, value| squares(sum, (value, beyond(value, -half::MAX, half::MAX))))
             }
-        };
-        let most = CUT_MAX * f64::from(self.usual).powi(2);
-        if cut > most.max(CUT_MIN * energy) { cut } else { 0.0 }
+        }
     }
 
     /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`.

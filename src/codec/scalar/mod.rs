@@ -57,12 +57,12 @@ impl Coder for Scalar {
         &self.scale
     }
 
-    fn cut(&self, row: &[f32], scale: f32) -> f64 {
-        Scalar::cut(self, row, scale)
+    fn is_cut(&self, row: &[f32], scale: f32) -> bool {
+        Scalar::is_cut(self, row, scale)
     }
 
-    fn usual_error(&self) -> f64 {
-        f64::from(self.usual).powi(2)
+    fn error_of(&self, row: &[f32], scale: f32) -> f64 {
+        Scalar::error_of(self, row, scale)
     }
 
     fn encode(&self, rows: &[f32], codes: &mut [u8]) {

@@ -73,24 +73,42 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     if shape.row_bytes >= shape.dim && sample.iter().all(is_byte) {
         // Lossless for every byte value, also for those that are not in the sample.
         let bytes = Form::Grids(vec![Grid { bits: 8, low: 0.0, step: 1.0 }; shape.dim]);
-        return Ok(book::to_bytes(&Scalar::new(bytes, Scale::NONE, 0.0)));
+        return Ok(to_bytes(bytes, Scale::NONE, 0.0));
     }
     if shape.row_bytes >= shape.dim * 2 && sample.iter().all(is_half) {
-        return Ok(book::to_bytes(&Scalar::new(Form::Halves(shape.dim), Scale::NONE, 0.0)));
+        return Ok(to_bytes(Form::Halves(shape.dim), Scale::NONE, 0.0));
     }
     let scale = Scale::of_sample(sample, shape.dim, shape.metric);
     let scaled = scale.apply(sample, shape.dim);
     let (mut done, total) = (0, 2);
     // Scaled rows are not whole numbers, so look for an exact form of whole numbers first.
     if matches!(scaled, Cow::Owned(_)) && sample.iter().all(|value| value.fract() == 0.0) {
-        let (form, error) = work.part((0, 1), total, |work| best_form(sample, shape, work))?;
+        let ordinary = ordinary_rows(sample, shape.dim);
+        let (form, error) = work.part((0, 1), total, |work| best_form(&ordinary, shape, work))?;
         if error == 0.0 {
-            return Ok(book::to_bytes(&Scalar::new(form, Scale::NONE, 0.0)));
+            return Ok(to_bytes(form, Scale::NONE, 0.0));
         }
         done = 1;
     }
     let (form, error) = work.part((done, total), total, |work| best_form(&scaled, shape, work))?;
-    Ok(book::to_bytes(&Scalar::new(form, scale, error.sqrt().min(f64::from(f32::MAX)) as f32)))
+    Ok(to_bytes(form, scale, error))
+}
+
+/// The stored form of a codebook whose mean squared error of a row is `error`, or that of rounding if that is larger:
+/// the rows of the sample may be on the grids, others are not.
+fn to_bytes(form: Form, scale: Scale, error: f64) -> Vec<u8> {
+    let rounding = match &form {
+        Form::Grids(grids) => grids.iter().map(|grid| f64::from(grid.step).powi(2) / 12.0).sum(),
+        Form::Halves(_) => 0.0,
+    };
+    let usual = error.max(rounding).sqrt().min(f64::from(f32::MAX)) as f32;
+    book::to_bytes(&Scalar::new(form, scale, usual))
+}
+
+/// The rows of `sample: [n][dim]` whose length is not far from that of most rows.
+fn ordinary_rows(sample: &[f32], dim: usize) -> Vec<f32> {
+    let scale = Scale::of_sample(sample, dim, None);
+    sample.chunks_exact(dim).filter(|row| scale.of(row) == 1.0).flatten().copied().collect()
 }
 
 /// The best form of codes of `shape` for `sample: [n][dim]`, and the mean over rows of its squared error.

@@ -2,7 +2,7 @@
 
 use super::rotation::Rotation;
 use super::stage::Stage;
-use crate::codec::scale::Scale;
+use crate::codec::scale::{Scale, divide};
 use crate::codec::side::Side;
 use crate::kernels::{CodeLayout, Paths};
 
@@ -71,12 +71,16 @@ impl Windows {
         }
     }
 
-    /// See `Coder::cut`. Rows with a value beyond the sample are encoded to find their error.
-    pub(super) fn cut(&self, row: &[f32], scale: f32) -> f64 {
-        let scaled: Vec<f32> = row.iter().map(|value| (f64::from(*value) / f64::from(scale)) as f32).collect();
-        if scaled.iter().zip(&self.means).all(|(value, mean)| (value - mean).abs() <= self.reach) {
-            return 0.0;
-        }
+    /// See `Coder::is_cut`.
+    pub(super) fn is_cut(&self, row: &[f32], scale: f32) -> bool {
+        let scaled = row.iter().map(|value| value / scale);
+        scaled.zip(&self.means).any(|(value, mean)| (value - mean).abs() > self.reach)
+    }
+
+    /// See `Coder::error_of`.
+    pub(super) fn error_of(&self, row: &[f32], scale: f32) -> f64 {
+        let mut scaled = row.to_vec();
+        divide(&mut scaled, scale);
         let (mut code, mut decoded) = (vec![0; self.row_bytes()], vec![0.0; self.dim()]);
         self.encode(&scaled, &mut code);
         self.decode(&code, &mut decoded);

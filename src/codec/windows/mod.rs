@@ -81,8 +81,12 @@ impl Coder for Windows {
         &self.scale
     }
 
-    fn cut(&self, row: &[f32], scale: f32) -> f64 {
-        Windows::cut(self, row, scale)
+    fn is_cut(&self, row: &[f32], scale: f32) -> bool {
+        Windows::is_cut(self, row, scale)
+    }
+
+    fn error_of(&self, row: &[f32], scale: f32) -> f64 {
+        Windows::error_of(self, row, scale)
     }
 
     fn encode(&self, rows: &[f32], codes: &mut [u8]) {
