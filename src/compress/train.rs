@@ -37,15 +37,15 @@ pub fn training_rows(dim: usize) -> u64 {
 }
 
 /// Rows to train on, and rows to measure the error of the codebook on. Codes are decoded.
-pub struct Sample {
+pub struct TrainingRows {
     rows: Vec<f32>,
     held_out: Vec<f32>,
 }
 
-impl Sample {
+impl TrainingRows {
     /// An even sample of the live rows of `source`. Rows are held out from the training if the error decides the length
     /// of the codes, or if there are more rows than are trained on.
-    pub fn draw(source: &Snapshot, options: &CompressOptions) -> Result<Sample> {
+    pub fn draw(source: &Snapshot, options: &CompressOptions) -> Result<TrainingRows> {
         let rows = source.view().count();
         let wanted =
             if options.sample == 0 { training_rows(source.dim) } else { options.sample.max(TRAINING_ROWS_MIN) };
@@ -53,13 +53,19 @@ impl Sample {
         let trained = wanted.min(rows - least_held_out);
         let held_out = HELD_OUT_MAX.min(rows - trained);
         let (rows, held_out) = sample_and_others(source, rows, (trained, held_out), options.seed)?;
-        Ok(Sample { rows, held_out })
+        Ok(TrainingRows { rows, held_out })
     }
 }
 
 impl Trained {
     /// The longest codes that fit `budget`, trained on `sample`, and their error on the rows held out.
-    pub fn within(sample: &Sample, budget: &Budget, plain: &Shape, seed: u64, work: &mut Work) -> Result<Trained> {
+    pub fn within(
+        sample: &TrainingRows,
+        budget: &Budget,
+        plain: &Shape,
+        seed: u64,
+        work: &mut Work,
+    ) -> Result<Trained> {
         let book = within(budget, plain, &sample.rows, seed, work)?;
         let held_out_relative_mse = relative_mse(&book, &sample.held_out, plain.metric, work.threads());
         Ok(Trained { book: Arc::new(book), limit: Limit::Ratio, held_out_relative_mse })
