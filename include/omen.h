@@ -289,7 +289,8 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_QUALITY_FAST 1
 
 /**
- * Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long. Measured error: 5 % less on SIFT at ratio 16.
+ * Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long. Measured error at ratio 16: 5 % less on SIFT,
+ * 3 % less on sentence embeddings.
  */
 #define OMEN_QUALITY_BEST 2
 

@@ -40,7 +40,7 @@ pub enum Quality {
     /// 50,000 vectors of 128 dims a second on one core of a common machine.
     #[default]
     Normal,
-    /// A third as fast as `Normal`; about 5 % less error (docs/choosing.md).
+    /// A third as fast as `Normal`; 3 to 5 % less error (docs/choosing.md).
     Best,
 }
 

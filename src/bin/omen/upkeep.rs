@@ -56,7 +56,7 @@ enum QualityName {
     /// Several times as fast; measured, 2 % (SIFT, ratio 8) to 55 % (SIFT, ratio 16) more error
     Fast,
     Normal,
-    /// Takes two to three times as long; measured, 5 % less error (SIFT, ratio 16)
+    /// Takes two to three times as long; measured, 3 to 5 % less error
     Best,
 }
 
