@@ -283,12 +283,14 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_QUALITY_NORMAL 0
 
 /**
- * Encodes several times as fast as OMEN_QUALITY_NORMAL, with about a third more error.
+ * Encodes several times as fast as OMEN_QUALITY_NORMAL. Measured error: 55 % more on SIFT at ratio 16, 2 % more at ratio
+ * 8; 3 % more on sentence embeddings at ratio 16.
  */
 #define OMEN_QUALITY_FAST 1
 
 /**
- * Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long, with a few percent less error.
+ * Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long. Measured error at ratio 16: 5 % less on SIFT,
+ * 3 % less on sentence embeddings.
  */
 #define OMEN_QUALITY_BEST 2
 
@@ -485,7 +487,8 @@ struct omen_compress_report {
     int32_t limit;
     /**
      * Relative mean squared error of vectors that were not trained on, measured on up to 2048 of them: what vectors
-     * that are inserted later can expect. NaN if a ratio was given and every vector was trained on.
+     * that are inserted later can expect. With OMEN_COSINE the mean of |x - decoded x| squared / |x| squared. NaN if there
+     * were none: a ratio was given and every vector was trained on, or no vector was new.
      */
     double held_out_relative_mse;
 };

@@ -23,7 +23,7 @@ fn sift(file: &str, first: usize, count: usize) -> Vec<f32> {
 
 fn noise(count: usize, dim: usize) -> Vec<f32> {
     let mut random = Random::new(7);
-    (0..count * dim).map(|_| random.normal() as f32).collect()
+    (0..count * dim).map(|_| random.normal()).collect()
 }
 
 fn store_of(rows: &[f32], dim: usize, metric: Metric) -> (TempDir, Store) {

@@ -210,10 +210,7 @@ fn compress_refuses_ratios_below_one_and_not_finite() {
     for ratio in [0.99, -16.0, f64::NAN, f64::INFINITY] {
         let options = CompressOptions { ratio, ..CompressOptions::default() };
         let text = refusal(store.compress(&options, &mut Work::default()));
-        assert!(
-            text.starts_with("ratio ") && text.ends_with(": expected a number of at least 1, or 0 for the default"),
-            "{text}"
-        );
+        assert!(text.starts_with("ratio ") && text.ends_with(": expected a number of at least 1"), "{text}");
     }
 }
 

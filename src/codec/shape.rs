@@ -35,12 +35,12 @@ pub struct Shape {
 /// How much time encoding a row may take, for the error it leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quality {
-    /// Several times as fast as `Normal`; about a third more error.
+    /// Several times as fast as `Normal`; 2 to 55 % more error (docs/choosing.md).
     Fast,
     /// 50,000 vectors of 128 dims a second on one core of a common machine.
     #[default]
     Normal,
-    /// A third as fast as `Normal`; a few percent less error.
+    /// A third as fast as `Normal`; 3 to 5 % less error (docs/choosing.md).
     Best,
 }
 

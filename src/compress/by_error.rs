@@ -6,7 +6,7 @@
 
 use super::Limit;
 use super::budget::Budget;
-use super::train::{Sample, Trained};
+use super::train::{Trained, TrainingRows};
 use crate::codec::Shape;
 use crate::error::{Error, Result, short};
 use crate::format::BLOCK_BYTES;
@@ -34,7 +34,7 @@ struct Tried {
 }
 
 /// The search: the longest codes that failed, the one before, and the shortest codes that passed.
-struct Search {
+struct LengthSearch {
     budget: Budget,
     failed: Vec<Tried>,
     passed: Option<(Tried, Trained)>,
@@ -43,13 +43,13 @@ struct Search {
 /// The codebook of the shortest codes within `budget.bytes..=budget.bytes_max` whose error is at most `most`. `shortest`
 /// is the shape that `budget.bytes` hold.
 pub fn train(
-    sample: &Sample,
+    sample: &TrainingRows,
     budget: &Budget,
     shortest: &Shape,
     (most, seed): (f64, u64),
     work: &mut Work,
 ) -> Result<Trained> {
-    let mut search = Search { budget: *budget, failed: Vec::new(), passed: None };
+    let mut search = LengthSearch { budget: *budget, failed: Vec::new(), passed: None };
     let (mut bytes, mut shape, mut begin) = (budget.bytes, *shortest, 0);
     for end in ENDS {
         let budget = Budget { bytes, ..*budget };
@@ -78,7 +78,7 @@ pub fn train(
     found.ok_or_else(|| Error::Internal("compress: no length of codes passed, and none failed".to_owned()))
 }
 
-impl Search {
+impl LengthSearch {
     /// The next budget and shape to try; `None` if the shortest that passed is `good` or no other lies between.
     fn next(&self, is_good: bool) -> Option<(u64, Shape)> {
         let failed = self.failed.last()?;

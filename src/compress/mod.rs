@@ -31,7 +31,7 @@ use crate::codec::Quality;
 use crate::error::{Error, Result, short};
 use crate::work::Work;
 use std::sync::Arc;
-use train::Sample;
+use train::TrainingRows;
 
 /// Least number of vectors to train on: a symbol has 16 codewords.
 pub const TRAINING_ROWS_MIN: u64 = 16;
@@ -77,7 +77,7 @@ impl CompressOptions {
         let what = if !(error == 0.0 || error > 0.0 && error < 1.0) {
             format!("max_relative_mse {}: expected a number above 0 and below 1, or 0 for the default", short(error))
         } else if !(ratio == 0.0 || ratio.is_finite() && ratio >= 1.0) {
-            format!("ratio {}: expected a number of at least 1, or 0 for the default", short(ratio))
+            format!("ratio {}: expected a number of at least 1", short(ratio))
         } else if ratio > 0.0 && error > 0.0 {
             let (ratio, error) = (short(ratio), short(error));
             format!("ratio {ratio} and max_relative_mse {error}: only one of the two can be met; give one")
@@ -108,7 +108,7 @@ pub fn train(plan: &Plan, options: &CompressOptions, work: &mut Work) -> Result<
             Ok(Trained { book, scales, limit, held_out_relative_mse })
         }
         Plan::AddBook { source, budget, shape } | Plan::Recode { source, budget, shape } => {
-            let sample = Sample::draw(source, options)?;
+            let sample = TrainingRows::draw(source, options)?;
             match options.largest_error() {
                 Some(most) => by_error::train(&sample, budget, shape, (most, options.seed), work),
                 None => Trained::within(&sample, budget, shape, options.seed, work),

@@ -41,16 +41,16 @@ pub fn training_rows(dim: usize) -> u64 {
 }
 
 /// Rows to train on, and rows to measure the error of the codebook on. Codes are decoded.
-pub struct Sample<'a> {
+pub struct TrainingRows<'a> {
     source: &'a Snapshot,
     rows: Vec<f32>,
     held_out: Vec<f32>,
 }
 
-impl<'a> Sample<'a> {
+impl<'a> TrainingRows<'a> {
     /// An even sample of the live rows of `source`. Rows are held out from the training if the error decides the length
     /// of the codes, or if there are more rows than are trained on.
-    pub fn draw(source: &'a Snapshot, options: &CompressOptions) -> Result<Sample<'a>> {
+    pub fn draw(source: &'a Snapshot, options: &CompressOptions) -> Result<TrainingRows<'a>> {
         let rows = source.view().count();
         let wanted =
             if options.sample == 0 { training_rows(source.dim) } else { options.sample.max(TRAINING_ROWS_MIN) };
@@ -58,13 +58,19 @@ impl<'a> Sample<'a> {
         let trained = wanted.min(rows - least_held_out);
         let held_out = HELD_OUT_MAX.min(rows - trained);
         let (rows, held_out) = sample_and_others(source, rows, (trained, held_out), options.seed)?;
-        Ok(Sample { source, rows, held_out })
+        Ok(TrainingRows { source, rows, held_out })
     }
 }
 
 impl Trained {
     /// The longest codes that fit `budget`, trained on `sample`, and their error on the rows held out.
-    pub fn within(sample: &Sample, budget: &Budget, plain: &Shape, seed: u64, work: &mut Work) -> Result<Trained> {
+    pub fn within(
+        sample: &TrainingRows,
+        budget: &Budget,
+        plain: &Shape,
+        seed: u64,
+        work: &mut Work,
+    ) -> Result<Trained> {
         let (book, scales) = within(sample, budget, plain, seed, work)?;
         let held_out_relative_mse = relative_mse(&book, &sample.held_out, plain.metric, work.threads());
         Ok(Trained { book, scales, limit: Limit::Ratio, held_out_relative_mse })
@@ -74,13 +80,13 @@ impl Trained {
 /// The longest codes that fit `budget`, of dims as in `plain` or of directions, trained on `sample`; and the scales of all
 /// rows.
 fn within(
-    sample: &Sample,
+    sample: &TrainingRows,
     budget: &Budget,
     plain: &Shape,
     seed: u64,
     work: &mut Work,
 ) -> Result<(Arc<Codebook>, RowScales)> {
-    let Sample { source, rows: sample, .. } = sample;
+    let TrainingRows { source, rows: sample, .. } = sample;
     let (of_sample, is_directional) = codec::scales_of_sample(sample, plain);
     let scales = NewScales::of(&of_sample, is_directional).sizes(budget.rows);
     // The plan knew no scales. If no code fits beside them, one that is a little too long is better than none.

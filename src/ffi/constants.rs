@@ -91,9 +91,11 @@ pub const OMEN_CODEC_SCALAR: i32 = 3;
 
 /// The default: the lowest error at which one core of a common machine encodes 50,000 vectors of 128 dims a second.
 pub const OMEN_QUALITY_NORMAL: i32 = 0;
-/// Encodes several times as fast as OMEN_QUALITY_NORMAL, with about a third more error.
+/// Encodes several times as fast as OMEN_QUALITY_NORMAL. Measured error: 55 % more on SIFT at ratio 16, 2 % more at ratio
+/// 8; 3 % more on sentence embeddings at ratio 16.
 pub const OMEN_QUALITY_FAST: i32 = 1;
-/// Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long, with a few percent less error.
+/// Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long. Measured error at ratio 16: 5 % less on SIFT,
+/// 3 % less on sentence embeddings.
 pub const OMEN_QUALITY_BEST: i32 = 2;
 
 /// In reports: the ratio that was asked for decided how long the codes are; without one, 16 or the highest ratio that so

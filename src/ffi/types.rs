@@ -154,7 +154,8 @@ pub struct omen_compress_report {
     /// What decided how long the codes are: OMEN_LIMIT_RATIO or OMEN_LIMIT_ERROR.
     pub limit: i32,
     /// Relative mean squared error of vectors that were not trained on, measured on up to 2048 of them: what vectors
-    /// that are inserted later can expect. NaN if a ratio was given and every vector was trained on.
+    /// that are inserted later can expect. With OMEN_COSINE the mean of |x - decoded x| squared / |x| squared. NaN if there
+    /// were none: a ratio was given and every vector was trained on, or no vector was new.
     pub held_out_relative_mse: f64,
 }
 

@@ -44,7 +44,7 @@ static void each_refuses(omen_store *store, int32_t status, const char *says)
     size_t n = 7;
     float row[D4] = {7, 7, 7, 7};
     uint8_t found = 7;
-    omen_compress_report compressed = {sizeof compressed, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+    omen_compress_report compressed = {sizeof compressed, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
     struct omen_store_stats stats = {sizeof stats, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
     omen_verify_report verified = {sizeof verified, 7, 7, 7, 7};
     ASSERT(omen_store_dim(store) == 0);

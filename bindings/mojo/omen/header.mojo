@@ -132,10 +132,12 @@ comptime OMEN_QUALITY_NORMAL: Int32 = 0
 """The default: the lowest error at which one core of a common machine encodes 50,000 vectors of 128 dims a second."""
 
 comptime OMEN_QUALITY_FAST: Int32 = 1
-"""Encodes several times as fast as OMEN_QUALITY_NORMAL, with about a third more error."""
+"""Encodes several times as fast as OMEN_QUALITY_NORMAL. Measured error: 55 % more on SIFT at ratio 16, 2 % more at ratio
+8; 3 % more on sentence embeddings at ratio 16."""
 
 comptime OMEN_QUALITY_BEST: Int32 = 2
-"""Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long, with a few percent less error."""
+"""Encodes a third as fast as OMEN_QUALITY_NORMAL and trains twice as long. Measured error at ratio 16: 5 % less on SIFT,
+3 % less on sentence embeddings."""
 
 comptime OMEN_LIMIT_RATIO: Int32 = 0
 """In reports: the ratio that was asked for decided how long the codes are; without one, 16 or the highest ratio that so
@@ -257,7 +259,8 @@ struct CompressReport(Copyable, Movable):
     """What decided how long the codes are: OMEN_LIMIT_RATIO or OMEN_LIMIT_ERROR."""
     var held_out_relative_mse: Float64
     """Relative mean squared error of vectors that were not trained on, measured on up to 2048 of them: what vectors
-    that are inserted later can expect. NaN if a ratio was given and every vector was trained on."""
+    that are inserted later can expect. With OMEN_COSINE the mean of |x - decoded x| squared / |x| squared. NaN if there
+    were none: a ratio was given and every vector was trained on, or no vector was new."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""

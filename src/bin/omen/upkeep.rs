@@ -53,10 +53,10 @@ pub struct Compress {
 /// The values of `--quality`.
 #[derive(Clone, Copy, ValueEnum)]
 enum QualityName {
-    /// Several times as fast, about a third more error
+    /// Several times as fast; measured, 2 % (SIFT, ratio 8) to 55 % (SIFT, ratio 16) more error
     Fast,
     Normal,
-    /// Takes two to three times as long, a few percent less error
+    /// Takes two to three times as long; measured, 3 to 5 % less error
     Best,
 }
 
