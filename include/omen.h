@@ -928,11 +928,18 @@ void omen_search_options_init(struct omen_search_options *options);
  * Inverted lists: omen_store_compress makes them for large stores. A search then visits the lists nearest to its
  * query: as many as compress found to hold nearly all neighbours, or the share of the lists given by `effort`.
  *
- * Filters: with `allow_ids` every allowed vector is searched, and with `exact` every vector; inverted lists are not
- * used. The last filter is cached together with the codes it allows, in at most 4 MiB, so repeating the same
- * `allow_ids` costs far less than the first time.
+ * Places are left over (OMEN_NO_ID, NaN) only if fewer than `k` vectors are live, allowed and within `max_distance`:
+ * lists are visited until `k` such vectors are found, or all lists are. With an `effort` above 0, lists beyond that share
+ * are visited for live and allowed vectors, but not for vectors within `max_distance`.
  *
- * Errors: OMEN_NOT_FINITE, OMEN_TOO_BIG.
+ * Filters: `allow_ids` and `deny_ids` may have any order, may repeat ids, and may name ids that are not stored; an id on
+ * both is not found. They may be new with each query: a search costs about as much as without, up to twice as much.
+ * Ascending ids, each once, are used in place; others are sorted first, in a copy. The fewer vectors are allowed, the more
+ * inverted lists are visited; a few hundred allowed vectors, and with `exact` any number, are all compared. The first
+ * filter makes a map of 8 bytes a vector in memory for each file with lists.
+ *
+ * Errors: OMEN_NOT_FINITE, OMEN_TOO_BIG (also: 2^32 ids or more in a list). OMEN_INVALID_ARGUMENT if `max_distance` is
+ * NaN or -INFINITY, or below 0 where distances are never negative.
  *
  * Disk: not written to.
  */

@@ -243,7 +243,7 @@ impl<'a> Part<'a> {
     /// Runs of consecutive blocks that hold these rows, without the blocks that hold no row of `set`.
     pub fn block_runs(self, set: &RowSet) -> Vec<Range<u32>> {
         match self {
-            Part::Range(begin, end) => set.block_runs(&[begin..end], &[]),
+            Part::Range(begin, end) => set.block_runs(std::slice::from_ref(&(begin..end)), &[]),
             Part::Rows(rows) => block_runs(rows.iter().map(|row| *row..*row + 1), |_| true),
         }
     }
