@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Format, Source};
+use crate::files::{self, Reading, Source};
 use crate::plot::{self, Point};
 use crate::progress::Progress;
 use crate::scratch::ScratchDir;
@@ -33,12 +33,8 @@ const SAMPLE_MIN: u64 = 50;
 pub struct Estimate {
     /// File of vectors, in any format that import reads
     data: PathBuf,
-    /// Format of the file; by default, the one that its ending names
-    #[arg(long, value_enum)]
-    format: Option<Format>,
-    /// Column of a parquet file
-    #[arg(long)]
-    column: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Ratios to measure
     #[arg(long, value_delimiter = ',', default_value = "4,8,16,32,64")]
     ratios: Vec<f64>,
@@ -74,7 +70,7 @@ impl Estimate {
         if let Some(ratio) = self.ratios.iter().find(|ratio| !ratio.is_finite() || **ratio < 1.0) {
             return Err(Failure::argument(format!("--ratios {}: expected numbers of at least 1", short(*ratio))));
         }
-        let mut source = files::open(&self.data, self.format, self.column.as_deref())?;
+        let mut source = files::open_counted(&self.data, &self.reading)?;
         let (count, dim) = (source.count(), source.dim());
         let sample = draw(source.as_mut(), self.sample, self.seed)?;
         let scratch = ScratchDir::new(&self.scratch.clone().unwrap_or_else(std::env::temp_dir))?;

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Format, Integers, IntegersSink};
+use crate::files::{self, Integers, IntegersSink, Origin, Reading, is_standard};
 use crate::progress::Progress;
 use crate::store::{self, check_dim, open};
 use clap::Args;
@@ -21,14 +21,10 @@ use std::time::{Duration, Instant};
 pub struct Search {
     /// Directory of the store
     store: PathBuf,
-    /// File of queries, in any format that import reads
+    /// File of queries, in any format that import reads; or `-` for stdin
     queries: PathBuf,
-    /// Format of the queries; by default, the one that the ending of the file names
-    #[arg(long, value_enum)]
-    format: Option<Format>,
-    /// Column of a parquet file
-    #[arg(long)]
-    column: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Neighbours to find for each query
     #[arg(long, short, default_value_t = 10)]
     k: usize,
@@ -41,10 +37,10 @@ pub struct Search {
     /// Decode and measure every vector: slow, for comparison
     #[arg(long)]
     exact: bool,
-    /// File of the true neighbours of each query, nearest first: .ivecs, .ibin, .npy; prints recall
+    /// File of the true neighbours of each query, nearest first: .ivecs, .ibin, .npy, .csv; prints recall
     #[arg(long)]
     truth: Option<PathBuf>,
-    /// Write the ids found to this file: .npy, .ivecs, .ibin
+    /// Write the ids found to this file: .npy, .csv, .ivecs, .ibin; or `-` for stdout
     #[arg(long)]
     out: Option<PathBuf>,
     /// Threads to use; 0: one for each core
@@ -62,7 +58,8 @@ impl Search {
     pub fn run(self) -> Outcome<Answer> {
         let store = open(&self.store, Mode::ReadOnly, self.metric, self.threads)?;
         self.check(&store)?;
-        let mut queries = files::open(&self.queries, self.format, self.column.as_deref())?;
+        let mut queries = files::open_counted(&self.queries, &self.reading)?;
+        files::tell_ignored(queries.as_ref());
         check_dim(queries.as_ref(), &store)?;
         let mut truth = self.truth.as_deref().map(|path| open_truth(path, queries.count(), self.k)).transpose()?;
         let mut out =
@@ -81,7 +78,7 @@ impl Search {
             let found = self.find(&store, &vectors, rows)?;
             searching += begin.elapsed();
             if let Some(truth) = &mut truth {
-                hits += count_hits(&found.ids, &truth.read(rows)?, self.k, truth.columns());
+                hits += count_hits(&found.ids, &truth.read_neighbours(rows)?, self.k, truth.columns());
             }
             if let Some(out) = &mut out {
                 out.write(&found.ids)?;
@@ -106,7 +103,8 @@ impl Search {
         if is_shown {
             figures["neighbours"] = Value::Array(neighbours);
         }
-        Ok(Answer::new(text, figures))
+        let is_on_stderr = self.out.as_deref().is_some_and(is_standard);
+        Ok(Answer { is_on_stderr, ..Answer::new(text, figures) })
     }
 
     fn check(&self, store: &Store) -> Outcome<()> {
@@ -130,9 +128,10 @@ impl Search {
 }
 
 fn open_truth(path: &std::path::Path, queries: u64, k: usize) -> Outcome<Integers> {
-    let truth = Integers::open(path)?;
-    if truth.rows() != queries || truth.columns() < k {
-        let found = format!("found {} rows of {} ids", truth.rows(), truth.columns());
+    let truth = Integers::open(&Origin::new(path))?;
+    let rows = truth.rows().unwrap_or(queries);
+    if rows != queries || truth.columns() < k {
+        let found = format!("found {rows} rows of {} ids", truth.columns());
         return Err(Failure::file(truth.name(), format!("{found}, expected {queries} rows of at least {k}")));
     }
     Ok(truth)
