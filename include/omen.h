@@ -502,6 +502,21 @@ struct omen_search_options {
      * 1: compare the query with every vector as omen_store_get returns it. 0 (default): the library chooses.
      */
     int32_t exact;
+    /**
+     * These ids are not found: `uint64_t[deny_n]`, in any order. NULL (default) and a `deny_n` of 0: none. An id that
+     * is in `allow_ids` too is not found.
+     */
+    const uint64_t *deny_ids;
+    /**
+     * Number of `deny_ids`.
+     */
+    uint64_t deny_n;
+    /**
+     * Only vectors at most this far from the query are found, by the distance of the metric as `out_distances` has it,
+     * and at most `k` of them. INFINITY (default): at any distance. Below 0 it is refused for OMEN_L2 and OMEN_COSINE,
+     * whose distances are never negative.
+     */
+    double max_distance;
 };
 
 /**

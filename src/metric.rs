@@ -24,6 +24,19 @@ impl Metric {
         Metric::ALL.into_iter().find(|metric| *metric as i32 == number)
     }
 
+    /// `distance`, computed with rounding, moved into the range of the metric: from 0 for `l2`, from 0 to 2 for `cosine`.
+    /// -0.0 becomes 0.0, so that equal distances tie under `total_cmp`.
+    #[inline]
+    pub fn in_range(self, distance: f32) -> f32 {
+        // A NaN stays one.
+        let (least, most) = match self {
+            Metric::L2 => (0.0, f32::INFINITY),
+            Metric::InnerProduct => (f32::NEG_INFINITY, f32::INFINITY),
+            Metric::Cosine => (0.0, 2.0),
+        };
+        distance.clamp(least, most) + 0.0
+    }
+
     /// The name in messages, options and bindings.
     pub fn name(self) -> &'static str {
         match self {

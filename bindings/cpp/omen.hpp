@@ -142,6 +142,11 @@ struct SearchOptions : omen_search_options {
         allow_ids = ids.data();
         allow_n = ids.size();
     }
+    /** These ids are not found. They must outlive the options. */
+    void deny(Ids ids) {
+        deny_ids = ids.data();
+        deny_n = ids.size();
+    }
 };
 
 /**

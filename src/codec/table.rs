@@ -268,11 +268,12 @@ impl<'a> QueryTable<'a> {
             return None;
         }
         let sum = self.sum_of_products(block, lane);
-        Some(match self.metric {
-            // The estimate of a small distance can be negative.
-            Metric::L2 => (self.fixed - 2.0 * sum + number).max(0.0),
+        let distance = match self.metric {
+            Metric::L2 => self.fixed - 2.0 * sum + number,
             _ => -(self.fixed + sum) * number,
-        })
+        };
+        // The estimate of a small distance can be negative.
+        Some(self.metric.in_range(distance))
     }
 
     /// Sums the products of a code's symbols in four independent sums, so that additions do not wait for each other.

@@ -8,6 +8,9 @@ use super::types::{omen_search_options, omen_store};
 use crate::error::{Error, Result};
 use crate::store::SearchOptions;
 
+/// Most ids of one list of a filter.
+const IDS_MAX: u64 = u32::MAX as u64;
+
 /// # SEARCHING
 ///
 /// Sets every member of `options` to its default, `struct_size` included. Ignores NULL. Any thread may call it.
@@ -71,22 +74,38 @@ pub unsafe extern "C" fn omen_store_search(
 }
 
 /// # Safety
-/// As for [`sized::options`]. `allow_ids` is an array of `allow_n` ids, which no thread writes while the options live.
+/// As for [`sized::options`]. `allow_ids` and `deny_ids` are arrays of `allow_n` and `deny_n` ids, which no thread writes
+/// while the options live.
 unsafe fn search_options<'a>(options: *const omen_search_options) -> Result<SearchOptions<'a>> {
     // SAFETY: the contract of this function.
     let given = unsafe { sized::options(options, omen_search_options::DEFAULT)? };
     if !matches!(given.exact, 0 | 1) {
         return Err(Error::InvalidArgument(format!("options: exact is {}; expected 0 or 1", given.exact)));
     }
-    // A count that does not fit a usize is more than memory can hold, and `input` refuses it.
-    let allow_n = usize::try_from(given.allow_n).unwrap_or(usize::MAX);
     // SAFETY: the contract of this function.
-    let allowed = unsafe { input("allow_ids", given.allow_ids, allow_n, 1)? };
+    let (allow_ids, deny_ids) = unsafe {
+        (id_list("allow_ids", given.allow_ids, given.allow_n)?, id_list("deny_ids", given.deny_ids, given.deny_n)?)
+    };
     Ok(SearchOptions {
-        allow_ids: (allow_n > 0).then_some(allowed),
+        allow_ids,
+        deny_ids,
+        max_distance: given.max_distance,
         is_exact: given.exact == 1,
         effort: given.effort,
         rerank: given.rerank,
         threads: given.threads,
     })
+}
+
+/// The `count` ids at `pointer`; `None` if there are none.
+///
+/// # Safety
+/// As for [`input`].
+unsafe fn id_list<'a>(name: &'static str, pointer: *const u64, count: u64) -> Result<Option<&'a [u64]>> {
+    if count > IDS_MAX {
+        return Err(Error::TooBig(format!("{name}: {count} ids, at most {IDS_MAX} are possible")));
+    }
+    // SAFETY: the contract of this function.
+    let ids = unsafe { input(name, pointer, count as usize, 1)? };
+    Ok((count > 0).then_some(ids))
 }

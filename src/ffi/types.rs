@@ -170,6 +170,15 @@ pub struct omen_search_options {
     pub threads: u32,
     /// 1: compare the query with every vector as omen_store_get returns it. 0 (default): the library chooses.
     pub exact: i32,
+    /// These ids are not found: `uint64_t[deny_n]`, in any order. NULL (default) and a `deny_n` of 0: none. An id that
+    /// is in `allow_ids` too is not found.
+    pub deny_ids: *const u64,
+    /// Number of `deny_ids`.
+    pub deny_n: u64,
+    /// Only vectors at most this far from the query are found, by the distance of the metric as `out_distances` has it,
+    /// and at most `k` of them. INFINITY (default): at any distance. Below 0 it is refused for OMEN_L2 and OMEN_COSINE,
+    /// whose distances are never negative.
+    pub max_distance: f64,
 }
 
 impl omen_search_options {
@@ -182,6 +191,9 @@ impl omen_search_options {
         allow_n: 0,
         threads: 0,
         exact: 0,
+        deny_ids: std::ptr::null(),
+        deny_n: 0,
+        max_distance: f64::INFINITY,
     };
 }
 
@@ -244,4 +256,4 @@ pub struct omen_verify_report {
 const _: () = assert!(size_of::<omen_store_options>() == 24);
 const _: () = assert!(size_of::<omen_work_options>() == 32);
 const _: () = assert!(size_of::<omen_compress_options>() == 64);
-const _: () = assert!(size_of::<omen_search_options>() == 48);
+const _: () = assert!(size_of::<omen_search_options>() == 72);

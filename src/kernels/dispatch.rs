@@ -149,7 +149,7 @@ impl Kernels {
 
     /// See [`super::distance()`].
     pub fn distance(&self, metric: Metric, query: &[f32], query_norm_sq: f32, row: &[f32]) -> f32 {
-        match metric {
+        let distance = match metric {
             // A sum of squares: it may overflow to infinity, but is never NaN.
             Metric::L2 => self.l2sq(query, row),
             Metric::InnerProduct => {
@@ -164,6 +164,7 @@ impl Kernels {
                     distance::cosine_distance_f64(query, row)
                 }
             }
-        }
+        };
+        metric.in_range(distance)
     }
 }

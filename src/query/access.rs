@@ -3,11 +3,11 @@
 //! Every path yields parts (rows whose candidates are compared with each other) and runs of blocks of codes.
 
 use super::request::SearchRequest;
-use super::row_set::RowSet;
+use super::row_set::{RowSet, block_runs};
 use crate::codec::QueryTable;
 use crate::error::Result;
 use crate::kernels::{BLOCK_ROWS, Hit, kernels};
-use crate::segment::Segment;
+use crate::snapshot::SegmentView;
 use std::ops::Range;
 
 /// Rows of a part. It does not depend on the number of threads, so that the answers do not either.
@@ -19,55 +19,106 @@ const RUN_ROWS: usize = 1024;
 /// Lists are visited until they have this many rows per neighbour.
 const ROWS_PER_NEIGHBOUR: usize = 8;
 
-/// How the rows of one segment are reached.
-#[derive(Clone, Copy)]
-pub enum AccessPath<'a> {
-    /// Every row.
-    All,
-    /// The `probes` of `count` inverted lists that are nearest to each query.
-    Lists {
-        /// Lists of the segment.
-        count: u32,
-        /// Lists to visit; more if these have too few rows.
-        probes: usize,
-    },
-    /// The rows that a filter allows.
-    Rows(&'a RowSet),
+/// The rows of a segment that are searched together, and the inverted lists that hold them.
+pub struct Region<'a> {
+    /// The segment.
+    pub view: &'a SegmentView,
+    /// The rows of the segment that may be found.
+    pub set: &'a RowSet<'a>,
+    /// The rows of the region.
+    pub rows: Range<u32>,
+    /// Its lists, all of whose rows are in the region; empty if there are none.
+    pub lists: Range<u32>,
 }
 
-impl<'a> AccessPath<'a> {
-    /// The path for `request` in `segment`. A filter leads to all its rows; exact searches and effort 1 lead to every
-    /// row.
-    pub fn choose(segment: &Segment, request: &SearchRequest, allowed: Option<&'a RowSet>) -> Result<AccessPath<'a>> {
-        if let Some(allowed) = allowed {
-            return Ok(AccessPath::Rows(allowed));
-        }
-        let Some(count) = segment.lists().filter(|_| !request.is_exact && request.effort < 1.0) else {
+/// How the rows of a region are reached.
+#[derive(Clone, Copy)]
+pub enum AccessPath {
+    /// Every row that may be found.
+    All,
+    /// Those in the inverted lists nearest to each query.
+    Lists {
+        /// Lists to visit; more if these have too few rows that may be found.
+        probes: usize,
+    },
+}
+
+impl<'a> Region<'a> {
+    /// All rows of a segment.
+    pub fn whole(view: &'a SegmentView, set: &'a RowSet<'a>) -> Region<'a> {
+        Region { view, set, rows: 0..view.segment.rows(), lists: 0..view.segment.lists().unwrap_or(0) }
+    }
+
+    /// The access path for `request`. Exact searches, effort 1 and listed rows need no lists.
+    pub fn path(&self, request: &SearchRequest) -> Result<AccessPath> {
+        if self.lists.is_empty() || request.is_exact || request.effort >= 1.0 || self.set.listed().is_some() {
             return Ok(AccessPath::All);
-        };
+        }
         let probes = match request.effort {
-            0.0 => segment.probes()? as usize,
-            effort => (effort * f64::from(count)).ceil() as usize,
+            0.0 => f64::from(self.view.segment.probes()?),
+            effort => effort * self.lists.len() as f64,
         };
-        Ok(AccessPath::Lists { count, probes })
+        // The nearest of fewer rows are farther away, and more lists may hold them: s^(-1/4) times as many for a share s
+        // of the rows (docs/performance.md). Square roots are the same on every machine.
+        let probes = (probes / self.set.share().sqrt().sqrt()).ceil() as usize;
+        Ok(AccessPath::Lists { probes: probes.clamp(1, self.lists.len()) })
     }
 
-    /// Approximate fraction of the segment's bytes that one query reads.
-    pub fn fraction(&self) -> f64 {
-        match self {
-            AccessPath::Lists { count, probes } => *probes as f64 / f64::from(*count),
-            AccessPath::All | AccessPath::Rows(_) => 1.0,
+    /// Approximate number of bytes that one query of `request` reads.
+    pub fn bytes_per_query(&self, request: &SearchRequest) -> Result<u64> {
+        let share = match self.path(request)? {
+            AccessPath::Lists { probes } => probes as f64 / self.lists.len() as f64,
+            AccessPath::All if self.set.listed().is_some() => self.set.share(),
+            AccessPath::All => 1.0,
+        };
+        let rows = self.rows.len() as f64 / f64::from(self.view.segment.rows().max(1));
+        Ok((self.view.segment.entry().length as f64 * rows * share) as u64)
+    }
+
+    /// The parts in `share` of the rows that may be found.
+    pub fn parts(&self, share: Share) -> impl Iterator<Item = Part<'a>> + use<'a> {
+        Part::divide(self.rows.clone(), self.set.listed(), share)
+    }
+
+    /// The rows of the `probes` lists nearest to the query of `table`, in ranges that ascend; and of more lists if these
+    /// have too few rows that may be found for `k` neighbours.
+    pub fn rows_of_lists(&self, table: &QueryTable, probes: usize, k: usize) -> Result<Vec<Range<u32>>> {
+        let (segment, share) = (&self.view.segment, self.set.share());
+        let mut lists = self.lists_by_distance(table)?;
+        let mut rows_needed = ROWS_PER_NEIGHBOUR.saturating_mul(k);
+        if share < 1.0 {
+            // Where the allowed rows are elsewhere, the nearest lists may hold hardly any of them. Half of what as many
+            // lists hold on average is enough.
+            let on_average = share * self.rows.len() as f64 * probes as f64 / lists.len() as f64;
+            rows_needed = rows_needed.max((on_average / 2.0) as usize);
+        }
+        let (mut visited, mut next, mut near) = (0, probes, Vec::new());
+        loop {
+            if next < lists.len() {
+                lists[visited..].select_nth_unstable_by(next - visited, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            }
+            for (_, list) in &lists[visited..next] {
+                near.push(segment.rows_of_list(*list)?);
+            }
+            visited = next;
+            near.retain(|rows: &Range<u32>| !rows.is_empty());
+            near.sort_unstable_by_key(|rows| rows.start);
+            if visited == lists.len() || self.set.count_in(&near, k, |row| segment.id_of(row))? >= rows_needed {
+                return Ok(near);
+            }
+            next = (2 * visited).min(lists.len());
         }
     }
 
-    /// The parts of `segment` in `share`, of all rows or the allowed ones. Queries without a table use them also if the
-    /// path is inverted lists.
-    pub fn parts(&self, segment: &Segment, share: Share) -> impl Iterator<Item = Part<'a>> + use<'a> {
-        let allowed = match self {
-            AccessPath::Rows(set) => Some(set.rows()),
-            AccessPath::All | AccessPath::Lists { .. } => None,
-        };
-        Part::divide(segment.rows(), allowed, share)
+    /// Distance of the centroid of each list to the query of `table`, with the number of the list. The codes of
+    /// centroids are scanned like those of rows.
+    fn lists_by_distance(&self, table: &QueryTable) -> Result<Vec<(f32, u32)>> {
+        let (centroids, norms) = self.view.segment.centroids()?;
+        let mut hits = Vec::with_capacity(norms.len().next_multiple_of(BLOCK_ROWS));
+        kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);
+        let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
+        let all = hits.iter().zip(norms).map(distance).zip(0..);
+        Ok(all.skip(self.lists.start as usize).take(self.lists.len()).collect())
     }
 }
 
@@ -97,20 +148,27 @@ impl Share {
 pub enum Part<'a> {
     /// These, ascending.
     Rows(&'a [u32]),
-    /// From the first row, a multiple of 32, up to the second, which is excluded: a multiple of 32 or the number of
-    /// rows.
+    /// From the first row up to the second, which is excluded.
     Range(u32, u32),
 }
 
 impl<'a> Part<'a> {
-    /// The parts in `share`, of the rows `0..count` or of those `allowed`.
-    pub fn divide(count: u32, allowed: Option<&'a [u32]>, share: Share) -> impl Iterator<Item = Part<'a>> + use<'a> {
-        let total = allowed.map_or(count as usize, <[u32]>::len);
+    /// The parts in `share`, of `rows` or of those of them that are `listed` (ascending).
+    pub fn divide(
+        rows: Range<u32>,
+        listed: Option<&'a [u32]>,
+        share: Share,
+    ) -> impl Iterator<Item = Part<'a>> + use<'a> {
+        let listed = listed.map(|listed| {
+            let before = |row: u32| listed.partition_point(|other| *other < row);
+            &listed[before(rows.start)..before(rows.end)]
+        });
+        let total = listed.map_or(rows.len(), <[u32]>::len);
         share.range(total.div_ceil(PART_ROWS)).map(move |part| {
-            let rows = part * PART_ROWS..((part + 1) * PART_ROWS).min(total);
-            match allowed {
-                Some(allowed) => Part::Rows(&allowed[rows]),
-                None => Part::Range(rows.start as u32, rows.end as u32),
+            let (start, end) = (part * PART_ROWS, ((part + 1) * PART_ROWS).min(total));
+            match listed {
+                Some(listed) => Part::Rows(&listed[start..end]),
+                None => Part::Range(rows.start + start as u32, rows.start + end as u32),
             }
         })
     }
@@ -148,66 +206,13 @@ impl<'a> Part<'a> {
         })
     }
 
-    /// Runs of consecutive blocks that hold these rows.
-    pub fn block_runs(self) -> Vec<Range<u32>> {
+    /// Runs of consecutive blocks that hold these rows, without the blocks that hold no row of `set`.
+    pub fn block_runs(self, set: &RowSet) -> Vec<Range<u32>> {
         match self {
-            Part::Range(begin, end) => block_runs(std::iter::once(begin..end)),
-            Part::Rows(rows) => block_runs(rows.iter().map(|row| *row..*row + 1)),
+            Part::Range(begin, end) => set.block_runs(&[begin..end]),
+            Part::Rows(rows) => block_runs(rows.iter().map(|row| *row..*row + 1), |_| true),
         }
     }
-}
-
-/// Runs of consecutive blocks that hold `rows`: ranges that ascend and are not empty.
-fn block_runs(rows: impl Iterator<Item = Range<u32>>) -> Vec<Range<u32>> {
-    let mut runs: Vec<Range<u32>> = Vec::new();
-    for rows in rows {
-        let (start, end) = (rows.start / BLOCK_ROWS as u32, rows.end.div_ceil(BLOCK_ROWS as u32));
-        match runs.last_mut() {
-            Some(last) if start <= last.end => last.end = end,
-            _ => runs.push(start..end),
-        }
-    }
-    runs
-}
-
-/// Runs of the blocks of the `probes` lists, of `count`, nearest to the query of `table`; and of more lists if these
-/// have too few rows for `k` neighbours. The first and last block of a list also hold rows of other lists.
-pub fn runs_of_lists(
-    segment: &Segment,
-    table: &QueryTable,
-    count: u32,
-    probes: usize,
-    k: usize,
-) -> Result<Vec<Range<u32>>> {
-    let mut lists = lists_by_distance(segment, table, count)?;
-    let rows_needed = ROWS_PER_NEIGHBOUR.saturating_mul(k).min(segment.rows() as usize);
-    let (mut visited, mut rows, mut near) = (0, 0, Vec::new());
-    while visited < lists.len() && (visited < probes || rows < rows_needed) {
-        // All probes first, then double the number of lists each time.
-        let next = probes.max(2 * visited).clamp(visited + 1, lists.len());
-        if next < lists.len() {
-            lists[visited..].select_nth_unstable_by(next - visited, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        }
-        for (_, list) in &lists[visited..next] {
-            let rows_of_list = segment.rows_of_list(*list)?;
-            rows += rows_of_list.len();
-            near.push(rows_of_list);
-        }
-        visited = next;
-    }
-    near.retain(|rows| !rows.is_empty());
-    near.sort_unstable_by_key(|rows| rows.start);
-    Ok(block_runs(near.into_iter()))
-}
-
-/// Distance of the centroid of each of `count` lists to the query of `table`, with the number of the list. The codes of
-/// centroids are scanned like those of rows.
-fn lists_by_distance(segment: &Segment, table: &QueryTable, count: u32) -> Result<Vec<(f32, u32)>> {
-    let (centroids, norms) = segment.centroids()?;
-    let mut hits = Vec::with_capacity((count as usize).next_multiple_of(BLOCK_ROWS));
-    kernels().scan(&table.scan_of_symbols(), centroids, 0, u16::MAX, &mut hits);
-    let distance = |(hit, norm): (&Hit, &[u8; 4])| table.distance_of_symbols(hit.score, f32::from_le_bytes(*norm));
-    Ok(hits.iter().zip(norms).map(distance).zip(0..).collect())
 }
 
 #[cfg(test)]
@@ -216,19 +221,20 @@ mod tests {
 
     #[test]
     fn shares_have_each_row_once() {
-        let allowed: Vec<u32> = (0..3 * PART_ROWS as u32 + 5).map(|row| row * 2).collect();
+        let listed: Vec<u32> = (0..3 * PART_ROWS as u32 + 5).map(|row| row * 2).collect();
+        let (most, last) = (u32::MAX, 4 * PART_ROWS as u32 + 1);
         for of in 1..6 {
-            for (count, allowed) in [(0, None), (77, None), (4 * PART_ROWS as u32 + 1, None), (9, Some(&*allowed))] {
-                let parts = (0..of).flat_map(|number| Part::divide(count, allowed, Share { number, of }));
-                let rows: Vec<u32> = parts.flat_map(|part| (0..part.count()).map(move |at| part.row(at))).collect();
-                assert!(rows.iter().copied().eq(allowed.map_or((0..count).collect(), <[u32]>::to_vec)));
+            for (rows, listed) in
+                [(0..0, None), (32..77, None), (0..last, None), (0..most, Some(&*listed)), (3..9, Some(&*listed))]
+            {
+                let parts = (0..of).flat_map(|number| Part::divide(rows.clone(), listed, Share { number, of }));
+                let found: Vec<u32> = parts.flat_map(|part| (0..part.count()).map(move |at| part.row(at))).collect();
+                let expected = match listed {
+                    Some(listed) => listed.iter().copied().filter(|row| rows.contains(row)).collect(),
+                    None => rows.clone().collect::<Vec<u32>>(),
+                };
+                assert!(found == expected, "{rows:?} of {of}");
             }
         }
-    }
-
-    #[test]
-    fn runs_of_blocks_hold_the_rows_and_no_other_blocks() {
-        assert!(Part::Range(64, 100).block_runs().into_iter().eq(std::iter::once(2..4)));
-        assert_eq!(Part::Rows(&[0, 31, 32, 100, 300, 319]).block_runs(), [0..2, 3..4, 9..10]);
     }
 }

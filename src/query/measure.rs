@@ -2,14 +2,12 @@
 
 use super::access::Part;
 use super::request::Tile;
-use super::row_set::Gathered;
+use super::row_set::RowSet;
 use super::scan::Scanner;
 use super::top::TopK;
 use crate::codec::{Codebook, Correction, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS};
-use crate::metric::Metric;
-use crate::segment::tombstones::Tombstones;
 use crate::snapshot::{Scratch, SegmentView};
 
 /// Rows decoded together.
@@ -27,8 +25,8 @@ pub struct RawRows<R, I> {
 }
 
 impl<'a, R: Fn(u32, u32) -> Result<&'a [u8]>, I: Fn(u32) -> Result<u64>> RawRows<R, I> {
-    /// Offers the rows of `part` that are not `hidden` to `tops`.
-    pub fn measure(&self, tile: &Tile, part: Part, hidden: &Tombstones, tops: &mut [TopK]) -> Result<()> {
+    /// Offers the rows of `part` that are in `set` to `tops`.
+    pub fn measure(&self, tile: &Tile, part: Part, set: &RowSet, tops: &mut [TopK]) -> Result<()> {
         let (mut copied, row_bytes) = (Vec::new(), size_of_val(tile.queries[0]));
         for run in part.row_runs() {
             let mut row = run.start;
@@ -43,8 +41,8 @@ impl<'a, R: Fn(u32, u32) -> Result<&'a [u8]>, I: Fn(u32) -> Result<u64>> RawRows
                 let mut ahead = bytes.get(BYTES_AHEAD..).filter(|_| tops.len() == 1).unwrap_or(&[]).chunks(row_bytes);
                 for vector in vectors.chunks_exact(tile.queries[0].len()) {
                     ahead.next().into_iter().for_each(kernels::prefetch);
-                    if !hidden.hides(row) {
-                        self.offer(tile, row, vector, tops)?;
+                    if set.may_have(row) {
+                        self.offer(tile, (row, vector), set, tops)?;
                     }
                     row += 1;
                 }
@@ -54,20 +52,24 @@ impl<'a, R: Fn(u32, u32) -> Result<&'a [u8]>, I: Fn(u32) -> Result<u64>> RawRows
     }
 
     #[inline]
-    fn offer(&self, tile: &Tile, row: u32, vector: &[f32], tops: &mut [TopK]) -> Result<()> {
+    fn offer(&self, tile: &Tile, (row, vector): (u32, &[f32]), set: &RowSet, tops: &mut [TopK]) -> Result<()> {
         for (query, top) in tops.iter_mut().enumerate() {
             let distance = tile.distance(query, vector);
             if distance <= top.bound() {
-                top.offer(distance, (self.id_of)(row)?);
+                let id = (self.id_of)(row)?;
+                if set.allows(id) {
+                    top.offer(distance, id);
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Decodes the live rows of `part` and offers them to `tops` of the tile's `queries`.
+/// Decodes the rows of `part` that are in `set`, and offers them to `tops` of the tile's `queries`.
 pub fn measure_decoded(
-    segment: &SegmentView,
+    view: &SegmentView,
+    set: &RowSet,
     tile: &Tile,
     queries: &[usize],
     part: Part,
@@ -75,24 +77,28 @@ pub fn measure_decoded(
 ) -> Result<()> {
     let dim = tile.queries[0].len();
     let (mut scratch, mut vectors) = (Scratch::default(), vec![0.0; ROWS_AT_ONCE * dim]);
-    let mut rows = (0..part.count()).map(|index| part.row(index)).filter(|row| !segment.hidden.hides(*row));
+    let mut rows = (0..part.count()).map(|index| part.row(index));
     loop {
         scratch.rows.clear();
-        scratch.rows.extend(rows.by_ref().take(ROWS_AT_ONCE));
+        for row in rows.by_ref() {
+            if set.has(row, |row| view.segment.id_of(row))? {
+                scratch.rows.push(row);
+            }
+            if scratch.rows.len() == ROWS_AT_ONCE {
+                break;
+            }
+        }
         if scratch.rows.is_empty() {
             return Ok(());
         }
         let vectors = &mut vectors[..scratch.rows.len() * dim];
-        segment.read_rows(&scratch.rows, &mut scratch.codes, vectors)?;
+        view.read_rows(&scratch.rows, &mut scratch.codes, vectors)?;
         for (index, (row, vector)) in scratch.rows.iter().zip(vectors.chunks_exact(dim)).enumerate() {
-            let Correction { factor, offset } = correction(segment, tile, &scratch.codes, index, vector);
+            let Correction { factor, offset } = correction(view, tile, &scratch.codes, index, vector);
             for query in queries {
-                let mut distance = tile.distance(*query, vector) * factor + offset;
-                if tile.request.metric == Metric::L2 {
-                    // The correction can make a small distance negative.
-                    distance = distance.max(0.0);
-                }
-                offer_row(segment, distance, *row, &mut tops[*query])?;
+                // The correction can move a small distance out of the range.
+                let distance = tile.request.metric.in_range(tile.distance(*query, vector) * factor + offset);
+                offer_row(view, distance, *row, &mut tops[*query])?;
             }
         }
     }
@@ -106,44 +112,31 @@ fn correction(segment: &SegmentView, tile: &Tile, codes: &[u8], index: usize, ve
     }
 }
 
-/// Measures the candidates of each scanner and offers the k nearest to `tops`. The rows of reservoirs are slots of
-/// `gathered` if it is given, else rows of the segment.
+/// The candidates of `scanner` with their distances.
 pub fn measure_candidates(
-    segment: &SegmentView,
+    view: &SegmentView,
     book: &Codebook,
     tile: &Tile,
-    scanners: &[Scanner],
-    gathered: Option<Gathered>,
-    tops: &mut [TopK],
-) -> Result<()> {
-    let block_of = |row: u32| match gathered {
-        Some(gathered) => Ok(gathered.block_of(row)),
-        None => segment.segment.block(row / BLOCK_ROWS as u32),
-    };
+    scanner: &Scanner,
+) -> Result<Vec<(f32, u32)>> {
     let (mut code, mut vector) = (vec![0; book.row_bytes()], vec![0.0; book.dim()]);
-    let mut measured: Vec<(f32, u32)> = Vec::new();
-    for scanner in scanners {
-        measured.clear();
-        for row in scanner.reservoir.rows() {
-            let (block, lane) = (block_of(row)?, row as usize % BLOCK_ROWS);
-            let distance = scanner.table.estimate(block, lane).unwrap_or_else(|| {
-                block::unpack(block, lane, book.symbols(), book.side_bytes(), &mut code);
-                book.decode(&code, &mut vector);
-                tile.distance(scanner.query, &vector)
-            });
-            // Normalize -0.0 so that equal distances tie under total_cmp.
-            measured.push((distance + 0.0, row));
-        }
-        let farthest = kth_distance(&mut measured, scanner.k);
-        let top = &mut tops[scanner.query];
-        for (distance, row) in measured.iter().filter(|(distance, _)| *distance <= farthest) {
-            match gathered {
-                Some(gathered) => top.offer(*distance, gathered.ids[*row as usize]),
-                None => offer_row(segment, *distance, *row, top)?,
-            }
-        }
-    }
-    Ok(())
+    let measure = |row: u32| {
+        let (block, lane) = (view.segment.block(row / BLOCK_ROWS as u32)?, row as usize % BLOCK_ROWS);
+        let distance = scanner.table.estimate(block, lane).unwrap_or_else(|| {
+            block::unpack(block, lane, book.symbols(), book.side_bytes(), &mut code);
+            book.decode(&code, &mut vector);
+            tile.distance(scanner.query, &vector)
+        });
+        Ok((distance, row))
+    };
+    scanner.reservoir.rows().map(measure).collect()
+}
+
+/// Offers the nearest of `measured` (distances and rows) to `top`.
+pub fn offer_measured(view: &SegmentView, mut measured: Vec<(f32, u32)>, top: &mut TopK) -> Result<()> {
+    let farthest = kth_distance(&mut measured, top.k());
+    let near = measured.iter().filter(|(distance, _)| *distance <= farthest);
+    near.into_iter().try_for_each(|(distance, row)| offer_row(view, *distance, *row, top))
 }
 
 /// The k-th smallest distance, infinite if there are no more than k. Looking up an id costs far more than this
@@ -155,9 +148,9 @@ fn kth_distance(measured: &mut [(f32, u32)], k: usize) -> f32 {
     measured.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0)).1.0
 }
 
-fn offer_row(segment: &SegmentView, distance: f32, row: u32, top: &mut TopK) -> Result<()> {
+fn offer_row(view: &SegmentView, distance: f32, row: u32, top: &mut TopK) -> Result<()> {
     if distance <= top.bound() {
-        top.offer(distance, segment.segment.id_of(row)?);
+        top.offer(distance, view.segment.id_of(row)?);
     }
     Ok(())
 }

@@ -5,8 +5,10 @@
 //! nearest    one tile of queries: segment by segment, then the tail; one access path per segment
 //! measure    exact or estimated distances of raw rows, of decoded codes, and of a scan's candidates
 //! scan       integer scores of codes, block by block; candidates go to a reservoir
-//! access     access paths: all rows, the rows a filter allows, or inverted lists, in parts and runs of blocks
-//! filter     the rows that a caller's ids allow, per segment (row_set), kept between calls
+//! access     access paths: all rows, or inverted lists, in parts and runs of blocks
+//! filter     the rows that may be found, for each segment and the tail
+//! row_set    those of one segment: listed, marked, or told by a test of ids
+//! id_filter  the ids that the caller allows and denies
 //! request, top, reservoir                                                                          plain data
 //! ```
 //! A file uses only files below it. A row has the same distance whatever path reached it, so the access path, the
@@ -15,6 +17,7 @@
 
 mod access;
 mod filter;
+mod id_filter;
 mod measure;
 mod nearest;
 mod request;
@@ -23,7 +26,7 @@ mod row_set;
 mod scan;
 mod top;
 
-pub use filter::{Filter, FilterCache};
+pub use id_filter::IdFilter;
 pub use request::SearchRequest;
 
 use crate::error::Result;
@@ -31,6 +34,7 @@ use crate::format::NO_ID;
 use crate::snapshot::View;
 use crate::threads::{self, in_parallel};
 use access::Share;
+use filter::Filter;
 use nearest::{bytes_per_query, offer_nearest};
 use request::QUERIES_PER_TILE;
 use top::TopK;
@@ -41,26 +45,27 @@ const BYTES_PER_THREAD: u64 = 4 << 20;
 /// If queries are divided, jobs per thread: a thread that finishes early takes another.
 const JOBS_PER_THREAD: usize = 4;
 
-/// The k nearest live vectors of each query of `request`, of those that `filter` allows, into `ids: [nq][k]` and
+/// The k nearest live vectors of each query of `request`, of those that `allowed` allows, into `ids: [nq][k]` and
 /// `distances: [nq][k]`: nearest first, equal distances by ascending id, `NO_ID` and NaN in unused slots. `threads` is
 /// the largest number of threads to use; 0: one per core. Nothing is written on an error.
 pub fn search(
     view: &View,
     request: &SearchRequest,
-    filter: Option<&Filter>,
+    allowed: &IdFilter,
     threads: u32,
     ids: &mut [u64],
     distances: &mut [f32],
 ) -> Result<()> {
     let (dim, count) = (view.snapshot.dim, request.queries.len() / view.snapshot.dim);
-    let bytes = bytes_per_query(view, request, filter)?.saturating_mul(count as u64);
+    let filter = Filter::new(view, allowed)?;
+    let bytes = bytes_per_query(view, request, &filter)?.saturating_mul(count as u64);
     let division = Division::new(count, useful_threads(threads, bytes));
     let mut results: Vec<Result<Vec<TopK>>> = (0..division.jobs()).map(|_| Ok(Vec::new())).collect();
     in_parallel(division.threads, results.iter_mut().enumerate(), |(job, result)| {
         let (queries, share) = division.job(job);
         let request = SearchRequest { queries: &request.queries[queries.start * dim..queries.end * dim], ..*request };
-        let mut tops = vec![TopK::new(request.k); queries.len()];
-        *result = offer_nearest(view, &request, filter, share, &mut tops).map(|()| tops);
+        let mut tops = vec![TopK::new(request.k, request.max_distance); queries.len()];
+        *result = offer_nearest(view, &request, &filter, share, &mut tops).map(|()| tops);
     });
     let tops = division.merge(results)?;
     for ((top, ids), distances) in

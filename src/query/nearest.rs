@@ -4,33 +4,31 @@
 //! Queries with a table (`codec::QueryTable`) scan codes and rerank the candidates. Without a table (raw rows, exact
 //! searches, codebooks or queries that have none) every row of the access path is measured.
 
-use super::access::{AccessPath, Part, Share, runs_of_lists};
+use super::access::{AccessPath, Part, Region, Share};
 use super::filter::Filter;
-use super::measure::{RawRows, measure_candidates, measure_decoded};
+use super::measure::{RawRows, measure_candidates, measure_decoded, offer_measured};
 use super::request::{SearchRequest, Tile};
-use super::row_set::RowSet;
 use super::scan::{CodeScan, Scanner};
 use super::top::TopK;
 use crate::codec::{Codebook, QueryTable};
 use crate::error::Result;
-use crate::snapshot::{SegmentView, View};
+use crate::snapshot::View;
 
 /// Approximate number of bytes that one query of `request` reads.
-pub fn bytes_per_query(view: &View, request: &SearchRequest, filter: Option<&Filter>) -> Result<u64> {
+pub fn bytes_per_query(view: &View, request: &SearchRequest, filter: &Filter) -> Result<u64> {
     let mut bytes = u64::from(view.visible) * view.snapshot.dim as u64 * 4;
-    for (number, view) in view.snapshot.segments.iter().enumerate() {
-        let access = AccessPath::choose(&view.segment, request, filter.map(|filter| filter.segment(number)))?;
-        bytes += (view.segment.entry().length as f64 * access.fraction()) as u64;
+    for (view, set) in view.snapshot.segments.iter().zip(&filter.segments) {
+        bytes += Region::whole(view, set).bytes_per_query(request)?;
     }
     Ok(bytes)
 }
 
-/// Offers to `tops: [nq]` the live vectors of `share` that may be nearest to each query of `request`, of those that
-/// `filter` allows.
+/// Offers to `tops: [nq]` the vectors of `share` that may be nearest to each query of `request`, of those that `filter`
+/// allows.
 pub fn offer_nearest(
     view: &View,
     request: &SearchRequest,
-    filter: Option<&Filter>,
+    filter: &Filter,
     share: Share,
     tops: &mut [TopK],
 ) -> Result<()> {
@@ -38,60 +36,59 @@ pub fn offer_nearest(
     for tile in Tile::all(request, view.snapshot.dim) {
         let (tops, later) = rest.split_at_mut(tile.queries.len());
         rest = later;
-        for (number, segment) in view.snapshot.segments.iter().enumerate() {
-            let allowed = filter.map(|filter| filter.segment(number));
-            SegmentQuery::new(&tile, segment, number, allowed)?.offer_nearest(share, tops)?;
+        for (number, (segment, set)) in view.snapshot.segments.iter().zip(&filter.segments).enumerate() {
+            SegmentQuery::new(&tile, Region::whole(segment, set), number)?.offer_nearest(share, tops)?;
         }
-        for part in Part::divide(view.visible, filter.map(Filter::tail), share) {
-            measure_tail(view, &tile, part, tops)?;
+        for part in Part::divide(0..view.visible, filter.tail.listed(), share) {
+            measure_tail(view, &tile, part, filter, tops)?;
         }
     }
     Ok(())
 }
 
-fn measure_tail(view: &View, tile: &Tile, part: Part, tops: &mut [TopK]) -> Result<()> {
+fn measure_tail(view: &View, tile: &Tile, part: Part, filter: &Filter, tops: &mut [TopK]) -> Result<()> {
     let Some(tail) = &view.snapshot.tail else { return Ok(()) };
     let rows = RawRows { rows_at: |row, most| Ok(tail.rows_at(row, most)), id_of: |row| Ok(tail.ids.id_of(row)) };
-    rows.measure(tile, part, &view.snapshot.tail_hidden, tops)
+    rows.measure(tile, part, &filter.tail, tops)
 }
 
-/// One tile of queries at one segment.
+/// One tile of queries at one region of a segment.
 struct SegmentQuery<'a> {
     tile: &'a Tile<'a>,
-    view: &'a SegmentView,
-    /// The segment's index in the snapshot.
+    region: Region<'a>,
+    /// The thread that visits the lists: the one that owns this number.
     number: usize,
-    access: AccessPath<'a>,
+    access: AccessPath,
 }
 
 impl<'a> SegmentQuery<'a> {
-    fn new(
-        tile: &'a Tile<'a>,
-        view: &'a SegmentView,
-        number: usize,
-        allowed: Option<&'a RowSet>,
-    ) -> Result<SegmentQuery<'a>> {
-        let access = AccessPath::choose(&view.segment, &tile.request, allowed)?;
-        Ok(SegmentQuery { tile, view, number, access })
+    fn new(tile: &'a Tile<'a>, region: Region<'a>, number: usize) -> Result<SegmentQuery<'a>> {
+        let access = region.path(&tile.request)?;
+        Ok(SegmentQuery { tile, region, number, access })
     }
 
-    /// Offers the rows of the segment that are in `share` to `tops`.
+    /// Offers the rows of the region that are in `share` to `tops`.
     fn offer_nearest(&self, share: Share, tops: &mut [TopK]) -> Result<()> {
-        let parts: Vec<Part> = self.access.parts(&self.view.segment, share).collect();
+        let parts: Vec<Part> = self.region.parts(share).collect();
         if parts.is_empty() && !self.visits_lists(share) {
             // Do not compute tables: this share has no rows.
             return Ok(());
         }
-        let book = self.view.codebook.as_deref().filter(|_| !self.tile.request.is_exact);
+        let book = self.region.view.codebook.as_deref().filter(|_| !self.tile.request.is_exact);
         let table = |query: &&[f32]| book.and_then(|book| book.table(self.tile.request.metric, query));
         let tables: Vec<Option<QueryTable>> = self.tile.queries.iter().map(table).collect();
         let without: Vec<usize> = (0..tables.len()).filter(|query| tables[*query].is_none()).collect();
         if !without.is_empty() {
             parts.iter().try_for_each(|part| self.measure(&without, *part, tops))?;
         }
-        match book {
-            Some(book) if without.len() < tables.len() => self.scan(book, &tables, share, &parts, tops),
-            _ => Ok(()),
+        let Some(book) = book.filter(|_| without.len() < tables.len()) else { return Ok(()) };
+        match self.access {
+            AccessPath::Lists { probes } if self.visits_lists(share) => self.visit_lists(book, &tables, probes, tops),
+            AccessPath::Lists { .. } => Ok(()),
+            AccessPath::All => parts.iter().try_for_each(|part| {
+                let scanners = Scanner::all(self.tile, &tables, tops);
+                self.scan(book, scanners, *part, tops)
+            }),
         }
     }
 
@@ -103,44 +100,57 @@ impl<'a> SegmentQuery<'a> {
 
     /// Measures every row of `part` for the tile's `queries`.
     fn measure(&self, queries: &[usize], part: Part, tops: &mut [TopK]) -> Result<()> {
-        if self.view.codebook.is_some() {
-            return measure_decoded(self.view, self.tile, queries, part, tops);
+        let Region { view, set, .. } = self.region;
+        if view.codebook.is_some() {
+            return measure_decoded(view, set, self.tile, queries, part, tops);
         }
         // No query has a table for raw rows, so `queries` are all of them.
-        let segment = &self.view.segment;
+        let segment = &view.segment;
         let rows = RawRows { rows_at: |row, most| segment.rows_at(row, most), id_of: |row| segment.id_of(row) };
-        rows.measure(self.tile, part, &self.view.hidden, tops)
+        rows.measure(self.tile, part, set, tops)
     }
 
-    /// Scans the codes that the access path leads to, for the queries that have `tables`, and measures the candidates.
-    fn scan(
+    /// Scans the codes of `part` and offers the nearest candidates to `tops`.
+    fn scan(&self, book: &Codebook, mut scanners: Vec<Scanner>, part: Part, tops: &mut [TopK]) -> Result<()> {
+        let Region { view, set, .. } = self.region;
+        CodeScan { view, book, set }.scan_part(&mut scanners, part)?;
+        scanners.iter().try_for_each(|scanner| {
+            let measured = measure_candidates(view, book, self.tile, scanner)?;
+            offer_measured(view, measured, &mut tops[scanner.query])
+        })
+    }
+
+    /// Scans the codes of the lists near each query that has a table, and offers the nearest candidates to `tops`.
+    fn visit_lists(
         &self,
         book: &Codebook,
         tables: &[Option<QueryTable>],
-        share: Share,
-        parts: &[Part],
+        probes: usize,
         tops: &mut [TopK],
     ) -> Result<()> {
-        let codes = CodeScan { segment: self.view, book };
-        if let AccessPath::Lists { count, probes } = self.access {
-            if !self.visits_lists(share) {
-                return Ok(());
+        let (Region { view, set, .. }, request) = (&self.region, &self.tile.request);
+        let all = Part::Range(self.region.rows.start, self.region.rows.end);
+        for (query, table) in tables.iter().enumerate() {
+            let Some(table) = table else { continue };
+            // Whether all rows must be scanned may not depend on what other segments have: then answers would depend on
+            // the threads.
+            let bound = if request.is_bounded() { request.max_distance } else { tops[query].bound() };
+            let new = || Scanner::new(query, table, request.k, bound, request.rerank);
+            let mut scanner = new();
+            let rows = self.region.rows_of_lists(table, probes, request.k)?;
+            let codes = CodeScan { view, book, set };
+            codes.scan_runs(std::slice::from_mut(&mut scanner), all, &set.block_runs(&rows))?;
+            let measured = measure_candidates(view, book, self.tile, &scanner)?;
+            let within = measured.iter().filter(|(distance, _)| *distance <= request.max_distance).count();
+            if request.is_bounded() && request.effort == 0.0 && within < request.k {
+                // The lists that are farther away may hold rows within the distance.
+                let rows = self.region.rows.clone();
+                for part in Part::divide(rows, None, Share { number: 0, of: 1 }) {
+                    self.scan(book, vec![new()], part, tops)?;
+                }
+            } else {
+                offer_measured(view, measured, &mut tops[query])?;
             }
-            let mut scanners = Scanner::all(self.tile, tables, tops);
-            for scanner in &mut scanners {
-                let runs = runs_of_lists(&self.view.segment, scanner.table, count, probes, scanner.k)?;
-                let all = Part::Range(0, self.view.segment.rows());
-                codes.scan_runs(std::slice::from_mut(scanner), all, &runs)?;
-            }
-            return measure_candidates(self.view, book, self.tile, &scanners, None, tops);
-        }
-        for part in parts {
-            let mut scanners = Scanner::all(self.tile, tables, tops);
-            let gathered = match (self.access, part) {
-                (AccessPath::Rows(set), Part::Rows(rows)) => codes.scan_set(&mut scanners, set, rows)?,
-                _ => codes.scan_runs(&mut scanners, *part, &part.block_runs()).map(|()| None)?,
-            };
-            measure_candidates(self.view, book, self.tile, &scanners, gathered, tops)?;
         }
         Ok(())
     }

@@ -19,8 +19,17 @@ pub struct SearchRequest<'a> {
     pub is_exact: bool,
     /// The fraction of a segment's inverted lists to visit, 0 to 1; 0: the number that compress measured.
     pub effort: f64,
+    /// Farther vectors are not found.
+    pub max_distance: f32,
     /// Number of candidates to rerank if scores are coarse; values below k count as k; 0: chosen from k.
     pub rerank: usize,
+}
+
+impl SearchRequest<'_> {
+    /// True if vectors beyond some distance are not found.
+    pub fn is_bounded(&self) -> bool {
+        self.max_distance < f32::INFINITY
+    }
 }
 
 /// Queries of a request that are answered together.

@@ -1,5 +1,6 @@
 //! The reservoir: candidates for the k nearest, kept by score while a scan goes on.
 
+use crate::error::Result;
 use crate::kernels::{BLOCK_ROWS, Hit};
 
 /// Capacity in hits at first: when it is full, the worst hits are dropped.
@@ -36,11 +37,11 @@ impl Reservoir {
 
     /// Drops the new hits whose rows are not accepted, and all hits above the new limit; reserves room for at least a
     /// block.
-    pub fn tighten(&mut self, accepts: impl Fn(u32) -> bool) {
+    pub fn tighten(&mut self, accepts: impl Fn(u32) -> Result<bool>) -> Result<()> {
         let mut kept = self.seen;
         for at in self.seen..self.hits.len() {
             let hit = self.hits[at];
-            let is_accepted = accepts(hit.row);
+            let is_accepted = accepts(hit.row)?;
             if is_accepted && hit.score == 0 {
                 self.silent.push(hit.row);
             }
@@ -56,6 +57,7 @@ impl Reservoir {
         self.seen = self.hits.len();
         // Room for at least as many new hits as are kept, so that this runs seldom.
         self.hits.reserve(self.seen.max(BLOCK_ROWS));
+        Ok(())
     }
 
     /// Replaces each kept row by `map(row)`.
@@ -82,7 +84,8 @@ mod tests {
             for hits in hits.chunks(chunk) {
                 let limit = reservoir.limit();
                 reservoir.hits.extend(hits.iter().filter(|hit| hit.score <= limit));
-                reservoir.tighten(is_wanted);
+                let tightened = reservoir.tighten(|row| Ok(is_wanted(row)));
+                assert!(tightened.is_ok());
             }
             let mut rows: Vec<u32> = reservoir.rows().collect();
             rows.sort_unstable();

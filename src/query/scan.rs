@@ -7,17 +7,19 @@
 use super::access::Part;
 use super::request::Tile;
 use super::reservoir::Reservoir;
-use super::row_set::{Gathered, RowSet, gather};
+use super::row_set::RowSet;
 use super::top::TopK;
 use crate::codec::{Codebook, QueryTable, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS, Hit, Scan, kernels};
-use crate::segment::tombstones::Tombstones;
 use crate::snapshot::SegmentView;
 use std::ops::Range;
 
 /// Approximate number of bytes of codes that are scored for one query before the next query scores them.
 const BYTES_AT_ONCE: usize = 128 << 10;
+
+/// Copying a row out of its block takes about as long as scoring so many blocks for one query.
+const BLOCKS_PER_COPY: usize = 2;
 
 /// Blocks whose products and lengths are scored before they are combined (cosine of scalar codes).
 const COSINE_BLOCKS: usize = 32;
@@ -26,8 +28,6 @@ const COSINE_BLOCKS: usize = 32;
 pub struct Scanner<'a> {
     /// Its number in the tile.
     pub query: usize,
-    /// Neighbours to find.
-    pub k: usize,
     /// The table of the query for this codebook.
     pub table: &'a QueryTable<'a>,
     /// The candidates so far.
@@ -39,19 +39,19 @@ impl<'a> Scanner<'a> {
     pub fn all(tile: &Tile, tables: &'a [Option<QueryTable<'a>>], tops: &[TopK]) -> Vec<Scanner<'a>> {
         let queries = tables.iter().zip(tops).enumerate();
         let scanner = |(query, (table, top)): (usize, (&'a Option<QueryTable<'a>>, &TopK))| {
-            Some(Scanner::new(query, table.as_ref()?, top, tile.request.rerank))
+            Some(Scanner::new(query, table.as_ref()?, top.k(), top.bound(), tile.request.rerank))
         };
         queries.filter_map(scanner).collect()
     }
 
-    /// A scanner whose reservoir keeps no score above the limit that the bound of `top` gives.
-    fn new(query: usize, table: &'a QueryTable<'a>, top: &TopK, rerank: usize) -> Scanner<'a> {
-        let reservoir = Reservoir::new(table.candidates(top.k(), rerank), table.slack(), table.limit(top.bound()));
-        Scanner { query, k: top.k(), table, reservoir }
+    /// A scanner of query number `query` of a tile, for the `k` nearest at most as far as `bound`.
+    pub fn new(query: usize, table: &'a QueryTable<'a>, k: usize, bound: f32, rerank: usize) -> Scanner<'a> {
+        let reservoir = Reservoir::new(table.candidates(k, rerank), table.slack(), table.limit(bound));
+        Scanner { query, table, reservoir }
     }
 
     /// Scores `blocks`, the first of which has number `first`, and keeps candidates among the rows that `accepts`.
-    fn score(&mut self, blocks: &[u8], first: u32, accepts: impl Fn(u32) -> bool) {
+    fn score(&mut self, blocks: &[u8], first: u32, accepts: impl Fn(u32) -> Result<bool>) -> Result<()> {
         let scan = self.table.scan();
         if let Some(lengths) = self.table.scan_of_lengths() {
             return self.score_by_cosine([&scan, &lengths], blocks, first, accepts);
@@ -63,14 +63,20 @@ impl<'a> Scanner<'a> {
             rest = &rest[done * scan.block_bytes..];
             first += done as u32;
             if rest.is_empty() {
-                return;
+                return Ok(());
             }
-            self.reservoir.tighten(&accepts);
+            self.reservoir.tighten(&accepts)?;
         }
     }
 
     /// As `score`, if a score combines those of two `scans`: of products and of lengths.
-    fn score_by_cosine(&mut self, scans: [&Scan; 2], blocks: &[u8], first: u32, accepts: impl Fn(u32) -> bool) {
+    fn score_by_cosine(
+        &mut self,
+        scans: [&Scan; 2],
+        blocks: &[u8],
+        first: u32,
+        accepts: impl Fn(u32) -> Result<bool>,
+    ) -> Result<()> {
         let [products, lengths] = &mut [const { Vec::new() }; 2];
         let mut first_row = first * BLOCK_ROWS as u32;
         for part in blocks.chunks(COSINE_BLOCKS * scans[0].block_bytes) {
@@ -84,9 +90,10 @@ impl<'a> Scanner<'a> {
                 let score = self.table.score_by_direction(product.score, length.score);
                 (score <= limit).then_some(Hit { score, row: product.row })
             }));
-            self.reservoir.tighten(&accepts);
+            self.reservoir.tighten(&accepts)?;
             first_row += (COSINE_BLOCKS * BLOCK_ROWS) as u32;
         }
+        Ok(())
     }
 }
 
@@ -102,63 +109,59 @@ enum Codes<'a> {
 /// The scan of one segment for the queries of some scanners.
 pub struct CodeScan<'a> {
     /// The segment.
-    pub segment: &'a SegmentView,
+    pub view: &'a SegmentView,
     /// The codebook of its codes.
     pub book: &'a Codebook,
+    /// The rows that may be found.
+    pub set: &'a RowSet<'a>,
 }
 
 impl CodeScan<'_> {
     /// Scans the blocks of `runs` in the segment; accepts rows of `part`.
     pub fn scan_runs(&self, scanners: &mut [Scanner], part: Part, runs: &[Range<u32>]) -> Result<()> {
         self.scan(scanners, Codes::Stored(part), runs)?;
-        self.finish(scanners, Codes::Stored(part));
-        Ok(())
+        self.finish(scanners, Codes::Stored(part))
     }
 
-    /// Scans `rows` of `set`, in the segment or in gathered blocks. If the set keeps the gathered blocks, they are
-    /// returned, and the rows of reservoirs are slots in them.
-    pub fn scan_set<'s>(
-        &self,
-        scanners: &mut [Scanner],
-        set: &'s RowSet,
-        rows: &[u32],
-    ) -> Result<Option<Gathered<'s>>> {
-        if !set.is_gathered() {
-            let runs = Part::Rows(rows).block_runs();
-            let scored = scanners.len() * runs.iter().map(ExactSizeIterator::len).sum::<usize>();
-            if !set.should_gather(rows, scored) {
-                return self.scan_runs(scanners, Part::Rows(rows), &runs).map(|()| None);
+    /// Scans the rows of `part`: in their blocks, or copied into dense blocks if that is cheaper.
+    pub fn scan_part(&self, scanners: &mut [Scanner], part: Part) -> Result<()> {
+        let runs = part.block_runs(self.set);
+        let blocks = runs.iter().map(ExactSizeIterator::len).sum::<usize>();
+        match part {
+            Part::Rows(rows) if BLOCKS_PER_COPY * rows.len() < scanners.len() * blocks => {
+                self.scan_gathering(scanners, rows)
             }
+            _ => self.scan_runs(scanners, part, &runs),
         }
-        let gathered = if rows.len() == set.rows().len() { set.gathered(self.segment, self.book)? } else { None };
-        match gathered {
-            Some(gathered) => self.scan_gathered(scanners, rows, gathered.blocks)?,
-            None => self.scan_gathering(scanners, rows)?,
-        }
-        Ok(gathered)
     }
 
-    /// Scans the gathered `blocks` of `rows`.
-    fn scan_gathered(&self, scanners: &mut [Scanner], rows: &[u32], blocks: &[u8]) -> Result<()> {
-        let codes = Codes::Gathered { rows, blocks, first: 0 };
-        let run = 0..rows.len().div_ceil(BLOCK_ROWS) as u32;
-        self.scan(scanners, codes, std::slice::from_ref(&run))?;
-        self.finish(scanners, codes);
-        Ok(())
-    }
-
-    /// Gathers the codes of `rows`, a few blocks at a time, and scans them.
+    /// Copies the codes of `rows` into dense blocks, a few blocks at a time, and scans these.
     fn scan_gathering(&self, scanners: &mut [Scanner], rows: &[u32]) -> Result<()> {
         let at_once = self.blocks_at_once() as usize;
         let mut blocks = Vec::new();
         for (number, part) in rows.chunks(at_once * BLOCK_ROWS).enumerate() {
-            gather(self.segment, self.book, part, &mut blocks)?;
+            self.gather(part, &mut blocks)?;
             let first = (number * at_once) as u32;
             let run = first..first + part.len().div_ceil(BLOCK_ROWS) as u32;
             self.scan(scanners, Codes::Gathered { rows, blocks: &blocks, first }, std::slice::from_ref(&run))?;
         }
-        self.finish(scanners, Codes::Gathered { rows, blocks: &[], first: 0 });
+        self.finish(scanners, Codes::Gathered { rows, blocks: &[], first: 0 })?;
         scanners.iter_mut().for_each(|scanner| scanner.reservoir.map_rows(|slot| rows[slot as usize]));
+        Ok(())
+    }
+
+    /// Copies the codes of `rows` into `blocks`, in this order.
+    fn gather(&self, rows: &[u32], blocks: &mut Vec<u8>) -> Result<()> {
+        let (book, segment, block_bytes) = (self.book, &self.view.segment, self.block_bytes());
+        let mut sources = Vec::with_capacity(BLOCK_ROWS);
+        blocks.resize(rows.len().div_ceil(BLOCK_ROWS) * block_bytes, 0);
+        for (rows, block) in rows.chunks(BLOCK_ROWS).zip(blocks.chunks_exact_mut(block_bytes)) {
+            sources.clear();
+            for row in rows {
+                sources.push((segment.block(row / BLOCK_ROWS as u32)?, *row as usize % BLOCK_ROWS));
+            }
+            block::gather(&sources, book.symbols(), book.side_bytes(), block);
+        }
         Ok(())
     }
 
@@ -173,7 +176,7 @@ impl CodeScan<'_> {
             for first in run.clone().step_by(at_once as usize) {
                 let blocks = self.blocks(codes, first..run.end.min(first + at_once))?;
                 for scanner in scanners.iter_mut() {
-                    scanner.score(blocks, first, |row| codes.accepts(row, &self.segment.hidden));
+                    scanner.score(blocks, first, |row| self.accepts(codes, row))?;
                 }
             }
         }
@@ -181,13 +184,22 @@ impl CodeScan<'_> {
     }
 
     /// Tightens the reservoirs for the last hits.
-    fn finish(&self, scanners: &mut [Scanner], codes: Codes) {
-        let accepts = |row| codes.accepts(row, &self.segment.hidden);
-        scanners.iter_mut().for_each(|scanner| scanner.reservoir.tighten(accepts));
+    fn finish(&self, scanners: &mut [Scanner], codes: Codes) -> Result<()> {
+        scanners.iter_mut().try_for_each(|scanner| scanner.reservoir.tighten(|row| self.accepts(codes, row)))
+    }
+
+    /// True if `row` of a hit may be found. Blocks also hold padding after the last row, and rows outside of the part.
+    #[inline]
+    fn accepts(&self, codes: Codes, row: u32) -> Result<bool> {
+        let row = match codes {
+            Codes::Stored(part) => part.contains(row).then_some(row),
+            Codes::Gathered { rows, .. } => rows.get(row as usize).copied(),
+        };
+        row.map_or(Ok(false), |row| self.set.has(row, |row| self.view.segment.id_of(row)))
     }
 
     fn blocks<'b>(&'b self, codes: Codes<'b>, numbers: Range<u32>) -> Result<&'b [u8]> {
-        let Codes::Gathered { blocks, first, .. } = codes else { return self.segment.segment.blocks(numbers) };
+        let Codes::Gathered { blocks, first, .. } = codes else { return self.view.segment.blocks(numbers) };
         let block_bytes = self.block_bytes();
         Ok(&blocks[(numbers.start - first) as usize * block_bytes..][..numbers.len() * block_bytes])
     }
@@ -198,16 +210,5 @@ impl CodeScan<'_> {
 
     fn blocks_at_once(&self) -> u32 {
         (BYTES_AT_ONCE / self.block_bytes()).max(1) as u32
-    }
-}
-
-impl Codes<'_> {
-    /// True if `row` of a hit is accepted. Blocks also hold padding after the last row, and rows outside of the part.
-    #[inline]
-    fn accepts(self, row: u32, hidden: &Tombstones) -> bool {
-        match self {
-            Codes::Stored(part) => part.contains(row) && !hidden.hides(row),
-            Codes::Gathered { rows, .. } => rows.get(row as usize).is_some_and(|row| !hidden.hides(*row)),
-        }
     }
 }

@@ -31,18 +31,20 @@ impl Ord for Neighbour {
     }
 }
 
-/// Keeps the k nearest neighbours offered to it.
+/// Keeps the k nearest neighbours offered to it that are within a distance.
 #[derive(Clone, Debug)]
 pub struct TopK {
     k: usize,
+    /// Farther neighbours are not kept.
+    most: f32,
     /// A max-heap: the farthest kept neighbour is on top.
     kept: BinaryHeap<Neighbour>,
 }
 
 impl TopK {
-    /// Keeps at most `k`, at least 1.
-    pub fn new(k: usize) -> TopK {
-        TopK { k, kept: BinaryHeap::new() }
+    /// Keeps at most `k`, at least 1, of distances up to `most`.
+    pub fn new(k: usize, most: f32) -> TopK {
+        TopK { k, most, kept: BinaryHeap::new() }
     }
 
     /// The largest number kept.
@@ -50,11 +52,13 @@ impl TopK {
         self.k
     }
 
-    /// Offers one neighbour.
+    /// Offers one neighbour. Its distance is one that `Metric::in_range` returned, so that equal distances tie.
     pub fn offer(&mut self, distance: f32, id: u64) {
-        // Normalize -0.0 so that equal distances tie under total_cmp.
-        let offered = Neighbour { distance: distance + 0.0, id };
+        let offered = Neighbour { distance, id };
         if self.kept.len() < self.k {
+            if distance > self.most {
+                return;
+            }
             self.kept.push(offered);
         } else if let Some(mut farthest) = self.kept.peek_mut()
             && offered < *farthest
@@ -68,11 +72,12 @@ impl TopK {
         other.kept.into_iter().for_each(|neighbour| self.offer(neighbour.distance, neighbour.id));
     }
 
-    /// Distance of the farthest kept neighbour, infinite while fewer than k are kept. Farther neighbours are not kept.
+    /// Farther neighbours are not kept: the distance of the farthest kept one, or the largest allowed while fewer than k
+    /// are kept.
     pub fn bound(&self) -> f32 {
         match self.kept.peek() {
             Some(farthest) if self.kept.len() == self.k => farthest.distance,
-            _ => f32::INFINITY,
+            _ => self.most,
         }
     }
 
@@ -88,10 +93,20 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_smaller_id_whatever_the_order_of_arrival() {
-        let mut top = TopK::new(2);
-        for (distance, id) in [(0.0, 9), (0.0, 3), (-0.0, 5), (2.0, 1)] {
+        let mut top = TopK::new(2, f32::INFINITY);
+        for (distance, id) in [(0.0, 9), (0.0, 3), (0.0, 5), (2.0, 1)] {
             top.offer(distance, id);
         }
         assert_eq!(top.into_sorted().iter().map(|n| n.id).collect::<Vec<_>>(), [3, 5]);
+    }
+
+    #[test]
+    fn neighbours_beyond_the_largest_distance_are_not_kept() {
+        let mut top = TopK::new(3, 1.5);
+        for (distance, id) in [(1.5, 9), (1.6, 3), (f32::INFINITY, 4), (-2.0, 1)] {
+            assert_eq!(top.bound(), 1.5);
+            top.offer(distance, id);
+        }
+        assert_eq!(top.into_sorted().iter().map(|n| n.id).collect::<Vec<_>>(), [1, 9]);
     }
 }

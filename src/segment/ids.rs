@@ -9,6 +9,7 @@
 use crate::error::Result;
 use crate::format::{NO_ID, Section, SectionKind, u32_at, u64_at};
 use crate::sealed::{Sealed, SealedWriter};
+use std::ops::Range;
 
 const GROUP: usize = 128;
 const DIRECTORY_ENTRY: usize = 16;
@@ -233,13 +234,9 @@ impl SealedIds {
             if self.directory_entry(file, middle)?.0 <= id { low = middle } else { high = middle }
         }
         let (base, bits, packed) = self.group(file, low)?;
-        let (mut from, mut to) = (0, GROUP.min(self.count as usize - low * GROUP));
-        while from < to {
-            let middle = (from + to) / 2;
-            let value = base.wrapping_add(middle as u64).wrapping_add(unpack(packed, bits, middle));
-            if value < id { from = middle + 1 } else { to = middle }
-        }
-        Ok((low * GROUP + from) as u32)
+        let count = GROUP.min(self.count as usize - low * GROUP);
+        let value = |at: usize| base.wrapping_add(at as u64).wrapping_add(unpack(packed, bits, at));
+        Ok((low * GROUP + partition_point(count, |at| value(at) < id)) as u32)
     }
 
     /// The id at `rank`, which is below the number of ids.
@@ -267,6 +264,68 @@ impl SealedIds {
             return Err(file.section_error(SectionKind::IdRows, what));
         }
         Ok(row)
+    }
+
+    /// Calls `each` with the rank of each of `ids` (ascending) that is here, in ascending order.
+    pub fn for_each_rank(&self, file: &Sealed, ids: &[u64], mut each: impl FnMut(u32) -> Result<()>) -> Result<()> {
+        let ids = self.within(ids);
+        if self.counts_up() {
+            return ids.iter().try_for_each(|id| each((id - self.first) as u32));
+        }
+        let (groups, mut next) = ((self.count as usize).div_ceil(GROUP), 0);
+        let mut ids = ids.iter().peekable();
+        while let Some(id) = ids.peek() {
+            // The last group whose base is not above the id: most often the next one, found by steps that double.
+            let begins_below =
+                |group: usize| -> Result<bool> { Ok(group < groups && self.directory_entry(file, group)?.0 <= **id) };
+            let mut reach = 1;
+            while begins_below(next + reach)? {
+                (next, reach) = (next + reach, 2 * reach);
+            }
+            while reach > 1 {
+                reach /= 2;
+                next += if begins_below(next + reach)? { reach } else { 0 };
+            }
+            let end = if next + 1 < groups { self.directory_entry(file, next + 1)?.0 } else { u64::MAX };
+            let (base, bits, packed) = self.group(file, next)?;
+            let (mut from, count) = (0, GROUP.min(self.count as usize - next * GROUP));
+            let value = |at: usize| base.wrapping_add(at as u64).wrapping_add(unpack(packed, bits, at));
+            while let Some(id) = ids.next_if(|id| **id < end) {
+                from += partition_point(count - from, |at| value(from + at) < *id);
+                if from < count && value(from) == *id {
+                    each((next * GROUP + from) as u32)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every rank whose id is not among `ids` (ascending, each once), in ascending order.
+    pub fn for_each_other_rank(
+        &self,
+        file: &Sealed,
+        ids: &[u64],
+        mut each: impl FnMut(u32) -> Result<()>,
+    ) -> Result<()> {
+        if self.counts_up() {
+            return gaps(0..self.count, self.within(ids), self.first, &mut each);
+        }
+        let mut next = 0;
+        self.for_each_rank(file, ids, |rank| {
+            (next..rank).try_for_each(&mut each)?;
+            next = rank + 1;
+            Ok(())
+        })?;
+        (next..self.count).try_for_each(each)
+    }
+
+    /// Those of `ids` (ascending) that lie between the smallest and the largest id here.
+    pub fn within<'i>(&self, ids: &'i [u64]) -> &'i [u64] {
+        if self.count == 0 {
+            return &[];
+        }
+        let ids = &ids[ids.partition_point(|id| *id < self.first)..];
+        &ids[..ids.partition_point(|id| *id <= self.last)]
     }
 
     /// Base, bits per id and packed ids of a group, with the `SLACK` bytes that are read after them.
@@ -303,6 +362,29 @@ impl SealedIds {
         let entry = file.bytes(self.ids.offset + (group * DIRECTORY_ENTRY) as u64, DIRECTORY_ENTRY)?;
         Ok((u64_at(entry, 0), u64_at(entry, 8)))
     }
+}
+
+/// Calls `each` with the numbers of `range` that are not in `ids`, which ascend, each once, and are those numbers plus
+/// `first`. A part of the range that is as long as its ids has no gap and is not read.
+fn gaps(range: Range<u32>, ids: &[u64], first: u64, each: &mut impl FnMut(u32) -> Result<()>) -> Result<()> {
+    if ids.len() == range.len() {
+        return Ok(());
+    }
+    let middle = ids.len() / 2;
+    let Some(id) = ids.get(middle) else { return range.into_iter().try_for_each(each) };
+    let number = (id - first) as u32;
+    gaps(range.start..number, &ids[..middle], first, each)?;
+    gaps(number + 1..range.end, &ids[middle + 1..], first, each)
+}
+
+/// The first of `0..count` for which `is_before` is false; it is true for all before that.
+fn partition_point(count: usize, is_before: impl Fn(usize) -> bool) -> usize {
+    let (mut from, mut to) = (0, count);
+    while from < to {
+        let middle = (from + to) / 2;
+        if is_before(middle) { from = middle + 1 } else { to = middle }
+    }
+    from
 }
 
 fn directory_bytes(count: u32) -> u64 {

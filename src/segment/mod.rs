@@ -120,17 +120,35 @@ impl Segment {
         }
     }
 
-    /// The rows of those of `ids` that are in this segment, each with its position in `ids`.
-    pub fn rows_of(&self, ids: &[u64]) -> Result<Vec<(u32, usize)>> {
-        let mut found = Vec::new();
-        for (position, id) in ids.iter().enumerate() {
-            found.extend(self.ids.row_of(&self.file, *id)?.map(|rank| (rank, position)));
+    /// Calls `each` with the row of each of `ids` (ascending, each once) that is in this segment.
+    pub fn for_each_row_of(&self, ids: &[u64], mut each: impl FnMut(u32)) -> Result<()> {
+        self.load_maps()?;
+        self.ids.for_each_rank(&self.file, ids, |rank| self.row_at(rank).map(&mut each))
+    }
+
+    /// Calls `each` with every row whose id is not among `ids` (ascending, each once).
+    pub fn for_each_other_row(&self, ids: &[u64], mut each: impl FnMut(u32)) -> Result<()> {
+        self.load_maps()?;
+        self.ids.for_each_other_rank(&self.file, ids, |rank| self.row_at(rank).map(&mut each))
+    }
+
+    /// The row of the id at `rank`.
+    fn row_at(&self, rank: u32) -> Result<u32> {
+        match self.inverted_lists() {
+            Some(lists) => lists.row_of(&self.file, rank),
+            None => self.ids.row_at(&self.file, rank),
         }
-        if let Some(lists) = self.inverted_lists() {
-            found.sort_unstable();
-            lists.rows_of_ranks(&self.file, &mut found)?;
-        }
-        Ok(found)
+    }
+
+    /// Those of `ids` (ascending) that may be in this segment: from its first to its last.
+    pub fn ids_within<'i>(&self, ids: &'i [u64]) -> &'i [u64] {
+        self.ids.within(ids)
+    }
+
+    /// Makes `id_of` and `row_of` fast, if they are not: where rows are stored list by list, the first call reads the
+    /// whole map into memory, 8 bytes a row.
+    pub fn load_maps(&self) -> Result<()> {
+        self.inverted_lists().map_or(Ok(()), |lists| lists.maps(&self.file).map(drop))
     }
 
     /// Number of inverted lists; `None` if rows are in order of id.
@@ -165,11 +183,7 @@ impl Segment {
 
     /// Id and row at `rank`, which is below `ids`.
     pub fn at_rank(&self, rank: u32) -> Result<(u64, u32)> {
-        let row = match self.inverted_lists() {
-            Some(lists) => lists.row_of(&self.file, rank)?,
-            None => self.ids.row_at(&self.file, rank)?,
-        };
-        Ok((self.ids.id_at(&self.file, rank)?, row))
+        Ok((self.ids.id_at(&self.file, rank)?, self.row_at(rank)?))
     }
 
     /// The id of `row`.
@@ -241,11 +255,6 @@ impl Segment {
     /// The parts that only a file of codes has; an error for raw rows.
     fn coded(&self) -> Result<&CodedParts> {
         self.coded.as_ref().ok_or_else(|| Error::Internal(format!("{} is not a file of codes", self.name())))
-    }
-
-    /// Bytes of one code; 0 where rows are raw.
-    pub fn row_bytes(&self) -> usize {
-        self.coded.as_ref().map_or(0, CodedParts::row_bytes)
     }
 
     /// The block of codes that holds rows `[32 block, 32 block + 32)`.

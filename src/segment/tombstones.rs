@@ -7,6 +7,7 @@
 use crate::error::Result;
 use crate::format::{BLOCK_BYTES, Footer, SectionKind, SectionLayout, align, u64_at};
 use crate::sealed::{Sealed, SealedWriter, file_bytes};
+use std::ops::Range;
 use std::sync::Arc;
 
 const BITMAP_WORDS: usize = 512;
@@ -38,6 +39,18 @@ impl Tombstones {
         }
     }
 
+    /// How many of `rows` are hidden.
+    pub fn count_in(&self, rows: Range<u32>) -> u32 {
+        if self.count == 0 {
+            return 0;
+        }
+        let word = |number: usize| match self.bitmaps.get(number / BITMAP_WORDS) {
+            Some(Some(bitmap)) => bitmap[number % BITMAP_WORDS],
+            _ => 0,
+        };
+        ones_in(rows, word)
+    }
+
     /// Hides `row`; true if it was visible.
     pub fn hide(&mut self, row: u32) -> bool {
         let row = row as usize;
@@ -61,6 +74,24 @@ impl Tombstones {
             bits.map(move |bit| (index * BITMAP_ROWS + bit) as u32)
         })
     }
+}
+
+/// How many bits of `positions` are set in a bitmap, of which `word(n)` has the bits from `64 n` on.
+pub fn ones_in(positions: Range<u32>, word: impl Fn(usize) -> u64) -> u32 {
+    let (start, end) = (positions.start as usize, positions.end as usize);
+    let mut ones = 0;
+    for number in start / 64..end.div_ceil(64) {
+        let mut bits = word(number);
+        let first = number * 64;
+        if first < start {
+            bits &= u64::MAX << (start - first);
+        }
+        if first + 64 > end {
+            bits &= u64::MAX >> (first + 64 - end);
+        }
+        ones += bits.count_ones();
+    }
+    ones
 }
 
 /// Writes the tombstones of `segments` (id, hidden rows) as a sealed file; returns its length and root.
@@ -141,5 +172,17 @@ mod tests {
         assert_eq!(copy.rows().collect::<Vec<_>>(), [7, 40_000]);
         assert_eq!((copy.count(), rows.count()), (2, 3));
         assert!(!copy.hides(u32::MAX - 1) && rows.hides(u32::MAX - 1) && !rows.hides(8));
+    }
+
+    #[test]
+    fn rows_of_a_range_are_counted_as_one_by_one() {
+        let mut rows = Tombstones::default();
+        (0..200).filter(|row| row % 3 == 0 || (64..128).contains(row)).for_each(|row| drop(rows.hide(row + 32_700)));
+        for start in 32_600..32_910 {
+            for end in [start, start + 1, start + 63, start + 64, start + 65, start + 200] {
+                let expected = (start..end).filter(|row| rows.hides(*row)).count();
+                assert_eq!(rows.count_in(start..end) as usize, expected, "{start}..{end}");
+            }
+        }
     }
 }

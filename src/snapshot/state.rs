@@ -8,10 +8,7 @@ use crate::segment::Segment;
 use crate::segment::tombstones::Tombstones;
 use crate::tail::Tail;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// The serial number of the next snapshot of this process.
-static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A sealed segment with its tombstones.
 #[derive(Clone, Debug)]
@@ -27,8 +24,6 @@ pub struct SegmentView {
 /// One state of the store.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Identifies this state: no other snapshot of the process has the same number. It is the key of a cached filter.
-    pub serial: u64,
     /// The manifest's generation.
     pub generation: u64,
     /// Floats per row.
@@ -56,13 +51,12 @@ impl Snapshot {
     /// A state without a tail.
     pub fn sealed(generation: u64, dim: usize, segments: Vec<Arc<SegmentView>>) -> Snapshot {
         let (tail, tail_hidden, visible) = (None, Tombstones::default(), AtomicU32::new(0));
-        Snapshot { serial: next_serial(), generation, dim, segments, tail, tail_hidden, visible }
+        Snapshot { generation, dim, segments, tail, tail_hidden, visible }
     }
 
-    /// A copy with a serial number of its own, to be changed and published.
+    /// A copy, to be changed and published.
     pub fn copy(&self) -> Snapshot {
         Snapshot {
-            serial: next_serial(),
             generation: self.generation,
             dim: self.dim,
             segments: self.segments.clone(),
@@ -86,11 +80,6 @@ impl Snapshot {
     pub fn hidden(&self) -> u64 {
         self.segments.iter().map(|segment| segment.hidden.count()).sum::<u64>() + self.tail_hidden.count()
     }
-}
-
-/// Only uniqueness matters, so relaxed order is enough.
-fn next_serial() -> u64 {
-    NEXT_SERIAL.fetch_add(1, Ordering::Relaxed)
 }
 
 impl SegmentView {

@@ -45,7 +45,6 @@ use crate::error::{Error, Result};
 use crate::kernels;
 use crate::metric::Metric;
 use crate::os::{Dir, Pinned, Shared, open_or_create_dir};
-use crate::query::FilterCache;
 use crate::snapshot::Snapshot;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -122,8 +121,6 @@ pub struct Store {
     name: [u8; 16],
     read_only: bool,
     published: Arc<Shared<Snapshot>>,
-    /// The last filter of a search.
-    filters: FilterCache,
     /// `None` on a read-only or closed store.
     writer: Mutex<Option<Writer>>,
     /// Acquired before `writer`.
@@ -206,7 +203,6 @@ impl Store {
         // Releases files and maps now. Reads that are running on other threads keep theirs.
         self.published.store(None);
         self.published.free();
-        self.filters.clear();
         closed
     }
 

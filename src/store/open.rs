@@ -20,7 +20,6 @@ use crate::manifest;
 use crate::manifest::Loaded;
 use crate::metric::Metric;
 use crate::os::{Access, Appender, Dir, File, Lock, Shared};
-use crate::query::FilterCache;
 use crate::sealed::{Sealed, missing_is_corrupt, read_header};
 use crate::segment::ids::RowIds;
 use crate::segment::tombstones::{self, Tombstones};
@@ -160,7 +159,6 @@ fn store_of(
         read_only: options.mode == Mode::ReadOnly,
         published,
         writer: Mutex::new(None),
-        filters: FilterCache::default(),
         upkeep: UpkeepLock::default(),
     })
 }

@@ -2,13 +2,18 @@
 
 use super::{Store, check_finite};
 use crate::error::{Error, Result, short};
-use crate::query::{self, SearchRequest};
+use crate::metric::Metric;
+use crate::query::{self, IdFilter, SearchRequest};
 
 /// Options of a search.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct SearchOptions<'a> {
     /// Only these ids may be found; `None`: all.
     pub allow_ids: Option<&'a [u64]>,
+    /// These ids are not found, not even if `allow_ids` has them.
+    pub deny_ids: Option<&'a [u64]>,
+    /// Only vectors at most this far from the query are found; infinite by default.
+    pub max_distance: f64,
     /// True: distances to codes are those to the decoded vectors, not estimates of those to the inserted vectors.
     pub is_exact: bool,
     /// The fraction of the inverted lists to visit, 0 to 1, where 1 scans every code; 0: the number that compress
@@ -18,6 +23,20 @@ pub struct SearchOptions<'a> {
     pub rerank: u64,
     /// The most threads to use; 0: the store's.
     pub threads: u32,
+}
+
+impl Default for SearchOptions<'_> {
+    fn default() -> Self {
+        SearchOptions {
+            allow_ids: None,
+            deny_ids: None,
+            max_distance: f64::INFINITY,
+            is_exact: false,
+            effort: 0.0,
+            rerank: 0,
+            threads: 0,
+        }
+    }
 }
 
 impl Store {
@@ -38,12 +57,13 @@ impl Store {
             return Ok(());
         }
         let view = state.view();
-        let filter = options.allow_ids.map(|ids| self.filters.filter(&view, ids)).transpose()?;
+        let allowed = IdFilter::new(options.allow_ids, options.deny_ids.unwrap_or(&[]))?;
         let SearchOptions { is_exact, effort, .. } = *options;
+        let max_distance = round_down(options.max_distance);
         let rerank = usize::try_from(options.rerank).unwrap_or(usize::MAX);
-        let request = SearchRequest { queries, k, metric: self.metric, is_exact, effort, rerank };
+        let request = SearchRequest { queries, k, metric: self.metric, is_exact, effort, max_distance, rerank };
         let threads = if options.threads == 0 { self.threads } else { options.threads };
-        query::search(&view, &request, filter.as_deref(), threads, ids, distances)
+        query::search(&view, &request, &allowed, threads, ids, distances)
     }
 
     /// Checks shapes and options; `outputs` are the lengths of ids and distances.
@@ -68,6 +88,26 @@ impl Store {
                 short(options.effort)
             )));
         }
+        self.check_max_distance(options.max_distance)?;
         check_finite(queries, dim)
     }
+
+    /// Refuses a `max_distance` that no distance of the metric can be within.
+    fn check_max_distance(&self, max_distance: f64) -> Result<()> {
+        let is_too_small = self.metric != Metric::InnerProduct && max_distance < 0.0;
+        if is_too_small || max_distance.is_nan() || max_distance == f64::NEG_INFINITY {
+            let expected = if self.metric == Metric::InnerProduct { "a number" } else { "0 or more" };
+            let (found, metric) = (short(max_distance), self.metric);
+            let what =
+                format!("options: max_distance is {found}; expected {expected}, or infinity for all, by {metric}");
+            return Err(Error::InvalidArgument(what));
+        }
+        Ok(())
+    }
+}
+
+/// The largest f32 that is not above `value`.
+fn round_down(value: f64) -> f32 {
+    let nearest = value as f32;
+    if f64::from(nearest) > value { nearest.next_down() } else { nearest }
 }
