@@ -5,8 +5,11 @@
 
 mod answers;
 mod damage;
+mod formats;
 mod full;
+mod ids;
 mod malformed;
+mod pipes;
 mod program;
 mod round_trips;
 mod stopped;
