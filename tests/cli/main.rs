@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod answers;
+#[cfg(feature = "parquet")]
+mod columns;
 mod damage;
 mod formats;
 mod full;

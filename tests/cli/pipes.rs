@@ -61,7 +61,7 @@ fn a_pipe_that_ends_early_leaves_nothing() {
             cut.assert_failed(30, &["stdin", if length == bytes.len() - 5 { part } else { "" }]);
             assert!(!Path::new(&new).exists() && !Path::new(&home.path(".new.importing")).exists(), "{ending}");
             let cut = fed(&["import", &store, "-", "--format", ending, "--first-id", "90000"], &bytes[..length]);
-            cut.assert_failed(30, &["stdin"]);
+            assert!(cut.status == 30 && cut.stderr.contains("OMEN_CORRUPT: stdin"), "{cut:?}");
         }
     }
     for ending in STREAMED {
@@ -125,7 +125,8 @@ fn a_reader_that_closes_early_is_no_failure_and_a_named_pipe_is_read() {
     let (first, told) = bash("set -o pipefail; \"$0\" export \"$1\" - --format csv | head -c 5; echo \" $?\"");
     assert_eq!(first, "id,v0 0\n");
     assert!(told.starts_with("exported  ") && !told.contains("OMEN_"), "{told}");
-    let (told, _) = bash("\"$0\" import \"$2\"new <(\"$0\" export \"$1\" - --format fbin) --format fbin 2>&1 | head -1");
+    let (told, _) =
+        bash("\"$0\" import \"$2\"new <(\"$0\" export \"$1\" - --format fbin) --format fbin 2>&1 | head -1");
     assert_eq!(told, "imported               10000\n");
     assert!(exported(&home, &home.path("new")).0 == exported(&home, &store).0);
 }

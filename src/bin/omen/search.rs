@@ -41,7 +41,7 @@ pub struct Search {
     #[arg(long, value_name = "FILE")]
     deny: Option<PathBuf>,
     /// Find only vectors at most this far from the query, by the metric of the store
-    #[arg(long, value_name = "DISTANCE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DISTANCE", allow_hyphen_values = true)]
     max_distance: Option<f64>,
     /// Share of the inverted lists to visit, up to 1: a larger share finds more and takes longer; 0: chosen for you
     #[arg(long, default_value_t = 0.0)]

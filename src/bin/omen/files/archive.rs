@@ -18,6 +18,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// The vectors and the ids of a zip file.
 pub struct Archive {
+    name: String,
     vectors: Flat,
     ids: Option<Integers>,
     ignored: Vec<String>,
@@ -38,13 +39,13 @@ impl Archive {
             let what = format!("found {rows} rows of {columns} ids, expected {} rows of 1", vectors.count());
             return Err(Failure::file(ids.name(), what));
         }
-        Ok(Archive { vectors, ids, ignored: chosen.ignored, last: Vec::new() })
+        Ok(Archive { name: zipped.name, vectors, ids, ignored: chosen.ignored, last: Vec::new() })
     }
 }
 
 impl Source for Archive {
     fn name(&self) -> &str {
-        self.vectors.name()
+        &self.name
     }
 
     fn dim(&self) -> usize {

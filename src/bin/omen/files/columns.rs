@@ -17,6 +17,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::SchemaDescriptor;
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +33,15 @@ fn failed(name: &str) -> impl Fn(ParquetError) -> Failure {
         ParquetError::NYI(what) => Failure::unsupported(&name, what),
         other => Failure::file(&name, other),
     }
+}
+
+/// Runs `read`. The reader of parquet panics at some damage, which is reported as damage.
+fn guarded<T>(name: &str, read: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(read));
+    panic::set_hook(hook);
+    outcome.unwrap_or_else(|_| Err(Failure::file(name, "found damage at which the reader of parquet stopped")))
 }
 
 /// A file that is read one row group at a time.
@@ -54,6 +64,11 @@ pub struct Columns {
 
 impl Columns {
     pub fn open(input: Input, reading: &Reading, with_ids: bool) -> Outcome<Columns> {
+        let name = input.name.clone();
+        guarded(&name, || Columns::open_unguarded(input, reading, with_ids))
+    }
+
+    fn open_unguarded(input: Input, reading: &Reading, with_ids: bool) -> Outcome<Columns> {
         let name = input.name.clone();
         let (file, _) = input.into_file(".parquet")?;
         let file = SerializedFileReader::new(file).map_err(failed(&name))?;
@@ -149,6 +164,24 @@ impl Columns {
         Ok((0, Vec::new()))
     }
 
+    fn skip_rows(&mut self, rows: u64) -> Outcome<()> {
+        let (name, vector, id) = (self.name.clone(), self.vector, self.id);
+        let mut left = usize::try_from(rows).unwrap_or(usize::MAX);
+        while left > 0 {
+            let Some((vectors, ids)) = self.readers()? else { return Ok(()) };
+            let skipped = vector.skip(vectors, left).map_err(failed(&name))?;
+            if let (Some(id), Some(ids)) = (id, ids) {
+                id.skip(ids, skipped).map_err(failed(&name))?;
+            }
+            if skipped == 0 {
+                self.readers = None;
+            }
+            left -= skipped;
+            self.next += skipped as u64;
+        }
+        Ok(())
+    }
+
     /// The ids of the next rows.
     fn checked_ids(&self, numbers: &[Option<i128>], rows: usize) -> Outcome<Vec<u64>> {
         if numbers.len() != rows {
@@ -207,7 +240,7 @@ impl Source for Columns {
 
     fn read(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<usize> {
         vectors.clear();
-        let (records, begins) = self.read_group(rows, vectors)?;
+        let (records, begins) = guarded(&self.name.clone(), || self.read_group(rows, vectors))?;
         self.check_dims(records, &begins)?;
         self.next += records as u64;
         if records == 0 && self.next != self.count {
@@ -218,21 +251,7 @@ impl Source for Columns {
     }
 
     fn skip(&mut self, rows: u64) -> Outcome<()> {
-        let (name, vector, id) = (self.name.clone(), self.vector, self.id);
-        let mut left = usize::try_from(rows).unwrap_or(usize::MAX);
-        while left > 0 {
-            let Some((vectors, ids)) = self.readers()? else { return Ok(()) };
-            let skipped = vector.skip(vectors, left).map_err(failed(&name))?;
-            if let (Some(id), Some(ids)) = (id, ids) {
-                id.skip(ids, skipped).map_err(failed(&name))?;
-            }
-            if skipped == 0 {
-                self.readers = None;
-            }
-            left -= skipped;
-            self.next += skipped as u64;
-        }
-        Ok(())
+        guarded(&self.name.clone(), || self.skip_rows(rows))
     }
 
     fn place(&self, row: u64, column: usize) -> String {

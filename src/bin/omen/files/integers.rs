@@ -118,7 +118,7 @@ impl Integers {
         let numbers = self.read(rows)?;
         let check = |(at, number): (usize, i128)| {
             let row = first + at as u64;
-            id_of(number).map_err(|what| Failure::argument(format!("{}: row {row}: found {number}, {what}", self.name)))
+            id_of(number).map_err(|what| Failure::file(&self.name, format!("row {row}: found {number}, {what}")))
         };
         numbers.into_iter().enumerate().map(check).collect()
     }

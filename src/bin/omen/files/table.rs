@@ -22,6 +22,8 @@ pub struct Table {
     /// Fields of each line.
     pub columns: usize,
     lines: Lines,
+    /// Lines from that of a record to the one where its reader stops: none if `\r` ends it, before `\n` is read.
+    lines_behind: u64,
     record: ByteRecord,
     /// True if `record` is the first one and was not returned yet.
     is_ahead: bool,
@@ -42,14 +44,18 @@ impl Table {
             head.drain(..BYTE_ORDER_MARK.len());
         }
         let separator = reading.separator.unwrap_or_else(|| separator_of(&head));
-        let bytes: Box<dyn Read> = Box::new(Cursor::new(head).chain(stream));
+        let ends_with_return = head.split(|byte| *byte == b'\n').next().is_some_and(|line| line.ends_with(b"\r"));
+        let lines_behind = u64::from(!ends_with_return);
+        // The last line ends like the others; an empty line is no record.
+        let bytes: Box<dyn Read> = Box::new(Cursor::new(head).chain(stream).chain(&b"\n"[..]));
         let lines = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .trim(Trim::All)
             .delimiter(byte_of(separator))
             .from_reader(Capped::new(bytes));
-        let mut table = Table { name, names: None, columns: 0, lines, record: ByteRecord::new(), is_ahead: false };
+        let mut table =
+            Table { name, names: None, columns: 0, lines, lines_behind, record: ByteRecord::new(), is_ahead: false };
         if !table.read()? {
             return Ok(None);
         }
@@ -128,9 +134,9 @@ impl Table {
         self.names.as_ref().and_then(|names| names.iter().position(|column| column == name))
     }
 
-    /// The line on which the record starts, from 1.
+    /// The line on which the record ends, from 1.
     pub fn line(&self) -> u64 {
-        self.record.position().map_or(1, csv::Position::line)
+        self.lines.position().line() - self.lines_behind
     }
 
     /// The failure for a field of the record.
