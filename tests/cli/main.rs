@@ -7,6 +7,7 @@ mod answers;
 #[cfg(feature = "parquet")]
 mod columns;
 mod damage;
+mod documented;
 mod formats;
 mod full;
 mod ids;

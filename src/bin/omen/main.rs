@@ -64,9 +64,11 @@ enum Command {
 }
 
 impl Command {
-    /// True if the command checks for Ctrl-C while it works. Ctrl-C ends the others at once; they leave nothing behind.
+    /// True if the command checks for Ctrl-C while it works. Ctrl-C ends the others at once; they do
+    /// what they do in one step.
     fn checks_for_ctrl_c(&self) -> bool {
-        !matches!(self, Command::Info(_) | Command::Get(_) | Command::Completions(_) | Command::Man(_))
+        use Command::{Completions, Delete, Get, Info, Man};
+        !matches!(self, Info(_) | Get(_) | Delete(_) | Completions(_) | Man(_))
     }
 
     fn run(self) -> Outcome<Answer> {

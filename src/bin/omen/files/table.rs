@@ -47,7 +47,8 @@ impl Table {
         let ends_with_return = head.split(|byte| *byte == b'\n').next().is_some_and(|line| line.ends_with(b"\r"));
         let lines_behind = u64::from(!ends_with_return);
         // The last line ends like the others; an empty line is no record.
-        let bytes: Box<dyn Read> = Box::new(Cursor::new(head).chain(stream).chain(&b"\n"[..]));
+        let bytes: Box<dyn Read> =
+            Box::new(Cursor::new(head).chain(stream).chain(if ends_with_return { &b"\r\n"[..] } else { b"\n" }));
         let lines = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
