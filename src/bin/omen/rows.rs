@@ -65,7 +65,7 @@ pub enum Ids {
     /// Counted up from this id.
     From(u64),
     /// One for each vector, from a file of their own.
-    File(Integers),
+    File(Box<Integers>),
     /// The file of vectors has them.
     Column,
 }
@@ -86,7 +86,7 @@ impl Rows {
         let source = files::open(origin, &arguments.reading, !arguments.has_ids())?;
         let ids = match (arguments.first_id, ids_origin) {
             (Some(first), _) => Ids::From(first),
-            (None, Some(origin)) => Ids::File(open_ids(origin, source.as_ref())?),
+            (None, Some(origin)) => Ids::File(Box::new(open_ids(origin, source.as_ref())?)),
             (None, None) if source.ids().is_some() => Ids::Column,
             (None, None) => Ids::OfStore,
         };

@@ -100,6 +100,10 @@ impl Source for Separated {
             }
         }
         self.next += self.lines.len() as u64;
+        // A text of another kind has a first line as well; that of an exported empty store has a column of ids.
+        if self.next == 0 && self.id.is_none() {
+            return Err(Failure::file(&self.table.name, "found a line of names and no vectors"));
+        }
         Ok(self.lines.len())
     }
 
