@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Reading, Source};
+use crate::files::{self, ReadOptions, Source};
 use crate::plot::{self, Point};
 use crate::progress::Progress;
 use crate::scratch::ScratchDir;
@@ -34,7 +34,7 @@ pub struct Estimate {
     /// File of vectors, in any format that import reads
     data: PathBuf,
     #[command(flatten)]
-    reading: Reading,
+    reading: ReadOptions,
     /// Ratios to measure
     #[arg(long, value_delimiter = ',', default_value = "4,8,16,32,64")]
     ratios: Vec<f64>,

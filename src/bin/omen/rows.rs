@@ -1,7 +1,7 @@
 //! The vectors of a file with their ids, as `import` and `upsert` read them.
 
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Format, Integers, Origin, Reading, Source, is_standard};
+use crate::files::{self, Format, Integers, Origin, ReadOptions, Source, is_standard};
 use crate::progress::Progress;
 use clap::Args;
 use omen::error::Error;
@@ -15,7 +15,7 @@ pub struct RowArguments {
     /// stdin
     pub file: PathBuf,
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadOptions,
     /// Id of the first vector; the others count up from it. By default the ids are those of the file
     #[arg(long, conflicts_with = "ids")]
     pub first_id: Option<u64>,

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Integers, IntegersSink, Origin, Reading, is_standard};
+use crate::files::{self, Integers, IntegersSink, Origin, ReadOptions, is_standard};
 use crate::ids::read_ids;
 use crate::progress::Progress;
 use crate::store::{self, check_dim, open};
@@ -27,7 +27,7 @@ pub struct Search {
     /// File of queries, in any format that import reads; or `-` for stdin
     queries: PathBuf,
     #[command(flatten)]
-    reading: Reading,
+    reading: ReadOptions,
     /// Neighbours to find for each query
     #[arg(long, short, default_value_t = 10)]
     k: usize,

@@ -5,7 +5,7 @@ use super::format::Element;
 use super::input::Input;
 use super::integers::Integers;
 use super::npy;
-use super::reading::Reading;
+use super::read_options::ReadOptions;
 use super::stream::{FileShape, Sink, Source};
 use super::whole::Whole;
 use super::zipped::{ENDING, Zipped};
@@ -27,7 +27,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    pub fn open(input: Input, reading: &Reading, with_ids: bool) -> Outcome<Archive> {
+    pub fn open(input: Input, reading: &ReadOptions, with_ids: bool) -> Outcome<Archive> {
         let zipped = Zipped::open(input)?;
         let chosen = reading.choose(&zipped.name, &zipped.columns(), with_ids)?;
         let vectors = zipped.array(chosen.vector)?;

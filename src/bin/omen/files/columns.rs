@@ -3,7 +3,7 @@
 use super::input::Input;
 use super::leaf::{Leaf, is_numeric, kind_of};
 use super::numbers::id_of;
-use super::reading::{Column, Reading};
+use super::read_options::{Column, ReadOptions};
 use super::stream::{FileShape, Sink, Source};
 use super::whole::Whole;
 use crate::failure::{Failure, Outcome};
@@ -63,12 +63,12 @@ pub struct Columns {
 }
 
 impl Columns {
-    pub fn open(input: Input, reading: &Reading, with_ids: bool) -> Outcome<Columns> {
+    pub fn open(input: Input, reading: &ReadOptions, with_ids: bool) -> Outcome<Columns> {
         let name = input.name.clone();
         guarded(&name, || Columns::open_unguarded(input, reading, with_ids))
     }
 
-    fn open_unguarded(input: Input, reading: &Reading, with_ids: bool) -> Outcome<Columns> {
+    fn open_unguarded(input: Input, reading: &ReadOptions, with_ids: bool) -> Outcome<Columns> {
         let name = input.name.clone();
         let (file, _) = input.into_file(".parquet")?;
         let file = SerializedFileReader::new(file).map_err(failed(&name))?;

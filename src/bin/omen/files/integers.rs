@@ -5,7 +5,7 @@ use super::format::{Element, Format};
 use super::input::Origin;
 use super::layout::RowLayout;
 use super::numbers::id_of;
-use super::reading::Reading;
+use super::read_options::ReadOptions;
 use super::standard::is_standard;
 use super::stream::Source;
 use super::table::Table;
@@ -15,17 +15,17 @@ use crate::failure::{Failure, Outcome};
 use omen::format::NO_ID;
 use std::path::Path;
 
-/// Rows that are read at once where all are read.
+/// IntegerRows that are read at once where all are read.
 const ROWS: usize = 1 << 16;
 
 /// A file of integers that is read row by row.
 pub struct Integers {
-    rows: Rows,
+    rows: IntegerRows,
     name: String,
     columns: usize,
 }
 
-enum Rows {
+enum IntegerRows {
     Flat(Flat),
     /// The lines of a table from this column on.
     Lines(Table, usize),
@@ -38,7 +38,7 @@ impl Integers {
     pub fn open(origin: &Origin) -> Outcome<Integers> {
         let path = origin.path();
         let format = if is_standard(path) { Format::Csv } else { Format::of(path, None)? };
-        let (input, reading) = (origin.open()?, Reading::default());
+        let (input, reading) = (origin.open()?, ReadOptions::default());
         match format {
             Format::Csv => Integers::of_lines(input.name.clone(), Table::open(input, &reading)?, &reading),
             Format::Npz => Integers::of_flat(Zipped::open(input)?.integers(&reading)?),
@@ -58,17 +58,17 @@ impl Integers {
         if !element.is_integer() {
             return Err(Failure::unsupported(&name, format!("found rows of {element:?}, expected ids of integers")));
         }
-        Ok(Integers { rows: Rows::Flat(flat), name, columns })
+        Ok(Integers { rows: IntegerRows::Flat(flat), name, columns })
     }
 
     /// The column of ids if the table names one, else all columns.
-    fn of_lines(name: String, table: Option<Table>, reading: &Reading) -> Outcome<Integers> {
-        let Some(table) = table else { return Ok(Integers { rows: Rows::None, name, columns: 1 }) };
+    fn of_lines(name: String, table: Option<Table>, reading: &ReadOptions) -> Outcome<Integers> {
+        let Some(table) = table else { return Ok(Integers { rows: IntegerRows::None, name, columns: 1 }) };
         let (first, columns) = match table.position(reading.id_name()) {
             Some(column) => (column, 1),
             None => (0, table.columns),
         };
-        Ok(Integers { rows: Rows::Lines(table, first), name, columns })
+        Ok(Integers { rows: IntegerRows::Lines(table, first), name, columns })
     }
 
     /// Integers in each row.
@@ -79,9 +79,9 @@ impl Integers {
     /// `None` if only the end of the file tells.
     pub fn rows(&self) -> Option<u64> {
         match &self.rows {
-            Rows::Flat(flat) => flat.layout.count,
-            Rows::Lines(..) => None,
-            Rows::None => Some(0),
+            IntegerRows::Flat(flat) => flat.layout.count,
+            IntegerRows::Lines(..) => None,
+            IntegerRows::None => Some(0),
         }
     }
 
@@ -93,8 +93,8 @@ impl Integers {
     fn read(&mut self, rows: usize) -> Outcome<Vec<i128>> {
         let mut numbers = Vec::new();
         match &mut self.rows {
-            Rows::None => {}
-            Rows::Flat(flat) => {
+            IntegerRows::None => {}
+            IntegerRows::Flat(flat) => {
                 let RowLayout { element, prefix, .. } = flat.layout;
                 let stride = flat.layout.stride();
                 let (bytes, _) = flat.read_bytes(rows)?;
@@ -102,7 +102,7 @@ impl Integers {
                     numbers.extend(row[prefix..].chunks_exact(element.bytes()).map(|bytes| integer_of(element, bytes)));
                 }
             }
-            Rows::Lines(table, first) => {
+            IntegerRows::Lines(table, first) => {
                 while numbers.len() < rows * self.columns && table.next()? {
                     for column in *first..*first + self.columns {
                         numbers.push(table.integer(column)?);
@@ -148,9 +148,9 @@ impl Integers {
     /// Skips the next rows.
     pub fn skip(&mut self, rows: u64) -> Outcome<()> {
         match &mut self.rows {
-            Rows::Flat(flat) => flat.skip(rows),
-            Rows::Lines(table, _) => (0..rows).try_for_each(|_| table.next().map(drop)),
-            Rows::None => Ok(()),
+            IntegerRows::Flat(flat) => flat.skip(rows),
+            IntegerRows::Lines(table, _) => (0..rows).try_for_each(|_| table.next().map(drop)),
+            IntegerRows::None => Ok(()),
         }
     }
 }

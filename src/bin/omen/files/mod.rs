@@ -1,7 +1,7 @@
 //! Files of vectors: [`open`] and [`create`] serve every format. A [`Source`] is read and a [`Sink`] is written in
 //! batches, so a file may be larger than memory. A header is compared with the length of its file before a row is read.
 //!
-//! `format` names the formats, `reading` has the options of reading one, `stream` has the two traits, `input` opens files
+//! `format` names the formats, `read_options` has the options of reading one, `stream` has the two traits, `input` opens files
 //! and pipes (`standard`: stdin and stdout), and `whole` renames a file when it is complete.
 //!
 //! Formats whose rows all have the same length: `layout` and `npy` read and write their headers, `flat` their rows,
@@ -23,7 +23,7 @@ mod leaf;
 mod npy;
 mod numbers;
 mod objects;
-mod reading;
+mod read_options;
 mod separated;
 mod standard;
 mod stream;
@@ -36,7 +36,7 @@ pub use format::Format;
 pub use input::Origin;
 pub use integers::{Integers, IntegersSink};
 pub use numbers::float_text;
-pub use reading::Reading;
+pub use read_options::ReadOptions;
 pub use standard::is_standard;
 pub use stream::{FileShape, Sink, Source};
 pub use whole::Whole;
@@ -46,7 +46,7 @@ use format::{Element, Framing};
 use std::path::Path;
 
 /// Opens a file of vectors. Without `with_ids` a column of ids is ignored.
-pub fn open(origin: &Origin, reading: &Reading, with_ids: bool) -> Outcome<Box<dyn Source>> {
+pub fn open(origin: &Origin, reading: &ReadOptions, with_ids: bool) -> Outcome<Box<dyn Source>> {
     let format = Format::of(origin.path(), reading.format)?;
     let input = origin.open()?;
     reading.check(&input.name, format)?;
@@ -62,7 +62,7 @@ pub fn open(origin: &Origin, reading: &Reading, with_ids: bool) -> Outcome<Box<d
 
 /// Opens a file of vectors without its ids and counts the vectors, if need be by reading all of them first. A pipe is
 /// copied into an unnamed file in the directory of temporary files.
-pub fn open_counted(path: &Path, reading: &Reading) -> Outcome<Box<dyn Source>> {
+pub fn open_counted(path: &Path, reading: &ReadOptions) -> Outcome<Box<dyn Source>> {
     let mut origin = Origin::new(path);
     origin.keep(&std::env::temp_dir(), Format::of(path, reading.format)?)?;
     let mut source = open(&origin, reading, false)?;

@@ -3,7 +3,7 @@
 use super::capped::Capped;
 use super::input::{Input, Stream, read_failed};
 use super::numbers::{NotFloat, float_of, float_text, id_of};
-use super::reading::{Column, Reading};
+use super::read_options::{Column, ReadOptions};
 use super::stream::{FileShape, Sink, Source};
 use super::whole::Whole;
 use crate::failure::{Failure, Outcome};
@@ -40,7 +40,7 @@ pub struct Objects {
 
 impl Objects {
     /// Opens a file of at least one line.
-    pub fn open(input: Input, reading: &Reading, with_ids: bool) -> Outcome<Objects> {
+    pub fn open(input: Input, reading: &ReadOptions, with_ids: bool) -> Outcome<Objects> {
         let name = input.name.clone();
         let stream = BufReader::new(Capped::new(input.into_stream()));
         let mut file = Objects {
@@ -77,7 +77,7 @@ impl Objects {
     }
 
     /// Chooses the members to read from those of the first object.
-    fn members_of_first(&self, reading: &Reading, with_ids: bool) -> Outcome<Members> {
+    fn members_of_first(&self, reading: &ReadOptions, with_ids: bool) -> Outcome<Members> {
         let object = self.object()?;
         let columns: Vec<Column> = object
             .iter()

@@ -2,7 +2,7 @@
 
 use super::input::Input;
 use super::numbers::{NotFloat, float_of, float_text, id_of};
-use super::reading::Reading;
+use super::read_options::ReadOptions;
 use super::stream::{FileShape, Sink, Source};
 use super::table::Table;
 use super::whole::Whole;
@@ -25,7 +25,7 @@ pub struct Separated {
 }
 
 impl Separated {
-    pub fn open(input: Input, reading: &Reading, with_ids: bool) -> Outcome<Separated> {
+    pub fn open(input: Input, reading: &ReadOptions, with_ids: bool) -> Outcome<Separated> {
         let name = input.name.clone();
         let Some(table) = Table::open(input, reading)? else {
             return Err(Failure::file(&name, "found no line, expected at least 1"));

@@ -3,7 +3,7 @@
 use super::capped::Capped;
 use super::input::{Input, fill, read_failed};
 use super::numbers::float_of;
-use super::reading::{FirstLine, Reading, Separator};
+use super::read_options::{FirstLine, ReadOptions, Separator};
 use crate::failure::{Failure, Outcome};
 use csv::{ByteRecord, ReaderBuilder, Trim};
 use std::io::{Cursor, Read};
@@ -31,7 +31,7 @@ pub struct Table {
 
 impl Table {
     /// Opens a file; `None` if it has no lines.
-    pub fn open(input: Input, reading: &Reading) -> Outcome<Option<Table>> {
+    pub fn open(input: Input, reading: &ReadOptions) -> Outcome<Option<Table>> {
         let name = input.name.clone();
         let mut stream = input.into_stream();
         let mut head = vec![0; HEAD_BYTES];
@@ -67,7 +67,7 @@ impl Table {
     }
 
     /// The names in the first line; `None` if it is a record.
-    fn names_of_first(&self, reading: &Reading) -> Outcome<Option<Vec<String>>> {
+    fn names_of_first(&self, reading: &ReadOptions) -> Outcome<Option<Vec<String>>> {
         let texts: Vec<String> = self.record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
         let numbers = texts.iter().filter(|text| float_of(text).is_ok()).count();
         let has_id = texts.iter().any(|text| text == reading.id_name());

@@ -4,7 +4,7 @@ use super::flat::Flat;
 use super::format::Format;
 use super::input::{Forward, Input, read_failed};
 use super::layout::RowLayout;
-use super::reading::{Column, Reading};
+use super::read_options::{Column, ReadOptions};
 use crate::failure::{Failure, Outcome};
 use std::fs::File;
 use std::io::{self, Read};
@@ -52,7 +52,7 @@ impl Zipped {
     }
 
     /// The array of ids that `reading` names, or the only array.
-    pub fn integers(&self, reading: &Reading) -> Outcome<Flat> {
+    pub fn integers(&self, reading: &ReadOptions) -> Outcome<Flat> {
         let named = self.entries.iter().position(|entry| entry.name == reading.id_name());
         if let Some(number) = named.or((self.entries.len() == 1).then_some(0)) {
             return self.array(number);
@@ -94,7 +94,7 @@ fn entries(name: &str, file: &File, length: u64) -> Outcome<Vec<Entry>> {
 fn open_entry(file_name: &str, file: &File, entry: &Entry) -> Outcome<Flat> {
     let name = format!("{file_name}: array {}", entry.name);
     let clone = || file.try_clone().map_err(read_failed(&name));
-    let stored = Section { file: clone()?, at: entry.start, end: entry.start + entry.stored };
+    let stored = StoredBytes { file: clone()?, at: entry.start, end: entry.start + entry.stored };
     let bytes: Box<dyn Read> = match entry.method {
         CompressionMethod::Stored if !entry.is_encrypted => Box::new(stored),
         CompressionMethod::Deflated if !entry.is_encrypted => Box::new(flate2::read::DeflateDecoder::new(stored)),
@@ -112,13 +112,13 @@ fn open_entry(file_name: &str, file: &File, entry: &Entry) -> Outcome<Flat> {
 }
 
 /// A part of a file, read by offsets, so that several can be read in turns.
-struct Section {
+struct StoredBytes {
     file: File,
     at: u64,
     end: u64,
 }
 
-impl Read for Section {
+impl Read for StoredBytes {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let most = (self.end - self.at).min(bytes.len() as u64) as usize;
         let read = self.file.read_at(&mut bytes[..most], self.at)?;

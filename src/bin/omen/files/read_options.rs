@@ -9,7 +9,7 @@ const ID: &str = "id";
 
 /// How a file of vectors is read.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Reading {
+pub struct ReadOptions {
     /// Format of the file; by default, the one that its ending names. A pipe has none, so it needs this option
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -45,7 +45,7 @@ pub enum FirstLine {
     Vector,
 }
 
-impl Reading {
+impl ReadOptions {
     /// The name of the column of ids.
     pub fn id_name(&self) -> &str {
         self.id_column.as_deref().unwrap_or(ID)
