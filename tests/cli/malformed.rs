@@ -67,9 +67,11 @@ fn arrays() -> Vec<Case> {
     ]
 }
 
-/// Whole arrays that are no vectors.
-fn other_arrays() -> Vec<Case> {
+/// Whole files that are no vectors.
+fn other_files() -> Vec<Case> {
+    let wide = format!("{}1\n", "1,".repeat(65_536));
     vec![
+        ("csv", wide.into_bytes(), &["line 1: found 65537 components", "1 to 65536"]),
         ("npy", npy("<c8", "False", "(3, 4)", &[0; 96]), &["byte 10", "found dtype '<c8'", "floats of 16 to 64 bits"]),
         ("npy", npy("<f16", "False", "(3, 4)", &[0; 192]), &["byte 10", "found dtype '<f16'"]),
         ("npy", npy("|S4", "False", "(3, 4)", &[0; 48]), &["byte 10", "found dtype '|S4'"]),
@@ -107,7 +109,6 @@ fn archives() -> Vec<Case> {
 }
 
 fn lines() -> Vec<Case> {
-    let wide = format!("{}1\n", "1,".repeat(65_536));
     let endless = vec![b'1'; 17 << 20];
     vec![
         ("csv", Vec::new(), &["found no line"]),
@@ -148,7 +149,6 @@ fn lines() -> Vec<Case> {
         ("jsonl", b"{\"id\":\"a\",\"v\":[1,2,3,4]}".to_vec(), &["line 1: id: found \"a\", expected a whole"]),
         ("jsonl", b"{\"id\":-1,\"v\":[1,2,3,4]}".to_vec(), &["line 1: id: found -1", "0 to 2^64 - 2"]),
         ("jsonl", b"{\"id\":1.5,\"v\":[1,2,3,4]}".to_vec(), &["line 1: id: found 1.5, expected a whole"]),
-        ("csv", wide.into_bytes(), &["line 1: found 65537 components", "1 to 65536"]),
     ]
 }
 
@@ -179,7 +179,7 @@ fn malformed_cut_empty_and_foreign_files_are_named_and_leave_nothing() {
     let store = small_store(&home);
     let damaged = [rows_with_prefix(), rows_behind_a_count(), arrays(), archives(), lines()].into_iter().flatten();
     let damaged = damaged.map(|case| (CORRUPT, case));
-    let whole = other_arrays().into_iter().map(|case| (UNSUPPORTED, case));
+    let whole = other_files().into_iter().map(|case| (UNSUPPORTED, case));
     for (number, (status, (ending, bytes, parts))) in damaged.chain(whole).enumerate() {
         let file = home.file(&format!("bad-{number}.{ending}"), &bytes);
         assert_refused(&home, &store, &file, status, parts);
