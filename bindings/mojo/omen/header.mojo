@@ -86,7 +86,8 @@ comptime OMEN_PANIC: Int32 = 41
 """A bug in the library was caught; the store is poisoned. Please report the message."""
 
 comptime OMEN_UNSUPPORTED: Int32 = 42
-"""This version of the library cannot do this."""
+"""This version of the library cannot do this; from the command line also: a file of vectors is whole, but of a kind that
+is not read."""
 
 comptime OMEN_L2: Int32 = 0
 """Squared Euclidean distance."""
@@ -271,10 +272,19 @@ struct SearchOptions(Copyable, Movable):
     """Most threads to use; 0 (default): as many as the store was opened with."""
     var exact: Int32
     """1: compare the query with every vector as omen_store_get returns it. 0 (default): the library chooses."""
+    var deny_ids: Optional[Pointer[UInt64, MutUntrackedOrigin]]
+    """These ids are not found: `uint64_t[deny_n]`, in any order. NULL (default) and a `deny_n` of 0: none. An id that
+    is in `allow_ids` too is not found."""
+    var deny_n: UInt64
+    """Number of `deny_ids`."""
+    var max_distance: Float64
+    """Only vectors at most this far from the query are found, by the distance of the metric as `out_distances` has it,
+    and at most `k` of them. INFINITY (default): at any distance. Below 0 it is refused for OMEN_L2 and OMEN_COSINE,
+    whose distances are never negative."""
 
     def __init__(out self):
         """All zeros but for `struct_size`."""
-        self = Self(UInt64(size_of[Self]()), 0, 0, None, 0, 0, 0)
+        self = Self(UInt64(size_of[Self]()), 0, 0, None, 0, 0, 0, None, 0, 0)
 
 
 
