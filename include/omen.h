@@ -207,7 +207,8 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_PANIC 41
 
 /**
- * This version of the library cannot do this.
+ * This version of the library cannot do this; from the command line also: a file of vectors is whole, but of a kind that
+ * is not read.
  */
 #define OMEN_UNSUPPORTED 42
 

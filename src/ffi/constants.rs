@@ -55,7 +55,8 @@ pub const OMEN_NOT_A_STORE: i32 = 32;
 pub const OMEN_POISONED: i32 = 40;
 /// A bug in the library was caught; the store is poisoned. Please report the message.
 pub const OMEN_PANIC: i32 = 41;
-/// This version of the library cannot do this.
+/// This version of the library cannot do this; from the command line also: a file of vectors is whole, but of a kind that
+/// is not read.
 pub const OMEN_UNSUPPORTED: i32 = 42;
 
 /// Squared Euclidean distance.

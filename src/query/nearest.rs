@@ -1,8 +1,8 @@
 //! The nearest rows of a view for each query of a request: segment by segment, then the tail, one tile of queries at a
 //! time.
 //!
-//! Queries with a table (`codec::QueryTable`) scan codes and rerank the candidates. Without a table (raw rows, exact
-//! searches, codebooks or queries that have none) every row of the access path is measured.
+//! Queries with a table (`codec::QueryTable`) scan codes and rerank the candidates. Without a table (raw rows, few rows,
+//! exact searches, codebooks or queries that have none) every row of the access path is measured.
 
 use super::access::{AccessPath, Part, Region, Share};
 use super::class_tile::ClassTile;
@@ -15,6 +15,9 @@ use super::top::TopK;
 use crate::codec::{Codebook, QueryTable};
 use crate::error::Result;
 use crate::snapshot::{SegmentView, View};
+
+/// So few rows are measured: a table for the scan would take longer.
+const FEW: usize = 64;
 
 /// Approximate number of bytes that one query of `request` reads.
 pub fn bytes_per_query(view: &View, request: &SearchRequest, filter: &Filter) -> Result<u64> {
@@ -100,7 +103,8 @@ impl<'a> SegmentQuery<'a> {
             // Do not compute tables: this share has no rows.
             return Ok(());
         }
-        let book = self.region.view.codebook.as_deref().filter(|_| !self.tile.request.is_exact);
+        let is_scanned = !self.tile.request.is_exact && self.region.rows.len() > FEW;
+        let book = self.region.view.codebook.as_deref().filter(|_| is_scanned);
         let table = |query: &&[f32]| book.and_then(|book| book.table(self.tile.request.metric, query));
         let tables: Vec<Option<QueryTable>> = self.tile.queries.iter().map(table).collect();
         let without: Vec<usize> = (0..tables.len()).filter(|query| tables[*query].is_none()).collect();

@@ -5,9 +5,15 @@
 
 mod answers;
 mod choosing;
+#[cfg(feature = "parquet")]
+mod columns;
 mod damage;
+mod documented;
+mod formats;
 mod full;
+mod ids;
 mod malformed;
+mod pipes;
 mod program;
 mod round_trips;
 mod stopped;

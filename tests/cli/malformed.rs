@@ -1,11 +1,14 @@
 //! Malformed files: the message names the file, the position, what was found and what was expected. Nothing is imported in
 //! part, neither into a new store nor into an existing one.
 
-use crate::program::{Home, bin, contents, data, exported, floats, fvecs, npy, omen, succeeds};
+use crate::program::{Home, bin, contents, data, exported, floats, fvecs, npy, npz, omen, succeeds};
 use std::path::Path;
 
 /// The end of a file's name, its bytes, and what the message must say.
 type Case = (&'static str, Vec<u8>, &'static [&'static str]);
+
+const CORRUPT: i32 = 30;
+const UNSUPPORTED: i32 = 42;
 
 fn rows_with_prefix() -> Vec<Case> {
     let good = fvecs(&vec![vec![1.0; 4]; 3]);
@@ -37,7 +40,7 @@ fn rows_behind_a_count() -> Vec<Case> {
         cases.push((ending, Vec::new(), &["byte 0", "found the end after 0 bytes", "expected a count"]));
         cases.push((ending, vec![1, 0, 0, 0, 1], &["byte 4", "found the end after 5 bytes", "expected a dim"]));
         cases.push((ending, bin(3, 0, &[]), &["byte 4", "found a dim of 0", "1 to 65536"]));
-        cases.push((ending, bin(0, 4, &[]), &["found 0 rows in 8 bytes", "at least 1"]));
+        cases.push((ending, bin(0, 4, &[0]), &["found 9 bytes", "expected 8: 0 rows"]));
     }
     cases
 }
@@ -56,20 +59,101 @@ fn arrays() -> Vec<Case> {
         ("npy", npy("<f4", "False", &format!("(3, {})", "9".repeat(60_000)), &[]), &["byte 6", "found no .npy header"]),
         ("npy", good[..good.len() - 1].to_vec(), &["found 175 bytes", "expected 176", "3 rows of 16 bytes"]),
         ("npy", [&good[..], &[0]].concat(), &["found 177 bytes", "expected 176"]),
-        ("npy", npy("<f4", "True", "(3, 4)", &[0; 48]), &["byte 10", "found fortran_order True", "expected C order"]),
-        ("npy", npy("<f8", "False", "(3, 4)", &[0; 96]), &["byte 10", "found dtype '<f8'", "f4 or f2"]),
-        ("npy", npy(">f4", "False", "(3, 4)", &[0; 48]), &["byte 10", "found dtype '>f4'", "little-endian"]),
-        ("npy", npy("<i4", "False", "(3, 4)", &[0; 48]), &["found rows of I32", "expected vectors"]),
-        ("npy", npy("<f4", "False", "(12,)", &[0; 48]), &["byte 10", "found 1 axes", "expected 2 axes"]),
-        ("npy", npy("<f4", "False", "(3, 2, 2)", &[0; 48]), &["byte 10", "found 3 axes", "expected 2 axes"]),
-        ("npy", npy("<f4", "False", "(0, 4)", &[]), &["found 0 rows", "at least 1"]),
-        ("npy", npy("<f4", "False", "(3, 0)", &[]), &["byte 10", "found a dim of 0", "1 to 65536"]),
         ("npy", npy("<f4", "False", "(4611686018427387904, 4)", &[0; 48]), &["found 176 bytes", "more than 2^64"]),
+        ("npy", npy("<f4", "True", "(3, 4)", &[0; 47]), &["found 175 bytes", "expected 176"]),
+        ("npy", npy("<f8", "False", "(3, 4)", &[0; 48]), &["found 176 bytes", "expected 224"]),
+        ("npy", [&b"\x93NUMPY\x02\x00"[..], &[0xff; 40]].concat(), &["byte 6", "a length of 4294967295 bytes"]),
+        ("npy", [&b"\x93NUMPY\x01\x00"[..], &[0x76]].concat(), &["byte 6", "found no .npy header"]),
+    ]
+}
+
+/// Whole files that are no vectors.
+fn other_files() -> Vec<Case> {
+    let wide = format!("{}1\n", "1,".repeat(65_536));
+    vec![
+        ("csv", wide.into_bytes(), &["line 1: found 65537 components", "1 to 65536"]),
+        ("npy", npy("<c8", "False", "(3, 4)", &[0; 96]), &["byte 10", "found dtype '<c8'", "floats of 16 to 64 bits"]),
+        ("npy", npy("<f16", "False", "(3, 4)", &[0; 192]), &["byte 10", "found dtype '<f16'"]),
+        ("npy", npy("|S4", "False", "(3, 4)", &[0; 48]), &["byte 10", "found dtype '|S4'"]),
+        ("npy", npy("<M8[s]", "False", "(3, 4)", &[0; 96]), &["byte 10", "found dtype '<M8[s]'"]),
+        ("npy", npy("<f4", "False", "(12,)", &[0; 48]), &["byte 10", "found 1 axis", "expected 2", "array[None, :]"]),
+        ("npy", npy("<f4", "False", "(3, 2, 2)", &[0; 48]), &["byte 10", "found 3 axes", "expected 2"]),
+        ("npy", npy("<f4", "False", "(3, 0)", &[]), &["byte 10", "found a dim of 0", "1 to 65536"]),
+        ("npy", npy("<f4", "False", "(1, 70000)", &[0; 280_000]), &["byte 10", "found a dim of 70000", "1 to 65536"]),
+        ("ivecs", fvecs(&vec![vec![0.0; 4]; 3]), &["found .ivecs, which holds ids"]),
+        ("csv", b"\xff\xfe1\0,\0".to_vec(), &["UTF-16", "expected UTF-8"]),
+        ("jsonl", b"{\"a\": 1, \"b\": \"x\"}".to_vec(), &["a (number), b (text)", "none is a list of numbers"]),
+    ]
+}
+
+fn archives() -> Vec<Case> {
+    let array = npy("<f4", "False", "(3, 4)", &[0; 48]);
+    let good = npz(&[("vector", &array)], false);
+    let at = good.windows(6).position(|bytes| bytes == b"\x93NUMPY").unwrap();
+    let mut flipped = good.clone();
+    flipped[at + 150] ^= 1;
+    let long = npy("<f4", "False", "(1099511627776, 4)", &[0; 48]);
+    let ids = npy("<i8", "False", "(2,)", &[0; 16]);
+    let null = npy("<i8", "False", "(3,)", &[0xff; 24]);
+    vec![
+        ("npz", Vec::new(), &["found no .npz archive"]),
+        ("npz", array.clone(), &["found no .npz archive"]),
+        ("npz", good[..good.len() - 30].to_vec(), &["found no .npz archive"]),
+        ("npz", flipped, &["array vector", "found the checksum"]),
+        ("npz", npz(&[("vector", &array[..170])], true), &["array vector", "found 170 bytes, expected 176"]),
+        ("npz", npz(&[("vector", &long)], true), &["array vector", "found 176 bytes, expected 17592186044544"]),
+        ("npz", npz(&[("vector", b"hello")], true), &["array vector", "byte 0"]),
+        ("npz", npz(&[("vector", &array), ("id", &ids)], true), &["array id", "found 2 rows of 1 ids, expected 3"]),
+        ("npz", npz(&[("vector", &array), ("id", &null)], true), &["array id", "row 0: found -1", "0 to 2^64 - 2"]),
+    ]
+}
+
+fn lines() -> Vec<Case> {
+    let endless = vec![b'1'; 17 << 20];
+    vec![
+        ("csv", Vec::new(), &["found no line"]),
+        ("csv", b"\n\n".to_vec(), &["found no line"]),
+        ("csv", b"1,2,3,4\n1,,3,4\n".to_vec(), &["line 2, column 2", "found \"\", expected a number"]),
+        ("csv", b"a,b,c,d\n1,2,3,4\n\n1,2,x,4\n".to_vec(), &["line 4, column 3 (c)", "found \"x\""]),
+        ("csv", b"\r\na,b,c,d\r\n1,2,3,4\r\n\r\n1,2,x,4".to_vec(), &["line 5, column 3 (c)", "found \"x\""]),
+        ("csv", b"1,2,3,4\n1,2,x,4".to_vec(), &["line 2, column 3", "found \"x\""]),
+        ("csv", b"1,2,3,4\n1,2,3\n".to_vec(), &["line 2", "found 3 fields, expected 4"]),
+        ("csv", b"1;2;3;4\n1,5;2;3;4\n".to_vec(), &["line 2, column 1", "found \"1,5\""]),
+        ("csv", b"1,x,3,4\n".to_vec(), &["line 1, column 2", "found \"x\" between numbers", "--first-line names"]),
+        ("csv", b",0,1,2\n0,1,2,3\n".to_vec(), &["line 1, column 1", "pandas", "index=False"]),
+        ("csv", b"a,b,,d\n0,1,2,3\n".to_vec(), &["line 1, column 3", "found no name"]),
+        ("csv", b"1,2,\xff,4\n".to_vec(), &["line 1, column 3"]),
+        ("csv", b"a,b,c,d\n1,2,\xff,4\n".to_vec(), &["line 2, column 3 (c)", "not UTF-8"]),
+        (
+            "csv",
+            b"id,a,b,c,d\n1,0,0,0,0\n,0,0,0,0\n".to_vec(),
+            &["line 3, column 1 (id)", "found \"\", expected a whole"],
+        ),
+        ("csv", b"id,a,b,c,d\nx,0,0,0,0\n".to_vec(), &["line 2, column 1 (id)", "found \"x\", expected a whole"]),
+        ("csv", b"id,a,b,c,d\n-4,0,0,0,0\n".to_vec(), &["line 2, column 1 (id)", "found -4", "0 to 2^64 - 2"]),
+        ("csv", b"a,b,c,d\n".to_vec(), &["names and no vectors"]),
+        ("csv", b"Dear reader,\n".to_vec(), &["line 1, column 2", "found no name"]),
+        ("csv", endless.clone(), &["line 1", "more than 16777216 bytes without the end of a line"]),
+        ("jsonl", endless, &["line 1", "more than 16777216 bytes without the end of a line"]),
+        ("jsonl", Vec::new(), &["found no line"]),
+        ("jsonl", b"[1,2,3,4]\n[1,2,3]\n".to_vec(), &["line 2", "found 3 numbers, expected 4"]),
+        ("jsonl", b"[1,2,3,4]\n[1,2,3,4".to_vec(), &["line 2: byte 8", "EOF"]),
+        ("jsonl", b"[1,2,3,4]\n[1,2,NaN,4]".to_vec(), &["line 2: byte 6", "expected value"]),
+        ("jsonl", b"[1,2,3,4]\n[1,null,3,4]".to_vec(), &["line 2: component 1: found null"]),
+        ("jsonl", b"[1,2,3,4]\n[1,2,\"3\",4]".to_vec(), &["line 2: component 2: found \"3\""]),
+        ("jsonl", b"[1,2,3,4]\n7".to_vec(), &["line 2: found 7, expected an array"]),
+        ("jsonl", b"[[[[[[[[[[".repeat(100_000), &["line 1", "byte 1"]),
+        ("jsonl", b"{\"vector\":[1,2,3,4]}\n{\"a\":[1,2,3,4]}\n".to_vec(), &["line 2", "found no \"vector\""]),
+        ("jsonl", b"{\"id\":1,\"v\":[1,2,3,4]}\n{\"v\":[1,2,3,4]}".to_vec(), &["line 2", "found no \"id\""]),
+        ("jsonl", b"{\"id\":null,\"v\":[1,2,3,4]}".to_vec(), &["line 1: id: found null"]),
+        ("jsonl", b"{\"id\":\"a\",\"v\":[1,2,3,4]}".to_vec(), &["line 1: id: found \"a\", expected a whole"]),
+        ("jsonl", b"{\"id\":-1,\"v\":[1,2,3,4]}".to_vec(), &["line 1: id: found -1", "0 to 2^64 - 2"]),
+        ("jsonl", b"{\"id\":1.5,\"v\":[1,2,3,4]}".to_vec(), &["line 1: id: found 1.5, expected a whole"]),
     ]
 }
 
 /// Imports a bad file into a new store and into one that is there.
-fn assert_refused(home: &Home, store: &str, file: &str, status: i32, parts: &[&str]) {
+pub fn assert_refused(home: &Home, store: &str, file: &str, status: i32, parts: &[&str]) {
     let parts = [&[file], parts].concat();
     let before = contents(Path::new(store));
     omen(&["import", &home.path("new"), file]).assert_failed(status, &parts);
@@ -81,7 +165,7 @@ fn assert_refused(home: &Home, store: &str, file: &str, status: i32, parts: &[&s
 }
 
 /// A store of dim 4.
-fn small_store(home: &Home) -> String {
+pub fn small_store(home: &Home) -> String {
     let (store, file) = (home.path("small"), home.file("good.fbin", &bin(3, 4, &floats(&[0.5; 12]))));
     succeeds(&["import", &store, &file]);
     // Opened for writing and closed: from here on, opening changes nothing.
@@ -93,11 +177,30 @@ fn small_store(home: &Home) -> String {
 fn malformed_cut_empty_and_foreign_files_are_named_and_leave_nothing() {
     let home = Home::new();
     let store = small_store(&home);
-    for (number, (ending, bytes, parts)) in
-        [rows_with_prefix(), rows_behind_a_count(), arrays()].into_iter().flatten().enumerate()
-    {
+    let damaged = [rows_with_prefix(), rows_behind_a_count(), arrays(), archives(), lines()].into_iter().flatten();
+    let damaged = damaged.map(|case| (CORRUPT, case));
+    let whole = other_files().into_iter().map(|case| (UNSUPPORTED, case));
+    for (number, (status, (ending, bytes, parts))) in damaged.chain(whole).enumerate() {
         let file = home.file(&format!("bad-{number}.{ending}"), &bytes);
-        assert_refused(&home, &store, &file, 30, parts);
+        assert_refused(&home, &store, &file, status, parts);
+    }
+}
+
+/// The same id twice: in one batch, and far apart.
+#[test]
+fn ids_that_come_twice_are_named_and_leave_nothing() {
+    let home = Home::new();
+    let store = small_store(&home);
+    let line = |id: usize| format!("{id},1,2,3,4\n");
+    for (rows, twice) in [(3, 2), (40_000, 39_990)] {
+        let ids = (0..rows).map(|row| if row == twice { 101 } else { 100 + row });
+        let file = home.file("twice.csv", format!("id,a,b,c,d\n{}", ids.map(line).collect::<String>()).as_bytes());
+        let place = format!("line {}: id 101 is ", twice + 2);
+        omen(&["import", &home.path("new"), &file]).assert_failed(8, &[&file, &place]);
+        assert!(!Path::new(&home.path("new")).exists());
+        let before = exported(&home, &store);
+        omen(&["import", &store, &file]).assert_failed(8, &[&file, &place]);
+        assert!(exported(&home, &store) == before);
     }
 }
 
@@ -124,12 +227,12 @@ fn a_nan_anywhere_leaves_nothing() {
 fn files_of_unknown_kinds_and_missing_ones_are_refused() {
     let home = Home::new();
     let store = small_store(&home);
-    let file = home.file("vectors.csv", b"1,2,3,4");
-    assert_refused(&home, &store, &file, 3, &["found the ending \"csv\"", "npy, fvecs"]);
+    let file = home.file("vectors.doc", b"1,2,3,4");
+    assert_refused(&home, &store, &file, 3, &["found the ending \"doc\"", "npy, npz, csv, jsonl, fvecs"]);
     assert_refused(&home, &store, &home.path("missing.npy"), 20, &["open", "No such file"]);
     let folder = home.path("folder.npy");
     std::fs::create_dir(&folder).unwrap();
-    assert_refused(&home, &store, &folder, 3, &["not a regular file"]);
+    assert_refused(&home, &store, &folder, 3, &["found a directory, expected a file"]);
     // The name does not matter where the format is said.
     let file = home.file("vectors.dat", &bin(3, 4, &[0; 48]));
     succeeds(&["import", &home.path("new"), &file, "--format", "fbin"]);
@@ -148,12 +251,12 @@ fn ids_that_do_not_fit_are_refused() {
         omen(&["import", &home.path("new"), &file, "--ids", &ids]).assert_failed(status, parts);
         assert!(!Path::new(&home.path("new")).exists());
     };
-    refused(&[1, 2, 3], 30, &["ids.npy", "found 3 rows of 1 ids", "expected 2"]);
+    refused(&[1, 2, 3], 30, &["ids.npy", "found 3 ids", "expected 2"]);
     refused(&[5, 5], 8, &["two.fbin", "vector 1", "id 5", "twice"]);
-    refused(&[5, u64::MAX], 3, &["OMEN_NO_ID"]);
+    refused(&[5, u64::MAX], 30, &["row 1: found 18446744073709551615", "0 to 2^64 - 2"]);
     omen(&["import", &store, &file, "--first-id", "18446744073709551614"]).assert_failed(3, &["--first-id"]);
     let floats = home.file("floats.npy", &npy("<f4", "False", "(2,1)", &[0; 8]));
-    omen(&["import", &store, &file, "--ids", &floats]).assert_failed(30, &["floats.npy", "F32", "expected ids"]);
+    omen(&["import", &store, &file, "--ids", &floats]).assert_failed(42, &["floats.npy", "F32", "expected ids"]);
     omen(&["import", &store, &file, "--first-id", "2"]).assert_failed(8, &["two.fbin", "vector 0", "id 2"]);
     assert!(contents(Path::new(&store)) == before);
 }
@@ -170,84 +273,4 @@ fn what_fails_in_the_second_pass_is_deleted_again() {
     omen(&["import", &store, &data("base.bvecs"), "--ids", &ids]).assert_failed(8, &["vector 9900", "id 20001"]);
     assert!(exported(&home, &store) == before);
     succeeds(&["verify", &store]);
-}
-
-#[cfg(feature = "parquet")]
-mod parquet {
-    use super::{assert_refused, small_store};
-    use crate::program::{Home, omen, succeeds};
-    use parquet::data_type::{DoubleType, FloatType};
-    use parquet::file::writer::SerializedFileWriter;
-    use parquet::schema::parser::parse_message_type;
-    use std::sync::Arc;
-
-    /// A file of one or two float columns; levels of the lists of the first.
-    fn written(home: &Home, name: &str, columns: &[&str], values: &[f32], defined: &[i16], begins: &[i16]) -> String {
-        let columns: Vec<String> = columns
-            .iter()
-            .map(|column| {
-                format!("optional group {column} (LIST) {{ repeated group list {{ optional float item; }} }}")
-            })
-            .collect();
-        let schema = Arc::new(parse_message_type(&format!("message m {{ {} }}", columns.join(" "))).unwrap());
-        let path = home.path(name);
-        let file = std::fs::File::create(&path).unwrap();
-        let mut writer = SerializedFileWriter::new(file, schema, Default::default()).unwrap();
-        let mut group = writer.next_row_group().unwrap();
-        while let Some(mut column) = group.next_column().unwrap() {
-            column.typed::<FloatType>().write_batch(values, Some(defined), Some(begins)).unwrap();
-            column.close().unwrap();
-        }
-        group.close().unwrap();
-        writer.close().unwrap();
-        path
-    }
-
-    #[test]
-    fn columns_of_others_are_read_and_bad_ones_refused() {
-        let home = Home::new();
-        let store = small_store(&home);
-        let eight = [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5];
-        let begins = [0, 1, 1, 1, 0, 1, 1, 1];
-        let good = written(&home, "good.parquet", &["a"], &eight, &[3; 8], &begins);
-        succeeds(&["import", &home.path("copy"), &good]);
-        assert!(succeeds(&["get", &home.path("copy"), "1"]).starts_with("1: 4.5 5.5"));
-        let two = written(&home, "two.parquet", &["a", "b"], &eight, &[3; 8], &begins);
-        assert_refused(&home, &store, &two, 30, &["found the columns a (list of FLOAT), b", "--column"]);
-        omen(&["import", &store, &two, "--column", "c"]).assert_failed(30, &["a (list of FLOAT)", "column c"]);
-        succeeds(&["import", &home.path("b"), &two, "--column", "b"]);
-        let uneven = written(&home, "uneven.parquet", &["a"], &eight, &[3; 8], &[0, 1, 1, 1, 0, 1, 1, 0]);
-        assert_refused(&home, &store, &uneven, 30, &["row 1: found 3 floats, expected 4"]);
-        let null = written(&home, "null.parquet", &["a"], &eight[..7], &[3, 3, 3, 3, 3, 3, 2, 3], &begins);
-        assert_refused(&home, &store, &null, 30, &["row 1: found a null"]);
-        let nan = written(&home, "nan.parquet", &["a"], &[f32::NAN; 8], &[3; 8], &begins);
-        assert_refused(&home, &store, &nan, 6, &["row 0, component 0", "NaN"]);
-        let none = written(&home, "none.parquet", &["a"], &[], &[], &[]);
-        assert_refused(&home, &store, &none, 30, &["found 0 rows", "at least 1"]);
-        let bytes = std::fs::read(&good).unwrap();
-        for (name, bytes) in
-            [("cut", &bytes[..bytes.len() - 9]), ("empty", &[][..]), ("foreign", b"\x93NUMPY, not this")]
-        {
-            let file = home.file(&format!("{name}.parquet"), bytes);
-            assert_refused(&home, &store, &file, 30, &[]);
-        }
-    }
-
-    #[test]
-    fn a_column_of_doubles_is_named() {
-        let home = Home::new();
-        let store = small_store(&home);
-        let schema = "message m { required group a (LIST) { repeated group list { required double item; } } }";
-        let path = home.path("doubles.parquet");
-        let file = std::fs::File::create(&path).unwrap();
-        let schema = Arc::new(parse_message_type(schema).unwrap());
-        let mut writer = SerializedFileWriter::new(file, schema, Default::default()).unwrap();
-        let mut group = writer.next_row_group().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<DoubleType>().write_batch(&[1.0; 4], Some(&[1; 4]), Some(&[0, 1, 1, 1])).unwrap();
-        column.close().unwrap();
-        group.close().unwrap();
-        writer.close().unwrap();
-        assert_refused(&home, &store, &path, 30, &["a (list of DOUBLE)", "FLOAT"]);
-    }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -35,6 +36,34 @@ impl Ran {
 
 pub fn omen(arguments: &[&str]) -> Ran {
     Ran::of(Command::new(OMEN).args(arguments).stdin(Stdio::null()).output().unwrap())
+}
+
+/// Runs with `input` on stdin.
+pub fn fed(arguments: &[&str], input: &[u8]) -> Ran {
+    let mut command = Command::new(OMEN);
+    let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // An error is ignored: a command that refuses its input does not read it.
+        scope.spawn(move || stdin.write_all(input).is_ok());
+        Ran::of(child.wait_with_output().unwrap())
+    })
+}
+
+/// Must succeed. Returns the bytes on stdout and the text on stderr.
+pub fn piped(arguments: &[&str]) -> (Vec<u8>, String) {
+    let output = Command::new(OMEN).args(arguments).stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {told}");
+    (output.stdout, told)
+}
+
+/// Must succeed. Returns what was said on stderr.
+pub fn said(arguments: &[&str]) -> String {
+    let ran = omen(arguments);
+    assert_eq!(ran.status, 0, "{arguments:?}: {ran:?}");
+    ran.stderr
 }
 
 /// Must succeed, and with stderr no terminal nothing is shown there.
@@ -133,6 +162,19 @@ pub fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     bytes.extend(text.as_bytes());
     bytes.extend(data);
     bytes
+}
+
+/// A .npz file of arrays: names and .npy files.
+pub fn npz(arrays: &[(&str, &[u8])], is_deflated: bool) -> Vec<u8> {
+    use zip::CompressionMethod::{Deflated, Stored};
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let method = if is_deflated { Deflated } else { Stored };
+    for (name, bytes) in arrays {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
 }
 
 /// A big-ann file.

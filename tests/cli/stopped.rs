@@ -66,6 +66,23 @@ fn ctrl_c_during_import_leaves_no_new_store() {
     assert!(!Path::new(&draft).exists() && !Path::new(&store).exists());
 }
 
+/// The pipe stays open and empty.
+#[test]
+fn ctrl_c_ends_a_wait_for_stdin() {
+    let home = Home::new();
+    let store = home.store();
+    let before = contents(Path::new(&store));
+    for target in [&home.path("new"), &store] {
+        let mut command = Command::new(OMEN);
+        command.args(["import", target, "-", "--format", "csv"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        interrupt(child).assert_failed(11, &["OMEN_CANCELLED", "stopped by Ctrl-C while stdin was read"]);
+        drop(stdin);
+    }
+    assert!(!Path::new(&home.path("new")).exists() && contents(Path::new(&store)) == before);
+}
+
 #[test]
 fn ctrl_c_while_a_file_is_checked_leaves_the_store() {
     let home = Home::new();

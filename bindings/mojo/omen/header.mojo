@@ -86,7 +86,8 @@ comptime OMEN_PANIC: Int32 = 41
 """A bug in the library was caught; the store is poisoned. Please report the message."""
 
 comptime OMEN_UNSUPPORTED: Int32 = 42
-"""This version of the library cannot do this."""
+"""This version of the library cannot do this; from the command line also: a file of vectors is whole, but of a kind that
+is not read."""
 
 comptime OMEN_L2: Int32 = 0
 """Squared Euclidean distance."""

@@ -8,11 +8,13 @@ pub struct Answer {
     pub json: Value,
     /// The exit code: 0, or the status of the damage found in a store.
     pub status: i32,
+    /// True if stdout is taken by what the command wrote there.
+    pub is_on_stderr: bool,
 }
 
 impl Answer {
     pub fn new(text: String, json: Value) -> Answer {
-        Answer { text, json, status: 0 }
+        Answer { text, json, status: 0, is_on_stderr: false }
     }
 
     /// One line for each member of `figures`, an object: its name with spaces, then its value.

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, duration, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, Format, Source};
+use crate::files::{self, ReadOptions, Source};
 use crate::forecast::{Data, Forecast, Settings};
 use crate::plot::{self, Caption, Point};
 use crate::progress::Progress;
@@ -28,12 +28,8 @@ use std::time::Instant;
 pub struct Estimate {
     /// A store, or a file of vectors in any format that import reads
     data: PathBuf,
-    /// Format of the file; by default, the one that its ending names
-    #[arg(long, value_enum)]
-    format: Option<Format>,
-    /// Column of a parquet file
-    #[arg(long)]
-    column: Option<String>,
+    #[command(flatten)]
+    reading: ReadOptions,
     /// Ratios to measure; those that so few vectors cannot reach are left out
     #[arg(long, value_delimiter = ',', default_value = "4,8,16,32,64")]
     ratios: Vec<f64>,
@@ -69,7 +65,8 @@ impl Estimate {
         let metric = self.metric()?;
         let open = || self.open();
         let data = Data::new(&open)?;
-        let mut queries = self.queries.as_deref().map(|path| files::open(path, None, None)).transpose()?;
+        let mut queries =
+            self.queries.as_deref().map(|path| files::open_counted(path, &ReadOptions::default())).transpose()?;
         if let Some(queries) = queries.as_deref().filter(|queries| queries.dim() != data.dim) {
             let (name, found) = (queries.name(), queries.dim());
             return Err(Failure::argument(format!("{name}: dim: the data has {}, the queries have {found}", data.dim)));
@@ -119,7 +116,7 @@ impl Estimate {
         if self.data.is_dir() {
             return open_store(&self.data);
         }
-        files::open(&self.data, self.format, self.column.as_deref())
+        files::open_counted(&self.data, &self.reading)
     }
 
     fn answer(&self, caption: &Caption, points: &[Point], unreached: &[String]) -> Answer {

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, rounded};
 use crate::failure::{Failure, Outcome};
-use crate::files::{self, FileShape, Format, IntegersSink, Sink};
+use crate::files::{self, FileShape, Format, IntegersSink, Sink, is_standard};
 use crate::progress::Progress;
 use crate::store::open_to_read;
 use clap::Args;
@@ -17,12 +17,14 @@ const BATCH_BYTES: usize = 8 << 20;
 /// Write the vectors of a store to a file, by ascending id
 ///
 /// The file is written as FILE.part, synced, and renamed to FILE when it is complete; an existing FILE is replaced.
-/// After Ctrl-C or a full disk there is no new file, and an existing FILE is unchanged.
+/// After Ctrl-C or a full disk there is no new file, and an existing FILE is unchanged. With `-` the vectors go to stdout
+/// and the answer to stderr.
 #[derive(Args)]
 pub struct Export {
     /// Directory of the store
     store: PathBuf,
-    /// File to write: .npy, .fvecs, .fbin; .bvecs, .u8bin, .i8bin for vectors of bytes; .parquet if built in
+    /// File to write: with ids .csv, .jsonl, .npz, .parquet if built in; without ids .npy, .fvecs, .fbin, for vectors of
+    /// bytes .bvecs, .u8bin, .i8bin; or `-` for stdout
     file: PathBuf,
     /// Format of the file; by default, the one that its ending names
     #[arg(long, value_enum)]
@@ -30,7 +32,7 @@ pub struct Export {
     /// Write f16 instead of f32, in .npy
     #[arg(long)]
     half: bool,
-    /// Also write the ids to this file: .npy, .ivecs, .ibin
+    /// Also write the ids to this file: .npy, .csv, .ivecs, .ibin; or `-` for stdout
     #[arg(long)]
     ids: Option<PathBuf>,
 }
@@ -40,35 +42,33 @@ impl Export {
         let begin = Instant::now();
         let store = open_to_read(&self.store)?;
         let (count, dim) = (store.count(), store.dim() as usize);
-        if count == 0 {
-            return Err(Failure::argument(format!(
-                "{}: found 0 vectors, expected at least 1 to export",
-                self.store.display()
-            )));
+        let is_on_stdout = [Some(&self.file), self.ids.as_ref()].map(|path| path.is_some_and(|path| is_standard(path)));
+        if is_on_stdout == [true, true] {
+            return Err(Failure::argument("-: stdout cannot be both the vectors and the ids"));
         }
         let format = Format::of(&self.file, self.format)?;
         let mut sink = files::create(&self.file, format, FileShape { count, dim, is_half: self.half })?;
         let mut ids_sink = self.ids.as_ref().map(|path| IntegersSink::create(path, count, 1)).transpose()?;
-        copy(&store, sink.as_mut(), ids_sink.as_mut())?;
+        let exported = copy(&store, sink.as_mut(), ids_sink.as_mut())?;
         sink.finish()?;
         ids_sink.map_or(Ok(()), IntegersSink::finish)?;
-        let bytes = std::fs::metadata(&self.file).map_err(Failure::io("stat", &self.file))?.len();
-        Ok(Answer::of_figures(json!({
-            "exported": count,
-            "dim": dim,
-            "bytes": bytes,
-            "seconds": rounded(begin.elapsed().as_secs_f64()),
-        })))
+        let mut figures = json!({ "exported": exported, "dim": dim });
+        if !is_standard(&self.file) {
+            figures["bytes"] = std::fs::metadata(&self.file).map_err(Failure::io("stat", &self.file))?.len().into();
+        }
+        figures["seconds"] = rounded(begin.elapsed().as_secs_f64());
+        Ok(Answer { is_on_stderr: is_on_stdout.contains(&true), ..Answer::of_figures(figures) })
     }
 }
 
-fn copy(store: &Store, sink: &mut dyn Sink, mut ids_sink: Option<&mut IntegersSink>) -> Outcome<()> {
+/// Copies all vectors. Returns how many; fewer if the reader of a pipe closed it.
+fn copy(store: &Store, sink: &mut dyn Sink, mut ids_sink: Option<&mut IntegersSink>) -> Outcome<u64> {
     let (count, dim) = (store.count(), store.dim() as usize);
     let rows = (BATCH_BYTES / (dim * 4)).max(1);
     let (mut ids, mut vectors) = (vec![0; rows], vec![0.0; rows * dim]);
     let progress = Progress::new("export", count);
     let (mut position, mut done) = (0, 0);
-    while done < count {
+    while done < count && !sink.is_closed() {
         progress.at(done)?;
         let read = store.list(&mut position, &mut ids, Some(&mut vectors))?;
         sink.write(&ids[..read], &vectors[..read * dim])?;
@@ -77,7 +77,7 @@ fn copy(store: &Store, sink: &mut dyn Sink, mut ids_sink: Option<&mut IntegersSi
         }
         done += read as u64;
     }
-    Ok(())
+    Ok(done)
 }
 
 #[cfg(test)]

@@ -32,6 +32,20 @@ impl Failure {
         Failure { status: constants::OMEN_CORRUPT, message: format!("{file}: {what}") }
     }
 
+    /// `file` is whole but of a kind that is not read. `what` gives the position, what was found and what was expected.
+    pub fn unsupported(file: &str, what: impl std::fmt::Display) -> Failure {
+        Failure { status: constants::OMEN_UNSUPPORTED, message: format!("{file}: {what}") }
+    }
+
+    /// A number, `found` at `place`, whose float would be infinite.
+    pub fn overflow(file: &str, place: &str, found: &str) -> Failure {
+        let (status, largest) = (constants::OMEN_NOT_FINITE, f32::MAX);
+        Failure {
+            status,
+            message: format!("{file}: {place}: found {found}, expected at most {largest:e}, the largest f32"),
+        }
+    }
+
     pub fn name(&self) -> String {
         library::name_of_status(self.status).to_string_lossy().into_owned()
     }

@@ -86,5 +86,5 @@ fn damaged(failure: &Failure, inspection: &Inspection) -> Answer {
         text += &format!("{:24} {:>14} bytes  {listed}{state}\n", file.name, file.bytes);
     }
     let json = json!({ "error": failure.to_json(), "manifest": manifest, "files": files });
-    Answer { text, json, status: failure.status }
+    Answer { status: failure.status, ..Answer::new(text, json) }
 }

@@ -3,22 +3,26 @@
 
 mod answer;
 mod bench;
+mod delete;
 mod estimate;
 mod export;
 mod failure;
 mod files;
 mod forecast;
 mod get;
+mod ids;
 mod import;
 mod info;
 mod plot;
 mod progress;
+mod rows;
 mod scratch;
 mod search;
 mod shell;
 mod store;
 mod stored;
 mod upkeep;
+mod upsert;
 
 use answer::Answer;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -29,7 +33,8 @@ use std::process::ExitCode;
 
 const EXIT_CODES: &str = "Exit codes are the statuses of the library, listed in include/omen.h: 0 success; 1-19 change the \
     command (3 wrong argument, 4 wrong dim, 6 NaN, 7 id not found, 11 stopped by Ctrl-C); 20-29 the machine failed (21 no \
-    space, 22 locked); 30-39 a file is bad (30 damaged or malformed, 32 not a store); 40-49 the library failed.";
+    space, 22 locked); 30-39 a file is bad (30 damaged or malformed, 32 not a store); 40-49 the library failed (42 a whole \
+    file of a kind that is not read).";
 
 /// Import, compress, search and inspect the vector stores of libomen
 #[derive(Parser)]
@@ -46,6 +51,8 @@ struct Arguments {
 enum Command {
     Info(info::Info),
     Import(import::Import),
+    Upsert(upsert::Upsert),
+    Delete(delete::Delete),
     Export(export::Export),
     Get(get::Get),
     Search(search::Search),
@@ -59,15 +66,19 @@ enum Command {
 }
 
 impl Command {
-    /// True if the command checks for Ctrl-C while it works. Ctrl-C ends the others at once; they leave nothing behind.
+    /// True if the command checks for Ctrl-C while it works. Ctrl-C ends the others at once; they do
+    /// what they do in one step.
     fn checks_for_ctrl_c(&self) -> bool {
-        !matches!(self, Command::Info(_) | Command::Get(_) | Command::Completions(_) | Command::Man(_))
+        use Command::{Completions, Delete, Get, Info, Man};
+        !matches!(self, Info(_) | Get(_) | Delete(_) | Completions(_) | Man(_))
     }
 
     fn run(self) -> Outcome<Answer> {
         match self {
             Command::Info(command) => command.run(),
             Command::Import(command) => command.run(),
+            Command::Upsert(command) => command.run(),
+            Command::Delete(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Get(command) => command.run(),
             Command::Search(command) => command.run(),
@@ -113,6 +124,11 @@ fn run(arguments: Arguments) -> i32 {
 
 fn print(answer: &Answer, is_json: bool) -> Outcome<()> {
     let text = if is_json { format!("{}\n", answer.json) } else { answer.text.clone() };
+    if answer.is_on_stderr {
+        // An error is ignored: without stderr the answer cannot be shown.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        return Ok(());
+    }
     let mut stdout = std::io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // The reader closed the pipe, such as `head`: not a failure.

@@ -38,6 +38,14 @@ impl Source for Stored {
         self.count
     }
 
+    fn is_counted(&self) -> bool {
+        true
+    }
+
+    fn set_count(&mut self, count: u64) {
+        self.count = count;
+    }
+
     fn read(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<usize> {
         let dim = self.dim();
         self.ids.resize(rows, 0);

@@ -1,21 +1,22 @@
-//! Files whose rows all have the same length: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin.
+//! Files whose rows all have the same length: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, and arrays inside .npz.
 
 use super::format::{Element, Format, Framing};
+use super::input::{Bytes, Forward, Input, Stream, fill, read_failed};
 use super::layout::RowLayout;
 use super::stream::{FileShape, Sink, Source};
+use super::transposed::Transposed;
 use super::whole::Whole;
 use crate::failure::{Failure, Outcome};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use omen::kernels;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// A file that is read row by row.
 pub struct Flat {
-    file: File,
-    path: PathBuf,
+    stream: Box<dyn Stream>,
     name: String,
     pub(super) layout: RowLayout,
     /// The next row.
@@ -24,37 +25,101 @@ pub struct Flat {
 }
 
 impl Flat {
-    pub fn open(path: &Path, format: Format) -> Outcome<Flat> {
-        let mut file = File::open(path).map_err(Failure::io("open", path))?;
-        if !file.metadata().map_err(Failure::io("stat", path))?.is_file() {
-            return Err(Failure::argument(format!("{}: not a regular file", path.display())));
+    pub fn open(input: Input, format: Format) -> Outcome<Flat> {
+        let Input { name, bytes } = input;
+        match bytes {
+            Bytes::Pipe(mut pipe) => {
+                let (layout, ahead) = RowLayout::read(&name, &mut pipe, format, None)?;
+                let stream = Box::new(Forward(Cursor::new(ahead).chain(pipe)));
+                Flat::in_order(name, stream, layout)
+            }
+            Bytes::File(mut file, length) => {
+                let (layout, _) = RowLayout::read(&name, &mut file, format, Some(length))?;
+                Flat::in_file(name, file, layout, 0)
+            }
         }
-        let layout = RowLayout::read(&mut file, path, format)?;
-        Ok(Flat { file, path: path.to_owned(), name: path.display().to_string(), layout, next: 0, bytes: Vec::new() })
     }
 
-    /// Opens a file of vectors. A file of ids is an error.
-    pub fn of_vectors(path: &Path, format: Format) -> Outcome<Flat> {
-        let flat = Flat::open(path, format)?;
-        let element = flat.layout.element;
-        if !element.is_of_vectors() {
-            let what = format!("found rows of {element:?}, expected vectors of F32, F16, U8 or I8");
-            return Err(Failure::file(&flat.name, what));
+    /// The rows of `stream`, which is at the first of them.
+    pub fn in_order(name: String, stream: Box<dyn Stream>, layout: RowLayout) -> Outcome<Flat> {
+        if layout.is_fortran {
+            let what = "found fortran_order True, which is read from files that are neither compressed nor pipes; \
+                numpy.ascontiguousarray changes the order";
+            return Err(Failure::unsupported(&name, what));
         }
-        Ok(flat)
+        Ok(Flat { stream, name, layout, next: 0, bytes: Vec::new() })
+    }
+
+    /// The rows of an array that starts at byte `base` of `file`.
+    pub fn in_file(name: String, mut file: File, layout: RowLayout, base: u64) -> Outcome<Flat> {
+        let start = base + layout.start;
+        file.seek(SeekFrom::Start(start)).map_err(read_failed(&name))?;
+        let stream: Box<dyn Stream> = if layout.is_fortran {
+            Box::new(Transposed::new(file, RowLayout { start, ..layout }))
+        } else {
+            Box::new(file)
+        };
+        Ok(Flat { stream, name, layout, next: 0, bytes: Vec::new() })
+    }
+
+    /// The number of the next row.
+    pub fn next_row(&self) -> u64 {
+        self.next
+    }
+
+    /// Fails if the file is of a format for ids.
+    pub fn of_vectors(input: Input, format: Format) -> Outcome<Flat> {
+        if format.framing().is_some_and(|(_, element)| element == Element::I32) {
+            let ending = format.ending();
+            let what = format!("found .{ending}, which holds ids, expected a file of vectors");
+            return Err(Failure::unsupported(&input.name, what));
+        }
+        Flat::open(input, format)
     }
 
     /// The bytes of the next rows, at most `rows`, and the number of rows. They include the prefixes, which were
-    /// checked.
+    /// checked; multi-byte components are little-endian.
     pub fn read_bytes(&mut self, rows: usize) -> Outcome<(&[u8], usize)> {
-        let rows = (self.layout.count - self.next).min(rows as u64) as usize;
-        self.bytes.resize(rows * self.layout.stride(), 0);
-        self.file.read_exact(&mut self.bytes).map_err(Failure::io("read", &self.path))?;
+        let left = self.layout.count.map_or(u64::MAX, |count| count - self.next);
+        let wanted = left.min(rows as u64) as usize;
+        let stride = self.layout.stride();
+        self.bytes.resize(wanted * stride, 0);
+        let read = fill(&mut self.stream, &mut self.bytes).map_err(read_failed(&self.name))?;
+        let is_short = read < self.bytes.len();
+        if !read.is_multiple_of(stride) || (is_short && self.layout.count.is_some()) {
+            return Err(self.ended(read));
+        }
+        self.bytes.truncate(read);
         if self.layout.prefix > 0 {
             self.check_dims()?;
         }
-        self.next += rows as u64;
-        Ok((&self.bytes, rows))
+        if self.layout.is_big_endian {
+            let width = self.layout.element.bytes();
+            self.bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+        }
+        self.next += (read / stride) as u64;
+        if wanted as u64 == left {
+            self.check_end()?;
+        }
+        Ok((&self.bytes, read / stride))
+    }
+
+    /// The failure for an end after `read` bytes of the next rows.
+    fn ended(&self, read: usize) -> Failure {
+        let (stride, start) = (self.layout.stride(), self.layout.start);
+        let at = start + self.next * stride as u64 + read as u64;
+        let rows = self.layout.count.map_or("whole rows".to_owned(), |count| format!("{count} rows"));
+        Failure::file(&self.name, format!("found the end after {at} bytes, expected {rows} of {stride} bytes"))
+    }
+
+    /// Checks that nothing follows the last row.
+    fn check_end(&mut self) -> Outcome<()> {
+        let read = fill(&mut self.stream, &mut [0]).map_err(read_failed(&self.name))?;
+        if read == 0 {
+            return Ok(());
+        }
+        let (rows, end) = (self.next, self.layout.start + self.next * self.layout.stride() as u64);
+        Err(Failure::file(&self.name, format!("found more than {end} bytes, expected the end after {rows} rows")))
     }
 
     /// Checks that each row has the dim of the first.
@@ -84,24 +149,42 @@ impl Source for Flat {
     }
 
     fn count(&self) -> u64 {
-        self.layout.count
+        self.layout.count.unwrap_or(self.next)
+    }
+
+    fn is_counted(&self) -> bool {
+        self.layout.count.is_some()
+    }
+
+    fn set_count(&mut self, count: u64) {
+        self.layout.count = Some(count);
     }
 
     fn read(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<usize> {
         let RowLayout { dim, element, prefix, .. } = self.layout;
-        let stride = self.layout.stride();
+        let (stride, first) = (self.layout.stride(), self.next);
         let (bytes, rows) = self.read_bytes(rows)?;
         vectors.resize(rows * dim, 0.0);
-        for (row, out) in bytes.chunks_exact(stride).zip(vectors.chunks_exact_mut(dim)) {
-            to_floats(element, &row[prefix..], out);
+        let mut overflow = None;
+        for (number, (row, out)) in bytes.chunks_exact(stride).zip(vectors.chunks_exact_mut(dim)).enumerate() {
+            if let Some((column, value)) = to_floats(element, &row[prefix..], out) {
+                overflow = Some((number, column, value));
+                break;
+            }
         }
-        Ok(rows)
+        match overflow {
+            None => Ok(rows),
+            Some((number, column, value)) => {
+                let place = self.place(first + number as u64, column);
+                Err(Failure::overflow(&self.name, &place, &format!("{value:e}")))
+            }
+        }
     }
 
     fn skip(&mut self, rows: u64) -> Outcome<()> {
-        self.next += rows.min(self.layout.count - self.next);
-        let start = self.layout.start + self.next * self.layout.stride() as u64;
-        self.file.seek(SeekFrom::Start(start)).map(drop).map_err(Failure::io("seek", &self.path))
+        let rows = rows.min(self.layout.count.map_or(u64::MAX, |count| count - self.next));
+        self.next += rows;
+        self.stream.skip(rows * self.layout.stride() as u64).map_err(read_failed(&self.name))
     }
 
     fn place(&self, row: u64, column: usize) -> String {
@@ -109,18 +192,32 @@ impl Source for Flat {
     }
 }
 
-/// Converts components to floats; `element` must be one of vectors.
-fn to_floats(element: Element, bytes: &[u8], out: &mut [f32]) {
-    match element {
-        Element::F16 => {
-            for (value, half) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                *value = f16::from_le_bytes(*half).to_f32();
-            }
-        }
-        Element::U8 => out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = f32::from(*byte)),
-        Element::I8 => out.iter_mut().zip(bytes).for_each(|(value, byte)| *value = f32::from(byte.cast_signed())),
-        _ => kernels::floats(bytes, out),
+/// Converts little-endian components to floats. Returns the index and value of a double that no float holds.
+fn to_floats(element: Element, bytes: &[u8], out: &mut [f32]) -> Option<(usize, f64)> {
+    /// Converts each component of `N` bytes.
+    fn each<const N: usize>(bytes: &[u8], out: &mut [f32], convert: impl Fn([u8; N]) -> f32) {
+        out.iter_mut().zip(bytes.as_chunks().0).for_each(|(value, bytes)| *value = convert(*bytes));
     }
+    match element {
+        Element::F64 => {
+            each(bytes, out, |bytes| f64::from_le_bytes(bytes) as f32);
+            let mut rows =
+                out.iter().zip(bytes.as_chunks().0).map(|(float, double)| (float, f64::from_le_bytes(*double)));
+            let column = rows.position(|(float, double)| float.is_infinite() && double.is_finite())?;
+            return Some((column, f64::from_le_bytes(bytes.as_chunks().0[column])));
+        }
+        Element::F32 => kernels::floats(bytes, out),
+        Element::F16 => each(bytes, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Element::U8 => each(bytes, out, |[byte]| f32::from(byte)),
+        Element::I8 => each(bytes, out, |[byte]| f32::from(byte.cast_signed())),
+        Element::U16 => each(bytes, out, |bytes| f32::from(u16::from_le_bytes(bytes))),
+        Element::I16 => each(bytes, out, |bytes| f32::from(i16::from_le_bytes(bytes))),
+        Element::U32 => each(bytes, out, |bytes| u32::from_le_bytes(bytes) as f32),
+        Element::I32 => each(bytes, out, |bytes| i32::from_le_bytes(bytes) as f32),
+        Element::U64 => each(bytes, out, |bytes| u64::from_le_bytes(bytes) as f32),
+        Element::I64 => each(bytes, out, |bytes| i64::from_le_bytes(bytes) as f32),
+    }
+    None
 }
 
 /// A file that is written row by row, and appears under its name when it is complete.
@@ -142,8 +239,7 @@ impl FlatSink {
                 path.display()
             )));
         }
-        let prefix = if framing == Some(Framing::Vecs) { 4 } else { 0 };
-        let layout = RowLayout { element, dim: shape.dim, count: shape.count, start: 0, prefix };
+        let layout = RowLayout::new(framing, element, shape.count, shape.dim);
         let mut whole = Whole::create(path)?;
         whole.write(&layout.header(framing))?;
         let expected = match element {
@@ -170,6 +266,10 @@ impl Sink for FlatSink {
             }
         }
         self.whole.write(&self.bytes)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.whole.is_closed()
     }
 
     fn finish(self: Box<Self>) -> Outcome<()> {

@@ -11,15 +11,34 @@ pub trait Source {
     fn name(&self) -> &str;
     /// Floats per vector.
     fn dim(&self) -> usize;
-    /// Vectors in the file.
+    /// Vectors in the file; if only its end tells, those that were read.
     fn count(&self) -> u64;
+    /// True if [`Source::count`] is that of the whole file.
+    fn is_counted(&self) -> bool;
+    /// Sets the count of a file of which only the end tells it.
+    fn set_count(&mut self, count: u64);
     /// Replaces the contents of `vectors: [rows][dim]` by the next vectors. Returns how many, at most `rows`; 0 at the
     /// end.
     fn read(&mut self, rows: usize, vectors: &mut Vec<f32>) -> Outcome<usize>;
-    /// Skips the next `rows` vectors.
+    /// Skips the next `rows` vectors, or all that are left.
     fn skip(&mut self, rows: u64) -> Outcome<()>;
     /// The position of component `column` of vector `row`, for messages.
     fn place(&self, row: u64, column: usize) -> String;
+
+    /// The position of vector `row`, one of those read last, for messages.
+    fn row(&self, row: u64) -> String {
+        format!("vector {row}")
+    }
+
+    /// The ids of the vectors that were read last, if the file has ids and they were asked for.
+    fn ids(&self) -> Option<&[u64]> {
+        None
+    }
+
+    /// Columns that are neither vectors nor ids.
+    fn ignored(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Number of vectors in one batch.
     fn batch(&self) -> usize {
@@ -31,6 +50,11 @@ pub trait Source {
 pub trait Sink {
     /// Appends `vectors: [ids][dim]`.
     fn write(&mut self, ids: &[u64], vectors: &[f32]) -> Outcome<()>;
+    /// True if the reader of a pipe has closed it: nothing more needs to be written.
+    fn is_closed(&self) -> bool {
+        false
+    }
+
     /// Writes the rest and makes the file durable under its name.
     fn finish(self: Box<Self>) -> Outcome<()>;
 }
