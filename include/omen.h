@@ -462,8 +462,9 @@ struct omen_compress_report {
      */
     uint64_t codebook_bytes;
     /**
-     * Relative mean squared error: the sum of |x - decoded x| squared over all vectors, divided by the sum of |x|
-     * squared.
+     * Relative mean squared error in the terms of the metric. OMEN_L2 and OMEN_INNER_PRODUCT: the sum of
+     * |x - decoded x| squared over all vectors, divided by the sum of |x| squared. OMEN_COSINE, which ignores lengths: the
+     * mean over all vectors of |x - decoded x| squared / |x| squared.
      */
     double relative_mse;
     /**
@@ -594,7 +595,7 @@ struct omen_store_stats {
      */
     int32_t metric;
     /**
-     * Of the compressed vectors: the sum of |x - decoded x| squared, divided by the sum of |x| squared.
+     * Of the compressed vectors: the relative mean squared error in the terms of the metric, as in omen_compress_report.
      */
     double relative_mse;
     /**

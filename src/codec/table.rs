@@ -40,7 +40,7 @@ const CANDIDATES_MIN: usize = 16;
 
 /// The same where scores are coarse, beyond the candidates that are taken anyway. Where symbols tell rows apart well, this
 /// adds few; where they do not (a query far from all rows, rows closer together than a symbol), it adds many.
-const COARSE_DEVIATIONS: f64 = 1.0;
+const COARSE_DEVIATIONS: f64 = 0.5;
 
 /// The worst score.
 const WORST: f64 = 65_535.0;

@@ -95,8 +95,8 @@ impl<'a> Region<'a> {
     /// also hold rows of other lists.
     pub fn runs_of_lists(&self, table: &QueryTable, probes: usize, k: usize) -> Result<Vec<Range<u32>>> {
         let mut lists = self.lists_by_distance(table)?;
-        // The nearest few leave a low limit, which most rows of the others exceed.
-        let first = (probes / LISTS_PER_FIRST).max(1);
+        // The nearest few leave a low limit, which most rows of the others exceed, so that their ids need no test.
+        let first = if self.set.tests_ids() { (probes / LISTS_PER_FIRST).max(1) } else { 0 };
         let mut near = Vec::new();
         self.add_rows(&mut lists, 0..first, &mut near)?;
         let count_first = near.len();
@@ -132,7 +132,7 @@ impl<'a> Region<'a> {
     /// Moves the nearest of `lists` (distances and numbers) to the positions `range`, before which are nearer ones, and
     /// adds their rows to `near`, in ascending order.
     fn add_rows(&self, lists: &mut [(f32, u32)], range: Range<usize>, near: &mut Vec<Range<u32>>) -> Result<()> {
-        if range.end < lists.len() {
+        if !range.is_empty() && range.end < lists.len() {
             let rest = &mut lists[range.start..];
             rest.select_nth_unstable_by(range.len(), |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         }

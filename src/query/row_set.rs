@@ -131,10 +131,13 @@ impl<'a> RowSet<'a> {
     /// Runs of consecutive blocks that hold the rows `first`, then of those that hold `others` (both ascending, not
     /// empty): each block once, without blocks that hold no row of the set.
     pub fn block_runs(&self, first: &[Range<u32>], others: &[Range<u32>]) -> Vec<Range<u32>> {
-        let is_wanted = |block: u32| match &self.members {
-            Members::Marked(words) => (words[block as usize / 2] >> (block % 2 * 32)) as u32 != 0,
-            _ => true,
+        let marked = match &self.members {
+            Members::Marked(words) => Some(words),
+            _ if first.is_empty() => return all_block_runs(others),
+            _ => None,
         };
+        let is_wanted =
+            |block: u32| marked.is_none_or(|words| (words[block as usize / 2] >> (block % 2 * 32)) as u32 != 0);
         let mut runs = block_runs(first.iter().cloned(), is_wanted);
         let done = runs.clone();
         let is_done =
@@ -189,6 +192,19 @@ impl Members {
         rows.iter().for_each(|row| words[*row as usize / 64] |= 1 << (row % 64));
         Members::Marked(words)
     }
+}
+
+/// Runs of the consecutive blocks that hold `ranges` of rows, which ascend and are not empty.
+fn all_block_runs(ranges: &[Range<u32>]) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::with_capacity(ranges.len());
+    for rows in ranges {
+        let (start, end) = (rows.start / BLOCK_ROWS as u32, rows.end.div_ceil(BLOCK_ROWS as u32));
+        match runs.last_mut() {
+            Some(last) if start <= last.end => last.end = end,
+            _ => runs.push(start..end),
+        }
+    }
+    runs
 }
 
 /// Runs of those consecutive blocks that hold `rows` (ranges that ascend and are not empty) and that are `wanted`.

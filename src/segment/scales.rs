@@ -1,7 +1,7 @@
 //! The scales of the rows of a file of codes: what a decoded row is multiplied by (format.md §6.9).
 //!
 //! ```text
-//! lengths    files whose codes are directions: a byte a row, or one length for all rows
+//! lengths    files whose codes are directions: one or two bytes a row, or one length for all rows
 //! classes    files with few scales: rows of one scale lie side by side. Each class has the same number of inverted lists
 //! neither    every scale is 1
 //! ```
@@ -21,7 +21,7 @@ const LENGTH_CLASSES: usize = 4;
 
 /// Stored lengths are floats of this many bits: their other bits are zero, so a length is stored as it is when a file is
 /// written anew.
-const LENGTH_BITS: u32 = 12;
+const LENGTH_BITS: u32 = 16;
 const CUT_BITS: u32 = u32::BITS - LENGTH_BITS;
 
 /// Lengths count as the most common one if their floats differ from it by at most half a step of stored lengths.
@@ -42,8 +42,8 @@ pub enum NewScales {
     Lengths {
         /// The upper bits of the least length. A length is stored as the difference of its upper bits to these.
         least: u32,
-        /// True if all lengths count as one.
-        are_equal: bool,
+        /// Bytes of the difference, 0 to 2; 0 if all lengths count as one.
+        bytes: u8,
     },
 }
 
@@ -79,11 +79,11 @@ impl NewScales {
         uppers.dedup();
         let (least, most) = (uppers[0], uppers[uppers.len() - 1]);
         if uppers.len() > LENGTH_CLASSES {
-            return NewScales::Lengths { least: least.max(most.saturating_sub(u32::from(u8::MAX))), are_equal: false };
+            return NewScales::Lengths { least, bytes: if most - least <= u32::from(u8::MAX) { 1 } else { 2 } };
         }
         match uppers.as_slice() {
             [only] if length_of(*only) == 1.0 => NewScales::One,
-            [only] => NewScales::Lengths { least: *only, are_equal: true },
+            [only] => NewScales::Lengths { least: *only, bytes: 0 },
             _ => NewScales::Classes(uppers.into_iter().map(length_of).collect()),
         }
     }
@@ -93,7 +93,7 @@ impl NewScales {
         match self {
             NewScales::One => 1.0,
             NewScales::Classes(classes) => classes[self.class_of(scale)],
-            NewScales::Lengths { least, .. } => length_of(least + u32::from(self.byte_of(scale))),
+            NewScales::Lengths { least, .. } => length_of(least + self.difference(scale)),
         }
     }
 
@@ -106,12 +106,10 @@ impl NewScales {
         }
     }
 
-    /// The byte of a row of this length.
-    fn byte_of(&self, length: f32) -> u8 {
+    /// What is stored for a row of this length.
+    fn difference(&self, length: f32) -> u32 {
         match self {
-            NewScales::Lengths { least, are_equal: false } => {
-                (length.to_bits() >> CUT_BITS).saturating_sub(*least) as u8
-            }
+            NewScales::Lengths { least, bytes: 1 | 2 } => (length.to_bits() >> CUT_BITS).saturating_sub(*least),
             _ => 0,
         }
     }
@@ -121,8 +119,8 @@ impl NewScales {
         match self {
             NewScales::One => ScaleSizes::default(),
             NewScales::Classes(classes) => ScaleSizes { classes: classes.len() as u32, length_bytes: 0 },
-            NewScales::Lengths { are_equal, .. } => {
-                ScaleSizes { classes: 0, length_bytes: LENGTHS_HEADER + if *are_equal { 0 } else { rows } }
+            NewScales::Lengths { bytes, .. } => {
+                ScaleSizes { classes: 0, length_bytes: LENGTHS_HEADER + u64::from(*bytes) * rows }
             }
         }
     }
@@ -132,10 +130,10 @@ impl NewScales {
         match self {
             NewScales::One => (Vec::new(), Vec::new()),
             NewScales::Classes(classes) => (classes.iter().flat_map(|scale| scale.to_le_bytes()).collect(), Vec::new()),
-            NewScales::Lengths { least, are_equal } => {
+            NewScales::Lengths { least, bytes: width } => {
                 let mut bytes = least.to_le_bytes().to_vec();
-                if !are_equal {
-                    bytes.extend(scales.map(|scale| self.byte_of(scale)));
+                for scale in scales {
+                    bytes.extend_from_slice(&self.difference(scale).to_le_bytes()[..usize::from(*width)]);
                 }
                 (Vec::new(), bytes)
             }
@@ -184,13 +182,10 @@ impl Scales {
         let count = u32::try_from(classes.count).ok().filter(|count| *count <= CLASSES_MAX).ok_or_else(|| {
             file.section_error(SectionKind::Classes, format!("{} classes, at most {CLASSES_MAX}", classes.count))
         })?;
-        let expected = match lengths.length {
-            0 => 0,
-            _ => u64::from(rows),
-        };
-        let is_whole =
-            matches!(lengths.length.checked_sub(LENGTHS_HEADER), Some(bytes) if bytes == 0 || bytes == u64::from(rows));
-        if lengths.count != expected || lengths.length > 0 && (!is_whole || count > 0) {
+        let has_lengths = lengths.length > 0;
+        let is_whole = |bytes: u64| lengths.length == LENGTHS_HEADER + bytes * u64::from(rows);
+        let expected = if has_lengths { u64::from(rows) } else { 0 };
+        if lengths.count != expected || has_lengths && (!(0..=2).any(is_whole) || count > 0) {
             let what = format!("{} bytes for {rows} rows and {count} classes", lengths.length);
             return Err(file.section_error(SectionKind::Lengths, what));
         }
@@ -255,12 +250,13 @@ impl Scales {
     fn length_of(&self, file: &Sealed, row: u32) -> Result<f32> {
         let (offset, bytes) = self.lengths;
         let least = u32_at(file.bytes(offset, LENGTHS_HEADER as usize)?, 0);
-        let byte =
-            if bytes == LENGTHS_HEADER { 0 } else { file.bytes(offset + LENGTHS_HEADER + u64::from(row), 1)?[0] };
-        let upper = least.checked_add(u32::from(byte)).filter(|upper| *upper < 1 << LENGTH_BITS);
+        let width = (bytes - LENGTHS_HEADER) / u64::from(self.rows.max(1));
+        let stored = file.bytes(offset + LENGTHS_HEADER + u64::from(row) * width, width as usize)?;
+        let above = stored.iter().rev().fold(0, |above, byte| above << 8 | u32::from(*byte));
+        let upper = least.checked_add(above).filter(|upper| *upper < 1 << LENGTH_BITS);
         let length = upper.map(length_of).filter(|length| length.is_normal() && *length > 0.0);
         length.ok_or_else(|| {
-            file.section_error(SectionKind::Lengths, format!("row {row}: {byte} above {least:#x} is not a length"))
+            file.section_error(SectionKind::Lengths, format!("row {row}: {above} above {least:#x} is not a length"))
         })
     }
 }

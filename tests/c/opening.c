@@ -120,7 +120,7 @@ static void modes_of_files(const char *directory)
         snprintf(name, sizeof name, "mask-%o", (unsigned)masks[i]);
         path = in(directory, name);
         OK(omen_store_open(path, DIM, NULL, &store));
-        OK(omen_store_insert(store, ROW, 1, NULL, NULL));
+        OK(omen_store_insert(store, NULL, ROW, 1, NULL));
         OK(omen_store_compact(store, NULL));
         ASSERT(stat(path, &found) == 0 && (found.st_mode & 0777) == (0777 & ~masks[i]));
         files = opendir(path);
