@@ -52,15 +52,19 @@ FILTER_RECALL_LOST = 0.01  # less than an exact search with the same filter
 
 class FilterPair(NamedTuple):
     """A bar for each share of the ids: at least as fast as a peer, with at least its recall."""
+    peer: str     # a family of engines
     method: str
-    peer: str  # a family of engines
-    has_default: bool = True  # the bars above hold for the method too
+    instead: str  # the method if `method` reaches the recall of no setting of the peer
 
 
-# IVF has about the bytes of ratio 16; graphs are compared with ratio 4, which has the recall. sqlite-vec is exact.
+# IVF has about the bytes of ratio 16. Graphs have those of raw vectors and more, and about the recall of ratio 4, or all of
+# it. sqlite-vec is exact.
 FILTER_PAIRED = [
-    FilterPair('omen 4', 'hnswlib'),
-    FilterPair('omen 4', 'zvec'),
-    FilterPair('omen 16', 'ivf'),
-    FilterPair('omen raw', 'sqlite-vec', has_default=False),
+    FilterPair('ivf', 'omen 16', 'omen 4'),
+    FilterPair('ivf-pq', 'omen 16', 'omen 4'),
+    FilterPair('hnswlib', 'omen 4', 'omen raw'),
+    FilterPair('zvec', 'omen 4', 'omen raw'),
+    FilterPair('sqlite-vec', 'omen raw', 'omen raw'),
 ]
+FILTERED = ('omen 4', 'omen 16')  # those that have the bars of FILTER_BARS
+FILTER_RATIOS = {*FILTERED, *(method for pair in FILTER_PAIRED for method in (pair.method, pair.instead))}

@@ -74,7 +74,7 @@ class Faiss(Engine):
         self.faiss = faiss
 
     def factory(self):
-        return self.FACTORY.format(size=self.size, half=self.facts.dim // 2)
+        return self.FACTORY.format(size=self.size, half=self.facts.dim // 2, quarter=self.facts.dim // 4)
 
     def build(self, data, threads):
         metric = self.faiss.METRIC_INNER_PRODUCT if data.is_ip else self.faiss.METRIC_L2
@@ -134,6 +134,11 @@ class Ivf(Faiss):
         for q, d, i, param in zip(*(parts(array, 1) for array in (queries, distances, ids)), params):
             calls.append(functools.partial(self.index.search_c, 1, pointer(q), K, pointer(d), pointer(i), param))
         return calls, lambda _, kept=(queries, distances): ids
+
+
+class IvfPq(Ivf):
+    """As many bytes, more recall, and slower."""
+    FACTORY = 'IVF{size},PQ{quarter}x8'
 
 
 class FaissHnsw(Faiss):
@@ -389,7 +394,7 @@ class Omen(Engine):
         return [search.call(0, 1) for search in searches], ids
 
 
-KINDS = {'flat': Faiss, 'fastscan': FastScan, 'pq': Pq, 'ivf': Ivf, 'faiss-hnsw': FaissHnsw, 'hnswlib': Hnswlib,
+KINDS = {'flat': Faiss, 'fastscan': FastScan, 'pq': Pq, 'ivf': Ivf, 'ivf-pq': IvfPq, 'faiss-hnsw': FaissHnsw, 'hnswlib': Hnswlib,
          'usearch': Usearch, 'turbovec': Turbovec, 'zvec': Zvec, 'sqlite-vec': SqliteVec, 'omen': Omen}
 GRAPHS = ('faiss-hnsw', 'hnswlib', 'usearch', 'zvec')
 FLAT = 'flat'
@@ -419,14 +424,15 @@ def peers(dim, n):
 
 def filter_peers(n):
     """Every peer that is measured with filters."""
-    return [f'ivf {LISTS if n <= LARGE else LISTS_LARGE}', 'hnswlib 16', 'zvec values', 'sqlite-vec values']
+    lists = LISTS if n <= LARGE else LISTS_LARGE
+    return [f'ivf {lists}', f'ivf-pq {lists}', 'hnswlib 16', 'zvec values', 'sqlite-vec values']
 
 
 def peer_settings(method, n):
     """The settings with which a peer is measured: texts of `name value` pairs."""
     if family(method) in GRAPHS:
         return EFS
-    if family(method) == 'ivf':
+    if family(method) in ('ivf', 'ivf-pq'):
         # Four times the lists need twice the probes for the same balance.
         return [f'nprobe {probes}' for probes in ((4, 16, 64) if n <= LARGE else (8, 32, 128))]
     return ['']

@@ -2,7 +2,8 @@
 peers that are given the same filters."""
 import statistics
 
-from bars import FILTER_BARS, FILTER_PAIRED, FILTER_RECALL_LOST, ONE
+from bars import FILTER_BARS, FILTER_PAIRED, FILTER_RECALL_LOST, FILTERED, ONE
+from engines import family
 from filters import SHARES
 
 
@@ -13,14 +14,14 @@ class Filtered:
         self.bench = bench
 
     def measure(self):
-        for method in dict.fromkeys(pair.method for pair in FILTER_PAIRED if pair.has_default):
-            for name, most in FILTER_BARS.items() if method in self.bench.built else ():
+        built = self.bench.built
+        for method in FILTERED:
+            for name, most in FILTER_BARS.items() if method in built else ():
                 self.beside_default(method, name, most)
         for pair in FILTER_PAIRED:
-            peers = [peer for peer in self.bench.built if peer.split()[0] == pair.peer]
-            for peer in peers if pair.method in self.bench.built else ():
+            for peer in [peer for peer in built if family(peer) == pair.peer and {pair.method, pair.instead} <= set(built)]:
                 for name in SHARES:
-                    self.beside_peer(pair.method, peer, name)
+                    self.beside_peer(pair, peer, name)
 
     def turns(self, members):
         """The turns of `members`, after which the recall and the time of each are recorded."""
@@ -38,20 +39,30 @@ class Filtered:
                        [all_ids / filtered for filtered, all_ids in rounds], 'at most', most)
         self.bench.bar(f'{method}, {name}: recall less than exact', [exact - found], 'at most', FILTER_RECALL_LOST)
 
-    def beside_peer(self, method, peer, name):
+    def beside_peer(self, pair, peer, name):
         """The peer at the setting with most recall that libomen reaches, and libomen at its fastest with at least as much."""
-        find = lambda engine: {setting: self.bench.find(engine, setting)
-                               for setting in (f'{name} {rest}'.strip() for rest in self.bench.settings(engine))}
-        own, other = find(method), find(peer)
-        most = max(found['recall'] for found in own.values())
-        reached = [setting for setting in other if other[setting]['recall'] <= most]
-        recall = lambda setting: other[setting]['recall']
-        beside = max(reached, key=recall) if reached else min(other, key=recall)
-        reaching = [setting for setting in own if own[setting]['recall'] >= recall(beside)]
-        setting = (min(reaching, key=lambda setting: own[setting]['one_seconds']) if reaching
-                   else max(own, key=lambda setting: own[setting]['recall']))
+        method, own, other = pair.method, self.find(pair.method, name), self.find(peer, name)
+        if max(map(recall, own.values())) < min(map(recall, other.values())):
+            method, own = pair.instead, self.find(pair.instead, name)
+        most = max(own.values(), key=recall)
+        of_other = lambda setting: recall(other[setting])
+        reached = [setting for setting in other if of_other(setting) <= recall(most)]
+        beside = max(reached, key=of_other) if reached else min(other, key=of_other)
+        reaching = [setting for setting in own if recall(own[setting]) >= of_other(beside)]
+        # No setting reaches it if `instead` does not either: then the one that finds most.
+        setting = min(reaching or [setting for setting in own if own[setting] is most],
+                      key=lambda setting: own[setting]['one_seconds'])
         rounds = self.turns([(method, setting), (peer, beside)])
-        self.bench.bar(f'{method}, {name}, new with each query: x {peer} {beside.removeprefix(name)}'.strip(),
+        self.bench.bar(f'{method}, {name}, new with each query: x {peer}{beside.removeprefix(name)}',
                        [mine / theirs for mine, theirs in rounds], 'at least', 1.0,
-                       used=setting.removeprefix(name).strip() or 'default', recall=own[setting]['recall'],
-                       recall_wanted=recall(beside))
+                       used=setting.removeprefix(name).strip() or 'default', recall=recall(own[setting]),
+                       recall_wanted=of_other(beside))
+
+    def find(self, method, name):
+        """What each setting of an engine finds with the filter `name`."""
+        settings = [f'{name} {rest}'.strip() for rest in self.bench.settings(method)]
+        return {setting: self.bench.find(method, setting) for setting in settings}
+
+
+def recall(found):
+    return found['recall']

@@ -28,7 +28,7 @@ import numpy as np
 import report
 import synthetic
 import truth
-from bars import BATCH, COMPRESS_SECONDS, FILTERED_DATA, MIB, MILLION, ONE, OPEN_MS, PAIRED, PRIVATE_BYTES
+from bars import BATCH, COMPRESS_SECONDS, FILTER_RATIOS, FILTERED_DATA, MIB, MILLION, ONE, OPEN_MS, PAIRED, PRIVATE_BYTES
 from engines import FLAT, GRAPHS, LARGE, family, filter_peers, peer_settings, peers, version
 from filtered import Filtered
 from machine import LIBRARY, ROOT, data_folders, machine, started, vector_unit
@@ -372,7 +372,9 @@ def run(options, source, path, parts, of=None):
             for part in others:
                 getattr(bench, part)()
         if 'filters' in parts and bench.truth.name in FILTERED_DATA:
-            bench.build_all([method for method in selected(options, filter_peers(n), n) if method not in bench.built])
+            methods = [method for method in selected(options, filter_peers(n), n)
+                       if family(method) != 'omen' or method in FILTER_RATIOS]
+            bench.build_all([method for method in methods if method not in bench.built])
             bench.filters()
     finally:
         bench.close()
