@@ -1,5 +1,6 @@
 """The part `filters`: searches whose filters are new with each query, in turns with the same store without a filter, and with
 peers that are given the same filters."""
+import functools
 import statistics
 
 from bars import FILTER_BARS, FILTER_PAIRED, FILTER_RECALL_LOST, FILTERED, ONE
@@ -13,15 +14,15 @@ class Filtered:
     def __init__(self, bench):
         self.bench = bench
 
-    def measure(self):
+    def measures(self):
+        """Functions without arguments, one for each comparison."""
         built = self.bench.built
-        for method in FILTERED:
-            for name, most in FILTER_BARS.items() if method in built else ():
-                self.beside_default(method, name, most)
+        found = [functools.partial(self.beside_default, method, name, most)
+                 for method in FILTERED if method in built for name, most in FILTER_BARS.items()]
         for pair in FILTER_PAIRED:
-            for peer in [peer for peer in built if family(peer) == pair.peer and {pair.method, pair.instead} <= set(built)]:
-                for name in SHARES:
-                    self.beside_peer(pair, peer, name)
+            peers = [peer for peer in built if family(peer) == pair.peer and {pair.method, pair.instead} <= set(built)]
+            found += [functools.partial(self.beside_peer, pair, peer, name) for peer in peers for name in SHARES]
+        return found
 
     def turns(self, members):
         """The turns of `members`, after which the recall and the time of each are recorded."""

@@ -279,7 +279,13 @@ class Bench:
         self.say(f'bar {name}: {statistics.median(values):.4g}, wanted {kind} {wanted:g}')
 
     def bars(self):
-        for measure in [*(functools.partial(self.paired, bar) for bar in PAIRED), self.own]:
+        self.attempt([*(functools.partial(self.paired, bar) for bar in PAIRED), self.own])
+
+    def filters(self):
+        self.attempt(Filtered(self).measures())
+
+    def attempt(self, measures):
+        for measure in measures:
             try:
                 measure()
             except Lost as lost:
@@ -315,12 +321,6 @@ class Bench:
             if opened:
                 self.bar(f'{SMALL}, open to first answer, pages cached, ms', opened['warm_ms'], 'at most', OPEN_MS)
 
-    def filters(self):
-        try:
-            Filtered(self).measure()
-        except Lost as lost:
-            self.say(f'filters were not measured to the end: {lost}')
-
     def close(self):
         for worker in self.workers.values():
             worker.close()
@@ -336,16 +336,13 @@ def ten_vectors(folder):
     return folder
 
 
-def own(options):
-    return [f'omen {ratio}' for ratio in options.ratios.split(',')] if 'omen' in options.engines.split(',') else []
-
-
-def selected(options, methods, n):
-    """Those of libomen and of the peers in `methods` that the options select for `n` vectors."""
-    wanted = [part for part in options.only.split(',') if part]
-    small = lambda name: n <= LARGE or options.large_graphs or family(name) not in GRAPHS
-    others = [name for name in methods if small(name)] if 'peers' in options.engines.split(',') else []
-    return [name for name in [*own(options), *others] if not wanted or name.startswith(tuple(wanted))]
+def selected(options, of, n):
+    """The methods that the options select for `n` vectors: of libomen, and of the peers in `of`."""
+    engines, wanted = options.engines.split(','), [part for part in options.only.split(',') if part]
+    found = [f'omen {ratio}' for ratio in options.ratios.split(',')] if 'omen' in engines else []
+    if 'peers' in engines:
+        found += [peer for peer in of if n <= LARGE or options.large_graphs or family(peer) not in GRAPHS]
+    return [name for name in found if not wanted or name.startswith(tuple(wanted))]
 
 
 def data_sets(options):
