@@ -4,7 +4,7 @@ import functools
 import statistics
 
 from bars import FILTER_BARS, FILTER_PAIRED, FILTER_RECALL_LOST, FILTERED, ONE
-from engines import family
+from engines import family, filter_peers
 from filters import SHARES
 
 
@@ -20,7 +20,8 @@ class Filtered:
         found = [functools.partial(self.beside_default, method, name, most)
                  for method in FILTERED if method in built for name, most in FILTER_BARS.items()]
         for pair in FILTER_PAIRED:
-            peers = [peer for peer in built if family(peer) == pair.peer and {pair.method, pair.instead} <= set(built)]
+            peers = [peer for peer in filter_peers(self.bench.truth.n)
+                     if family(peer) == pair.peer and {peer, pair.method, pair.instead} <= set(built)]
             found += [functools.partial(self.beside_peer, pair, peer, name) for peer in peers for name in SHARES]
         return found
 
