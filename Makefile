@@ -56,8 +56,8 @@ bench-compression: setup
 	cargo build --release
 	benches/compression/run.sh $(COMPRESSION)
 
-# Compares search with FAISS, hnswlib, usearch, turbovec and zvec: recall, queries a second, memory, bytes, and which bars
-# hold. Needs PyPI the first time. `make bench-search SEARCH="--record"` adds the figures to benches/record/.
+# Compares search with FAISS, hnswlib, usearch, turbovec, zvec and sqlite-vec: recall, queries a second, memory, bytes, filters, and
+# which bars hold. Needs PyPI the first time. `make bench-search SEARCH="--record"` adds the figures to benches/record/.
 bench-search: setup
 	cargo build --release
 	benches/search/run.sh $(SEARCH)

@@ -46,12 +46,12 @@ class Data:
         # Files are often sorted in some way: the rows that peers are trained on are drawn at random.
         self.train = np.ascontiguousarray(self.base[mixed[:train or self.n]])
 
-    def scan(self, rows, queries=None, is_ip=None):
-        """Ids int64 [nq][K] of an exact scan over rows, float32 [n][dim], by the metric of the data."""
+    def scan(self, rows, queries=None, is_ip=None, k=K):
+        """Ids int64 [nq][k] of an exact scan over rows, float32 [n][dim], by the metric of the data."""
         by_ip = self.is_ip if is_ip is None else is_ip
         metric = faiss.METRIC_INNER_PRODUCT if by_ip else faiss.METRIC_L2
         queries = self.queries if queries is None else queries
-        return faiss.knn(queries, np.ascontiguousarray(rows, dtype=np.float32), K, metric=metric)[1]
+        return faiss.knn(queries, np.ascontiguousarray(rows, dtype=np.float32), k, metric=metric)[1]
 
     @functools.cached_property
     def neighbours(self):

@@ -19,19 +19,20 @@ class StoreOptions(ctypes.Structure):
 class CompressOptions(ctypes.Structure):
     _fields_ = [('struct_size', c_uint64), ('ratio', c_double), ('sample', c_uint64), ('seed', c_uint64),
                 ('codec', c_int32), ('threads', c_uint32), ('progress', PROGRESS), ('user', c_void_p),
-                ('quality', c_int32), ('reserved', c_int32)]
+                ('quality', c_int32), ('reserved', c_int32), ('max_relative_mse', c_double)]
 
 
 class CompressReport(ctypes.Structure):
     _fields_ = [('struct_size', c_uint64), ('vectors', c_uint64), ('bytes_before', c_uint64),
                 ('bytes_after', c_uint64), ('code_bytes', c_uint64), ('codebook_bytes', c_uint64),
                 ('relative_mse', c_double), ('worst_relative_error', c_double), ('ratio', c_double),
-                ('seconds', c_double), ('codec', c_int32), ('reserved', c_int32)]
+                ('seconds', c_double), ('codec', c_int32), ('limit', c_int32), ('held_out_relative_mse', c_double)]
 
 
 class SearchOptions(ctypes.Structure):
     _fields_ = [('struct_size', c_uint64), ('rerank', c_uint64), ('effort', c_double),
-                ('allow_ids', POINTER(c_uint64)), ('allow_n', c_uint64), ('threads', c_uint32), ('exact', c_int32)]
+                ('allow_ids', POINTER(c_uint64)), ('allow_n', c_uint64), ('threads', c_uint32), ('exact', c_int32),
+                ('deny_ids', POINTER(c_uint64)), ('deny_n', c_uint64), ('max_distance', c_double)]
 
 
 def pointer(array, kind):
@@ -136,13 +137,16 @@ class Store:
 class Search:
     """A prepared search: all arguments are in memory, so that a call costs little more than the search.
 
-    settings are members of omen_search_options, except for allow_ids: `allow` is uint64 [any], or None for all ids.
+    settings are members of omen_search_options, except for allow_ids and deny_ids: `allow` and `deny` are uint64 [any], or
+    None for all ids and for none.
     """
 
-    def __init__(self, store, queries, k, allow=None, **settings):
-        self.store, self.queries, self.k, self.allow = store, queries, k, allow
+    def __init__(self, store, queries, k, allow=None, deny=None, **settings):
+        self.store, self.queries, self.k, self.allow, self.deny = store, queries, k, allow, deny
         if allow is not None:
             settings.update(allow_ids=pointer(allow, c_uint64), allow_n=len(allow))
+        if deny is not None:
+            settings.update(deny_ids=pointer(deny, c_uint64), deny_n=len(deny))
         self.options = byref(store.library.options(SearchOptions, 'omen_search_options_init', **settings))
         self.ids = np.empty((len(queries), k), dtype=np.uint64)
         self.distances = np.empty((len(queries), k), dtype=np.float32)

@@ -1,8 +1,6 @@
 """The promises for search: bars that are measured in turns with peers, and the figures of the other bars."""
 from typing import NamedTuple
 
-from truth import ALLOWED
-
 ONE, BATCH = 'one', 'batch'
 MILLION = 'synthetic1m'
 MIB = 1 << 20
@@ -10,10 +8,6 @@ MIB = 1 << 20
 PRIVATE_BYTES = 16 * MIB  # and one more a vector
 OPEN_MS = 5
 COMPRESS_SECONDS = 60
-FILTERED_LEAST = 5
-FILTERED_RECALL_LOST = 0.002
-FILTERED = f'allow {ALLOWED:g}'
-FILTERED_ORACLE = f'{FILTERED} exact 1'
 
 
 class Paired(NamedTuple):
@@ -48,3 +42,29 @@ PAIRED = [
     beside('minilm50k', 'raw', ONE, 0.999, 'flat'),
     Paired(MILLION, 'omen 16', ONE, 0.99, (('fastscan 64x4', ''),), 3.0, of='effort 1'),
 ]
+
+# Filters: the most time of a search with one that is new with each query, over that of the search without a filter.
+FILTERED_DATA = ('sift100k', 'sift1m', MILLION)
+FILTER_BARS = {'allow 0.1': 2, 'allow 0.01': 2, 'allow 0.001': 1.5, 'deny 100': 1.2, 'deny-all-but 100': 1.2,
+               'allow-all-but 100': 1.2}
+FILTER_RECALL_LOST = 0.01  # less than an exact search with the same filter
+
+
+class FilterPair(NamedTuple):
+    """A bar for each share of the ids: at least as fast as a peer, with at least its recall."""
+    peer: str     # a family of engines
+    method: str
+    instead: str  # the method if `method` reaches the recall of no setting of the peer
+
+
+# IVF has about the bytes of ratio 16. Graphs have those of raw vectors and more, and about the recall of ratio 4, or all of
+# it. sqlite-vec is exact.
+FILTER_PAIRED = [
+    FilterPair('ivf', 'omen 16', 'omen 4'),
+    FilterPair('ivf-pq', 'omen 16', 'omen 4'),
+    FilterPair('hnswlib', 'omen 4', 'omen raw'),
+    FilterPair('zvec', 'omen 4', 'omen raw'),
+    FilterPair('sqlite-vec', 'omen raw', 'omen raw'),
+]
+FILTERED = ('omen 4', 'omen 16')  # those that have the bars of FILTER_BARS
+FILTER_RATIOS = {*FILTERED, *(method for pair in FILTER_PAIRED for method in (pair.method, pair.instead))}

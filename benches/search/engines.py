@@ -5,13 +5,18 @@
     set(setting)          {'ef': 32.0}: the options of the next ready()
     ready(queries, each)  returns (calls, ids). calls are functions without arguments; each searches for `each` queries by
                           the cheapest call of the engine, with everything prepared. ids(results) is int64 [nq][K]
+    ready_filtered(queries, filters)
+                          the same for one query a call, each with its own filter, for engines that have them. What an engine
+                          makes of the filter before the call is prepared too, and not timed
 
 An engine is named `family size`: `fastscan 64x4` is 64 subspaces of 4 bits, `hnswlib 16` 16 edges, `omen 16` ratio 16.
 """
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 
+import filters
 import numpy as np
 from omen import READ_ONLY, Library, Search, Store
 from recall import K
@@ -27,6 +32,19 @@ LISTS, LISTS_LARGE = 1024, 4096
 
 def parts(queries, each):
     return [queries[at:at + each] for at in range(0, len(queries), each)]
+
+
+def mask(filter, n):
+    """uint8 [n]: 1 for the rows that a filter with a list of allowed ids lets through."""
+    allowed = np.zeros(n, dtype=np.uint8)
+    allowed[filter.ids] = 1
+    return allowed
+
+
+def whole_rows(results):
+    """Ids int64 [nq][K] of results whose first columns are ids; -1 where there are fewer than K."""
+    ids = [[int(row[0]) for row in rows] for rows in results]
+    return np.array([found + [-1] * (K - len(found)) for found in ids])
 
 
 class Engine:
@@ -56,7 +74,7 @@ class Faiss(Engine):
         self.faiss = faiss
 
     def factory(self):
-        return self.FACTORY.format(size=self.size, half=self.facts.dim // 2)
+        return self.FACTORY.format(size=self.size, half=self.facts.dim // 2, quarter=self.facts.dim // 4)
 
     def build(self, data, threads):
         metric = self.faiss.METRIC_INNER_PRODUCT if data.is_ip else self.faiss.METRIC_L2
@@ -106,6 +124,22 @@ class Ivf(Faiss):
     def set(self, setting):
         self.index.nprobe = int(setting['nprobe'])
 
+    def ready_filtered(self, queries, filters):
+        """Each call has a selector with a bitmap of the rows."""
+        ids = np.empty((len(queries), K), dtype=np.int64)
+        distances = np.empty((len(queries), K), dtype=np.float32)
+        pointer, calls = self.faiss.swig_ptr, []
+        selected = lambda filter: self.faiss.IDSelectorBitmap(np.packbits(mask(filter, self.facts.n), bitorder='little'))
+        params = [self.faiss.SearchParametersIVF(sel=selected(filter), nprobe=self.index.nprobe) for filter in filters]
+        for q, d, i, param in zip(*(parts(array, 1) for array in (queries, distances, ids)), params):
+            calls.append(functools.partial(self.index.search_c, 1, pointer(q), K, pointer(d), pointer(i), param))
+        return calls, lambda _, kept=(queries, distances): ids
+
+
+class IvfPq(Ivf):
+    """As many bytes, more recall, and slower."""
+    FACTORY = 'IVF{size},PQ{quarter}x8'
+
 
 class FaissHnsw(Faiss):
     FACTORY = 'HNSW{size}'
@@ -142,6 +176,18 @@ class Hnswlib(Engine):
     def ready(self, queries, each):
         calls = [functools.partial(self.index.knn_query, part, K) for part in parts(queries, each)]
         return calls, lambda results: np.concatenate([labels for labels, _ in results]).astype(np.int64)
+
+    def ready_filtered(self, queries, filters):
+        """Its filter is a function that it calls for each row it comes to. The cheapest one in Python is a method of bytes."""
+        accepts = [mask(filter, self.facts.n).tobytes().__getitem__ for filter in filters]
+        calls = [functools.partial(self.found, part, accept) for part, accept in zip(parts(queries, 1), accepts)]
+        return calls, np.concatenate
+
+    def found(self, query, accept):
+        try:
+            return self.index.knn_query(query, K, 1, accept)[0].astype(np.int64)
+        except RuntimeError:  # it found fewer than K
+            return np.full((1, K), -1)
 
 
 class Usearch(Engine):
@@ -214,7 +260,7 @@ class Turbovec(Engine):
 
 
 class Zvec(Engine):
-    """zvec has no call for several queries."""
+    """zvec has no call for several queries. size: `hnsw`, or `values` with an indexed column to filter by."""
     package = 'zvec'
     has_batch = False
     EDGES = 16
@@ -231,10 +277,17 @@ class Zvec(Engine):
         metric = zvec.MetricType.IP if data.is_ip else zvec.MetricType.L2
         graph = zvec.HnswIndexParam(metric_type=metric, m=self.EDGES, ef_construction=EF_CONSTRUCTION)
         field = zvec.VectorSchema('vector', zvec.DataType.VECTOR_FP32, data.dim, index_param=graph)
-        collection = zvec.create_and_open(path=self.file, schema=zvec.CollectionSchema('bench', vectors=field))
-        for at in range(0, data.n, self.INSERTED_AT_ONCE):
-            rows = data.base[at:at + self.INSERTED_AT_ONCE]
-            collection.insert([zvec.Doc(id=str(at + i), vectors={'vector': row}) for i, row in enumerate(rows)])
+        columns, values = None, itertools.repeat({})
+        if self.size == 'values':
+            index = zvec.InvertIndexParam(enable_range_optimization=True)
+            columns = zvec.FieldSchema('value', zvec.DataType.INT64, index_param=index)
+            values = ({'value': value} for value in filters.values(data.n).tolist())
+        schema = zvec.CollectionSchema('bench', fields=columns, vectors=field)
+        collection = zvec.create_and_open(path=self.file, schema=schema)
+        docs = (zvec.Doc(id=str(row), fields=fields, vectors={'vector': vector})
+                for row, (vector, fields) in enumerate(zip(data.base, values)))
+        while some := list(itertools.islice(docs, self.INSERTED_AT_ONCE)):
+            collection.insert(some)
         collection.flush()
         collection.optimize()
         collection.flush()
@@ -247,14 +300,55 @@ class Zvec(Engine):
         self.param = self.zvec.HnswQueryParam(ef=int(setting['ef']))
 
     def ready(self, queries, each):
+        return [self.call(query) for query in queries], whole_rows
+
+    def ready_filtered(self, queries, filters):
+        wheres = [f'value >= {filter.low} and value < {filter.high}' for filter in filters]
+        return [self.call(query, where) for query, where in zip(queries, wheres)], whole_rows
+
+    def call(self, query, where=None):
+        """What Collection.query does with its arguments before it searches."""
         from zvec.executor import QueryContext
-        calls = []
-        for query in queries:
-            # What Collection.query does with its arguments before it searches.
-            wanted = self.zvec.Query(field_name='vector', vector=query, param=self.param)
-            built = self.collection._querier._build_queries(QueryContext(K, queries=[wanted]), self.collection._obj)
-            calls.append(functools.partial(self.collection._obj.Query, built[0]))
-        return calls, lambda results: np.array([[int(row[0]) for row in rows] for rows in results])
+        wanted = QueryContext(K, where, queries=[self.zvec.Query(field_name='vector', vector=query, param=self.param)])
+        built = self.collection._querier._build_queries(wanted, self.collection._obj)
+        return functools.partial(self.collection._obj.Query, built[0])
+
+
+class SqliteVec(Engine):
+    """sqlite-vec scans all rows, with a metadata column to filter by. Python's own sqlite3 often cannot load extensions."""
+    package = 'sqlite-vec'
+    has_batch = False
+
+    def connected(self):
+        import pysqlite3
+        import sqlite_vec
+        database = pysqlite3.connect(self.file)
+        database.enable_load_extension(True)
+        sqlite_vec.load(database)
+        return database
+
+    def build(self, data, threads):
+        database = self.connected()
+        database.execute(f'create virtual table t using vec0(vector float[{data.dim}], value integer)')
+        rows = ((row, vector.tobytes(), value)
+                for row, (vector, value) in enumerate(zip(data.base, filters.values(data.n).tolist())))
+        database.executemany('insert into t(rowid, vector, value) values (?, ?, ?)', rows)
+        database.commit()
+        database.close()
+
+    def open(self):
+        self.database = self.connected()
+
+    def ready(self, queries, each):
+        return [self.call(query) for query in queries], whole_rows
+
+    def ready_filtered(self, queries, filters):
+        where = ' and value >= ? and value < ?'
+        return [self.call(query, where, filter.low, filter.high) for query, filter in zip(queries, filters)], whole_rows
+
+    def call(self, query, where='', *values):
+        text = f'select rowid from t where vector match ? and k = {K}{where}'
+        return lambda arguments=(query.tobytes(), *values): self.database.execute(text, arguments).fetchall()
 
 
 class Omen(Engine):
@@ -276,8 +370,7 @@ class Omen(Engine):
 
     def set(self, setting):
         kinds = dict(rerank=int, effort=float, exact=int)
-        self.settings = {name: kinds[name](value) for name, value in setting.items() if name in kinds}
-        self.settings['allow'] = self.facts.allowed if 'allow' in setting else None
+        self.settings = {name: kinds[name](value) for name, value in setting.items()}
 
     def ready(self, queries, each):
         search = Search(self.store, queries, K, **self.settings)
@@ -289,9 +382,20 @@ class Omen(Engine):
             return search.ids.astype(np.int64)
         return calls, ids
 
+    def ready_filtered(self, queries, filters):
+        """Each call is given ids, in ascending order, to allow or to deny."""
+        searches = [Search(self.store, query, K, **{'deny' if filter.denies else 'allow': filter.ids}, **self.settings)
+                    for query, filter in zip(parts(queries, 1), filters)]
 
-KINDS = {'flat': Faiss, 'fastscan': FastScan, 'pq': Pq, 'ivf': Ivf, 'faiss-hnsw': FaissHnsw, 'hnswlib': Hnswlib,
-         'usearch': Usearch, 'turbovec': Turbovec, 'zvec': Zvec, 'omen': Omen}
+        def ids(statuses):
+            for status in statuses:
+                self.omen.check('omen_store_search', status)
+            return np.concatenate([search.ids for search in searches]).astype(np.int64)
+        return [search.call(0, 1) for search in searches], ids
+
+
+KINDS = {'flat': Faiss, 'fastscan': FastScan, 'pq': Pq, 'ivf': Ivf, 'ivf-pq': IvfPq, 'faiss-hnsw': FaissHnsw, 'hnswlib': Hnswlib,
+         'usearch': Usearch, 'turbovec': Turbovec, 'zvec': Zvec, 'sqlite-vec': SqliteVec, 'omen': Omen}
 GRAPHS = ('faiss-hnsw', 'hnswlib', 'usearch', 'zvec')
 FLAT = 'flat'
 
@@ -318,11 +422,17 @@ def peers(dim, n):
             'turbovec 4', 'faiss-hnsw 32', 'hnswlib 16', 'usearch f32', 'usearch i8', 'zvec hnsw']
 
 
+def filter_peers(n):
+    """Every peer that is measured with filters."""
+    lists = LISTS if n <= LARGE else LISTS_LARGE
+    return [f'ivf {lists}', f'ivf-pq {lists}', 'hnswlib 16', 'zvec values', 'sqlite-vec values']
+
+
 def peer_settings(method, n):
     """The settings with which a peer is measured: texts of `name value` pairs."""
     if family(method) in GRAPHS:
         return EFS
-    if family(method) == 'ivf':
+    if family(method) in ('ivf', 'ivf-pq'):
         # Four times the lists need twice the probes for the same balance.
         return [f'nprobe {probes}' for probes in ((4, 16, 64) if n <= LARGE else (8, 32, 128))]
     return ['']

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares search by libomen with FAISS, hnswlib, usearch, turbovec and zvec: measures, records, prints, draws.
+"""Compares search by libomen with FAISS, hnswlib, usearch, turbovec, zvec and sqlite-vec: measures, records, prints, draws.
 
 Each engine searches in its own process (worker.py), pinned to one core, one thread. Engines take turns: a slice of the
 first, a slice of the second, and a slice of FAISS's flat scan, round after round, every other round in reverse. While one
@@ -28,9 +28,9 @@ import numpy as np
 import report
 import synthetic
 import truth
-from bars import (BATCH, COMPRESS_SECONDS, FILTERED, FILTERED_LEAST, FILTERED_ORACLE, FILTERED_RECALL_LOST, MIB, MILLION,
-                  ONE, OPEN_MS, PAIRED, PRIVATE_BYTES)
-from engines import FLAT, GRAPHS, LARGE, family, peer_settings, peers, version
+from bars import BATCH, COMPRESS_SECONDS, FILTER_RATIOS, FILTERED_DATA, MIB, MILLION, ONE, OPEN_MS, PAIRED, PRIVATE_BYTES
+from engines import FLAT, GRAPHS, LARGE, family, filter_peers, peer_settings, peers, version
+from filtered import Filtered
 from machine import LIBRARY, ROOT, data_folders, machine, started, vector_unit
 from recall import K
 from records import append, newest, records_folder, relative
@@ -56,7 +56,7 @@ def arguments():
     parser.add_argument('--synthetic', type=int, default=1_000_000, help='vectors of the synthetic data')
     parser.add_argument('--engines', default='omen,peers')
     parser.add_argument('--only', default='', help='only methods whose name begins with one of these, as `omen 16,hnsw`')
-    parser.add_argument('--parts', default='calls,open,figures,bars', help='which of these')
+    parser.add_argument('--parts', default='calls,open,figures,bars,filters', help='which of these')
     parser.add_argument('--ratios', default='raw,4,8,16', help='of libomen')
     parser.add_argument('--efforts', default='0,0.01,0.02,0.05,0.1,0.2,0.5,1', help='of libomen; 0 = it chooses')
     parser.add_argument('--reranks', default='0', help='of libomen; 0 = it chooses')
@@ -148,9 +148,8 @@ class Bench:
             return peer_settings(method, self.truth.n)
         numbers = lambda text: [float(number) for number in text.split(',')]
         named = lambda name, value: f'{name} {value:g}' if value else ''
-        sweep = [f'{named("effort", effort)} {named("rerank", rerank)}'.strip()
-                 for effort in numbers(self.options.efforts) for rerank in numbers(self.options.reranks)]
-        return sweep + ([FILTERED, FILTERED_ORACLE] if method == SMALL else [])
+        return [f'{named("effort", effort)} {named("rerank", rerank)}'.strip()
+                for effort in numbers(self.options.efforts) for rerank in numbers(self.options.reranks)]
 
     # ---- indexes and processes
 
@@ -280,7 +279,13 @@ class Bench:
         self.say(f'bar {name}: {statistics.median(values):.4g}, wanted {kind} {wanted:g}')
 
     def bars(self):
-        for measure in [*(functools.partial(self.paired, bar) for bar in PAIRED), self.filtered, self.own]:
+        self.attempt([*(functools.partial(self.paired, bar) for bar in PAIRED), self.own])
+
+    def filters(self):
+        self.attempt(Filtered(self).measures())
+
+    def attempt(self, measures):
+        for measure in measures:
             try:
                 measure()
             except Lost as lost:
@@ -290,8 +295,7 @@ class Bench:
         """Measures in turns with the peers: the fastest setting that reaches the recall, else the one with most recall."""
         if bar.data != self.truth.name or not {bar.method, *(peer for peer, _ in bar.peers)} <= set(self.built):
             return
-        found = {setting: self.find(bar.method, setting)
-                 for setting in self.settings(bar.method) if setting not in (FILTERED, FILTERED_ORACLE)}
+        found = {setting: self.find(bar.method, setting) for setting in self.settings(bar.method)}
         recalls = {setting: row['recall' if bar.mode == ONE else 'recall_batch'] for setting, row in found.items()}
         wanted = bar.recall * (recalls[bar.of] if bar.of else 1)
         reaching = [setting for setting in found if recalls[setting] >= wanted]
@@ -304,16 +308,6 @@ class Bench:
         self.bar(f'{bar.method}, {how}, recall {at}: x {called}', [row[0] / max(row[1:-1]) for row in rounds], 'at least',
                  bar.least, used=setting or 'default', recall=recalls[setting], recall_wanted=wanted,
                  flat=statistics.median(row[0] / row[-1] for row in rounds))
-
-    def filtered(self):
-        """Measures a filter in turns with the same store without one, and its recall beside that of an exact search."""
-        if SMALL not in self.built:
-            return
-        rounds = self.turns([(SMALL, FILTERED), (SMALL, '')], ONE)
-        found, exact = (self.find(SMALL, setting)['recall'] for setting in (FILTERED, FILTERED_ORACLE))
-        self.bar(f'{SMALL}, filter of 1 %: x without it', [filtered / all_ids for filtered, all_ids in rounds],
-                 'at least', FILTERED_LEAST)
-        self.bar(f'{SMALL}, filter of 1 %: recall less than exact', [exact - found], 'at most', FILTERED_RECALL_LOST)
 
     def own(self):
         if SMALL not in self.built:
@@ -342,15 +336,13 @@ def ten_vectors(folder):
     return folder
 
 
-def methods(options, data):
-    """The methods that the options select for a data set, and the flat scan, with which all are compared."""
-    engines = options.engines.split(',')
+def selected(options, of, n):
+    """The methods that the options select for `n` vectors: of libomen, and of the peers in `of`."""
+    engines, wanted = options.engines.split(','), [part for part in options.only.split(',') if part]
     found = [f'omen {ratio}' for ratio in options.ratios.split(',')] if 'omen' in engines else []
     if 'peers' in engines:
-        found += [peer for peer in peers(data.dim, data.n)
-                  if data.n <= LARGE or options.large_graphs or family(peer) not in GRAPHS]
-    wanted = [part for part in options.only.split(',') if part]
-    return list(dict.fromkeys([FLAT, *(name for name in found if not wanted or name.startswith(tuple(wanted)))]))
+        found += [peer for peer in of if n <= LARGE or options.large_graphs or family(peer) not in GRAPHS]
+    return [name for name in found if not wanted or name.startswith(tuple(wanted))]
 
 
 def data_sets(options):
@@ -368,10 +360,19 @@ def data_sets(options):
 def run(options, source, path, parts, of=None):
     """Measures the parts on one data set; with `of` only these methods."""
     bench = Bench(options, source, path)
+    n, dim = bench.truth.n, bench.truth.dim
     try:
-        bench.build_all([method for method in methods(options, bench.truth) if of is None or method in of])
-        for part in parts:
-            getattr(bench, part)()
+        if others := [part for part in parts if part != 'filters']:
+            # All are compared with the flat scan.
+            methods = dict.fromkeys([FLAT, *selected(options, peers(dim, n), n)])
+            bench.build_all([method for method in methods if of is None or method in of])
+            for part in others:
+                getattr(bench, part)()
+        if 'filters' in parts and bench.truth.name in FILTERED_DATA:
+            methods = [method for method in selected(options, filter_peers(n), n)
+                       if family(method) != 'omen' or method in FILTER_RATIOS]
+            bench.build_all([method for method in methods if method not in bench.built])
+            bench.filters()
     finally:
         bench.close()
 

@@ -14,6 +14,7 @@ import pathlib
 import sys
 import time
 
+import filters
 import numpy as np
 from engines import engine, parsed
 from recall import recall
@@ -59,21 +60,26 @@ class Searching:
         return (time.perf_counter() - begin) * 1e3
 
     def ready(self, setting):
-        """Applies the setting. Returns (calls, ids) for one query a call, and the same for the batch or None."""
+        """Applies the setting. Returns (calls, ids) for one query a call, and the same for the batch, or None if there is no
+        batch: neither where each query has its own filter."""
+        name, rest = filters.named(setting)
         if setting != self.current:
-            self.engine.set(parsed(setting))
+            self.engine.set(parsed(rest))
             self.current = setting
         if setting not in self.prepared:
             before = private_bytes()
-            batch = self.engine.ready(self.many, len(self.many)) if self.engine.has_batch else None
-            self.prepared[setting] = (self.engine.ready(self.queries, 1), batch)
+            if name:
+                each = self.truth.filters(name)
+                self.prepared[setting] = (self.engine.ready_filtered(self.queries[:len(each)], each), None)
+            else:
+                batch = self.engine.ready(self.many, len(self.many)) if self.engine.has_batch else None
+                self.prepared[setting] = (self.engine.ready(self.queries, 1), batch)
             self.private += private_bytes() - before
         return self.prepared[setting]
 
     def find(self, setting):
         """Searches for every query, one a call and in a batch: the recall of both, and seconds a query and a batch."""
-        kind = 'unit' if self.engine.is_unit else 'allowed' if 'allow' in parsed(setting) else 'all'
-        neighbours = self.truth.neighbours(kind)
+        neighbours = self.truth.neighbours(filters.named(setting)[0] or ('unit' if self.engine.is_unit else 'all'))
         (calls, ids), batch = self.ready(setting)
         calls[0]()
         begin = time.perf_counter()
