@@ -317,20 +317,23 @@ struct Length {
     most: f32,
     step: f32,
     query_norm: f32,
+    /// The length of a vector whose symbols are all as likely.
+    typical: f64,
 }
 
 impl Length {
-    /// Score steps of direction that one step `step` of products is, for the longest vector.
+    /// Score steps of direction that one step `step` of products is, for a vector of `typical` length.
     fn directions_of(&self, step: f64) -> f64 {
-        let longest = f64::from(self.query_norm) * f64::from(self.most.max(f32::MIN_POSITIVE)).sqrt();
-        step / longest * f64::from(DIRECTIONS)
+        step / (f64::from(self.query_norm) * self.typical) * f64::from(DIRECTIONS)
     }
 
     /// From a table whose products are squares. `None` if the norm of the query is zero, subnormal or not finite.
     fn new(squares: QueryTable, query_norm: f64) -> Option<Length> {
+        let mean = |lanes: &Lanes| f64::from(fold_lanes(lanes, |a, b| a + b)) / CODEWORDS as f64;
+        let typical = squares.products.iter().map(mean).sum::<f64>().max(f64::from(f32::MIN_POSITIVE)).sqrt();
         let QueryTable { counts, most, step, .. } = squares;
         let (most, step, query_norm) = (most as f32, step as f32, query_norm as f32);
-        query_norm.is_normal().then_some(Length { counts, most, step, query_norm })
+        query_norm.is_normal().then_some(Length { counts, most, step, query_norm, typical })
     }
 }
 

@@ -162,7 +162,9 @@ impl Case<'_> {
     fn error_of_rows(&self) -> Vec<String> {
         let Some(clean) = self.clean.filter(|_| (2.0..=8.0).contains(&self.ratio)) else { return vec![] };
         let bits = 32.0 / self.measured.ratio_of_codes(self.data.dim);
-        let bound = 4.0 * clean.worst().max(2.0 * (-bits).exp2()).max(2f64.powi(-11));
+        // A codebook of few rows has not seen what most rows are like.
+        let least = if self.generator.is_trained_on_few() { 2f64.powi(-6) } else { 2f64.powi(-11) };
+        let bound = 4.0 * clean.worst().max(2.0 * (-bits).exp2()).max(least);
         let errors = &self.measured.errors;
         let above = errors.iter().filter(|row| row.weighed > bound).count();
         if above == 0 {
@@ -183,7 +185,7 @@ impl Case<'_> {
         let mut lengths: Vec<f64> = errors.iter().map(|row| row.length).collect();
         lengths.sort_by(f64::total_cmp);
         let usual = lengths[lengths.len() / 2].min(1.0);
-        let least = if self.ratio <= 4.0 { 0.9 } else { 0.6 };
+        let least = if self.ratio <= 3.5 { 0.85 } else { 0.35 };
         let is_off = |length: &f64| !(least * usual..=2.0 - least).contains(length);
         let off: Vec<f64> = odd.iter().map(|row| errors[*row].length).filter(is_off).collect();
         let line = |first: &f64| format!("{} of {} odd rows: {first:.3}, usual {usual:.3}", off.len(), odd.len());
@@ -223,7 +225,7 @@ impl Case<'_> {
     /// As many neighbours are found as among the clean rows, where these are the same neighbours.
     fn as_clean(&self) -> Vec<String> {
         // The fixed parts of a small file of many classes take bytes of its codes.
-        let is_small = self.ratio >= 16.0 && self.data.n() < 2000;
+        let is_small = self.ratio >= 8.0 && self.data.n() < 2000;
         let is_comparable = !is_small && self.generator.is_as_hard_as_clean(self.metric);
         let Some(clean) = self.clean.filter(|_| is_comparable) else { return vec![] };
         // A row of a sorted set has its number in the clean set as its group.

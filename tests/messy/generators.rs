@@ -118,6 +118,11 @@ impl Generator {
         }
     }
 
+    /// True if the codebook has seen only a part of the rows.
+    pub fn is_trained_on_few(&self) -> bool {
+        !matches!(self.sampling, Sampling::All)
+    }
+
     /// True if the set can be made of `base`.
     pub fn suits(&self, base: &Base) -> bool {
         self.kind != Kind::PlusFive || base.is_unit

@@ -2,7 +2,7 @@
 
 use super::codes::Scalar;
 use crate::codec::table::QueryTable;
-use crate::kernels::{Lanes, kernels};
+use crate::kernels::Lanes;
 use crate::metric::Metric;
 
 /// See `Codebook::table`. `None` for codes without symbols.
@@ -12,12 +12,7 @@ pub(super) fn table(scalar: &Scalar, metric: Metric, query: &[f32]) -> Option<Qu
         return None;
     }
     let table = QueryTable::coarse(layout, metric, products(scalar, metric, query), variance(scalar, metric, query))?;
-    match metric {
-        Metric::Cosine if !scalar.scale.is_directional => table.with_squares(squares(scalar), query),
-        // Directions have length 1, so the inner product alone ranks them.
-        Metric::Cosine => Some(table).filter(|_| kernels().dot(query, query).sqrt().is_normal()),
-        _ => Some(table),
-    }
+    if metric == Metric::Cosine { table.with_squares(squares(scalar), query) } else { Some(table) }
 }
 
 /// `[symbols]`: products whose sum over a code estimates its distance to `query: [dim]` from the symbols. For L2 a
