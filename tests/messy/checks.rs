@@ -215,11 +215,13 @@ impl Case<'_> {
     fn is_as_good(&self, query: usize, found: usize, row: usize) -> bool {
         let distance = |row| self.truth.distance(self.metric, query, row);
         let decoded = |row: usize| &self.measured.decoded[row * self.data.dim..][..self.data.dim];
+        let row_of = |row: usize| &self.data.rows[row * self.data.dim..][..self.data.dim];
+        let energy = |row: usize| row_of(row).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
         distance(found) <= distance(row) + self.truth.resolution(self.metric, query, row)
             || decoded(found) == decoded(row)
             || self.data.groups[found] == self.data.groups[row]
-            // The error of a long row is in proportion to its length, and may be more than what the others differ by.
-            || self.metric == Metric::InnerProduct && self.data.odd.contains(&found)
+            // The error of a longer row is in proportion to its length, and may be more than what the others differ by.
+            || self.metric == Metric::InnerProduct && energy(found) > energy(row)
     }
 
     /// As many neighbours are found as among the clean rows, where these are the same neighbours.
