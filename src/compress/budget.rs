@@ -53,10 +53,10 @@ impl Budget {
         bytes + bytes / 999 + 1
     }
 
-    /// True if a file coded with `book`, with these `scales`, fits.
-    pub fn fits(&self, book: &Codebook, scales: ScaleSizes) -> bool {
+    /// The bytes by which a file coded with `book`, with these `scales`, is too long; 0 if it fits.
+    pub fn excess(&self, book: &Codebook, scales: ScaleSizes) -> u64 {
         let (row_bytes, book_bytes) = (book.row_bytes() as u64, book.as_bytes().len() as u64);
-        file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes, scales) <= self.bytes
+        file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes, scales).saturating_sub(self.bytes)
     }
 
     /// `plain` with the code length and window that fit and have the least expected error. The error is the least

@@ -161,7 +161,7 @@ impl<'a> Parts<'a> {
         let (same, others): (Vec<_>, Vec<_>) =
             self.coded.iter().cloned().partition(|segment| segment.is_coded_with(&book));
         let source = self.state(self.raw.iter().cloned().chain(same).collect());
-        let fits = self.budget(&source, &others)?.fits(&book, ScaleSizes::default());
+        let fits = self.budget(&source, &others)?.excess(&book, ScaleSizes::default()) == 0;
         let is_larger = self.coded_rows >= self.raw_rows;
         let most = self.options.largest_error();
         if most.is_none() && !(fits && is_larger) {

@@ -99,15 +99,17 @@ fn within(
         let book = work.part((TRIAL_PERCENT, 100), 100, |work| Codebook::train(sample, &shape, seed, work))?;
         let book = Arc::new(book);
         let scales = RowScales::new(source, &book, work)?;
-        if budget.fits(&book, scales.sizes(budget.rows)) || shape.row_bytes == 1 {
-            return Ok((book, scales));
-        }
-        if shape.window > 1 && !budget.fits(&book, ScaleSizes::default()) {
+        let excess = budget.excess(&book, scales.sizes(budget.rows));
+        let is_book_too_large = budget.excess(&book, ScaleSizes::default()) > 0;
+        if is_book_too_large && shape.window > 1 {
             // Uneven runs can make the codebook larger than planned.
             shape.window = shape.window * 3 / 4;
+        } else if excess == 0 || is_book_too_large || shape.row_bytes == 1 {
+            return Ok((book, scales));
         } else {
             // Rows outside of the sample need more scales than planned.
-            shape.row_bytes -= 1;
+            let fewer = excess.div_ceil(budget.rows.max(1)) as usize;
+            shape.row_bytes = shape.row_bytes.saturating_sub(fewer).max(1);
         }
     }
 }
