@@ -128,7 +128,7 @@ fn compress_takes_a_ratio_an_error_or_a_recall() {
 fn what_compress_cannot_take_is_refused() {
     let home = Home::new();
     let store = home.path("store");
-    succeeds(&["import", &store, &clustered(&home, "base.npy", 500)]);
+    succeeds(&["import", &store, &clustered(&home, "base.npy", 2000)]);
     let before = contents(Path::new(&store));
     let refused = |arguments: &[&str], parts: &[&str]| {
         let ran = omen(&[&["compress", &store][..], arguments].concat());
@@ -143,7 +143,7 @@ fn what_compress_cannot_take_is_refused() {
     for recall in ["NaN", "0", "1", "7"] {
         refused(&["--recall", recall], &["--recall", "above 0 and below 1"]);
     }
-    refused(&["--max-error", "1e-30"], &["max_relative_mse 1e-30", "500 vectors of dim 8 can reach "]);
+    refused(&["--max-error", "1e-30"], &["max_relative_mse 1e-30", "2000 vectors of dim 8 can reach "]);
     refused(&["--recall", "0.9999999"], &["--recall", "is reached at ratio 2"]);
     assert!(contents(Path::new(&store)).keys().eq(before.keys()), "no file is new");
 }
