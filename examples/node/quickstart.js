@@ -13,12 +13,12 @@ const ABI_VERSION = 1;
 koffi.opaque('omen_store');
 koffi.struct('omen_compress_options', {
   struct_size: 'uint64_t', ratio: 'double', sample: 'uint64_t', seed: 'uint64_t', codec: 'int32_t', threads: 'uint32_t',
-  progress: 'void *', user: 'void *', quality: 'int32_t', reserved: 'int32_t',
+  progress: 'void *', user: 'void *', quality: 'int32_t', reserved: 'int32_t', max_relative_mse: 'double',
 });
 const CompressReport = koffi.struct('omen_compress_report', {
   struct_size: 'uint64_t', vectors: 'uint64_t', bytes_before: 'uint64_t', bytes_after: 'uint64_t', code_bytes: 'uint64_t',
   codebook_bytes: 'uint64_t', relative_mse: 'double', worst_relative_error: 'double', ratio: 'double', seconds: 'double',
-  codec: 'int32_t', reserved: 'int32_t',
+  codec: 'int32_t', limit: 'int32_t', held_out_relative_mse: 'double',
 });
 const VerifyReport = koffi.struct('omen_verify_report', {
   struct_size: 'uint64_t', files: 'uint64_t', blocks: 'uint64_t', bytes: 'uint64_t', vectors: 'uint64_t',
