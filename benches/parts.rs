@@ -73,7 +73,15 @@ fn chains(criterion: &mut Criterion) {
 }
 
 fn trained(rows: &[f32], quality: Quality) -> Codebook {
-    let shape = Shape { dim: DIM, row_bytes: 32, window: 24, directions: 0, metric: Some(Metric::L2), quality };
+    let shape = Shape {
+        dim: DIM,
+        row_bytes: 32,
+        window: 24,
+        directions: 0,
+        metric: Some(Metric::L2),
+        quality,
+        is_scaled: true,
+    };
     Codebook::train(&rows[..4 * CALL * DIM], &shape, 1, &mut Work::default()).expect("a codebook")
 }
 

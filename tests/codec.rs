@@ -19,7 +19,15 @@ fn sift() -> Vec<f32> {
 
 /// A shape of codes of `symbols` symbols, with windows of four runs, no rotation and no side byte.
 fn shape(dim: usize, symbols: usize) -> Shape {
-    Shape { dim, row_bytes: symbols.div_ceil(2), window: 4, directions: 0, metric: None, quality: Quality::Normal }
+    Shape {
+        dim,
+        row_bytes: symbols.div_ceil(2),
+        window: 4,
+        directions: 0,
+        metric: None,
+        quality: Quality::Normal,
+        is_scaled: true,
+    }
 }
 
 fn train(sample: &[f32], dim: usize, symbols: usize) -> Codebook {

@@ -60,7 +60,7 @@ pub fn better_shape(
 /// The scales of the rows of `sample: [n][dim]` under a codebook of `shape`, and true if they are lengths. A codebook that
 /// keeps whole numbers exactly may scale fewer rows.
 pub fn scales_of_sample(sample: &[f32], shape: &Shape) -> (Vec<f32>, bool) {
-    let scale = Scale::of_sample(sample, shape.dim, shape.metric);
+    let scale = Scale::of_shape(sample, shape);
     (sample.chunks_exact(shape.dim).map(|row| scale.of(row)).collect(), scale.is_directional)
 }
 

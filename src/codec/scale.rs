@@ -9,6 +9,7 @@
 //! Signal Compression, §12.10) with a coarse gain.
 
 use super::reader::BookReader;
+use super::shape::Shape;
 use crate::metric::Metric;
 use std::borrow::Cow;
 
@@ -47,6 +48,11 @@ impl Scale {
 
     /// Bytes of the stored form.
     pub(super) const BYTES: usize = 16;
+
+    /// The scale for rows like `sample: [n][dim]` under a codebook of `shape`.
+    pub(super) fn of_shape(sample: &[f32], shape: &Shape) -> Scale {
+        if shape.is_scaled { Scale::of_sample(sample, shape.dim, shape.metric) } else { Scale::NONE }
+    }
 
     /// The scale for rows like `sample: [n][dim]` under `metric`.
     pub(super) fn of_sample(sample: &[f32], dim: usize, metric: Option<Metric>) -> Scale {

@@ -30,6 +30,8 @@ pub struct Shape {
     pub metric: Option<Metric>,
     /// How much time encoding may take.
     pub quality: Quality,
+    /// True if rows are scaled: what they are divided by is stored beside the codes.
+    pub is_scaled: bool,
 }
 
 /// How much time encoding a row may take, for the error it leaves.

@@ -19,6 +19,9 @@ const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
 /// different stages are not chosen together.
 const STAGE_GAIN: f64 = 0.1;
 
+/// Scales may take one byte in so many.
+const SCALES_SHARE: u64 = 8;
+
 /// Bytes of a file of codes, its lists included.
 pub fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, scales: ScaleSizes) -> u64 {
     let lists = lists_of(rows, row_bytes);
@@ -57,6 +60,12 @@ impl Budget {
     pub fn excess(&self, book: &Codebook, scales: ScaleSizes) -> u64 {
         let (row_bytes, book_bytes) = (book.row_bytes() as u64, book.as_bytes().len() as u64);
         file_bytes(self.rows, row_bytes, book_bytes, self.ids_bytes, scales).saturating_sub(self.bytes)
+    }
+
+    /// True if sections of these sizes beside codes of `row_bytes` take so much that codes without scales are better.
+    pub fn is_too_much(&self, row_bytes: usize, scales: ScaleSizes) -> bool {
+        let bytes = |scales| file_bytes(self.rows, row_bytes as u64, 0, self.ids_bytes, scales);
+        (bytes(scales) - bytes(ScaleSizes::default())) * SCALES_SHARE > self.bytes
     }
 
     /// `plain` with the code length and window that fit and have the least expected error. The error is the least

@@ -114,7 +114,7 @@ impl<'a> Parts<'a> {
         let bytes = (float_bytes as f64 / options.ratio()) as u64;
         let manifest_bytes = 2 * manifest_bytes(manifest);
         let (dim, metric, quality) = (frozen.dim, Some(metric), options.quality);
-        let plain = Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality };
+        let plain = Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality, is_scaled: true };
         Parts { frozen, options, plain, raw, coded, raw_rows, coded_rows, bytes, manifest_bytes }
     }
 

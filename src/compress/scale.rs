@@ -8,7 +8,7 @@ use crate::snapshot::{Place, Scratch, Snapshot};
 use crate::work::Work;
 
 /// What the live rows of a state are divided by before they are coded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RowScales {
     /// How they are stored.
     pub stored: NewScales,

@@ -89,27 +89,56 @@ fn within(
     let TrainingRows { source, rows: sample, .. } = sample;
     let (of_sample, is_directional) = codec::scales_of_sample(sample, plain);
     let scales = NewScales::of(&of_sample, is_directional).sizes(budget.rows);
-    // The plan knew no scales. If no code fits beside them, one that is a little too long is better than none.
-    let budget = Budget { scales, ..*budget };
-    let plain = &budget.shape(plain).unwrap_or(*plain);
-    let of_directions = |directions| budget.shape(&Shape { directions, ..*plain }).ok();
-    let mut shape =
-        work.part((0, TRIAL_PERCENT), 100, |work| codec::better_shape(sample, plain, &of_directions, seed, work))?;
+    if budget.is_too_much(plain.row_bytes, scales) {
+        return unscaled(sample, budget, plain, seed, work);
+    }
+    // The plan knew no scales.
+    let scaled = Budget { scales, ..*budget };
+    let Ok(shape) = scaled.shape(plain) else { return unscaled(sample, budget, plain, seed, work) };
+    let mut shape = better_shape(sample, &scaled, &shape, seed, work)?;
     loop {
-        let book = work.part((TRIAL_PERCENT, 100), 100, |work| Codebook::train(sample, &shape, seed, work))?;
-        let book = Arc::new(book);
+        let book = work.part((TRIAL_PERCENT, 100), 100, |work| trained(sample, budget, &mut shape, seed, work))?;
         let scales = RowScales::new(source, &book, work)?;
         let excess = budget.excess(&book, scales.sizes(budget.rows));
-        let is_book_too_large = budget.excess(&book, ScaleSizes::default()) > 0;
-        if is_book_too_large && shape.window > 1 {
-            // Uneven runs can make the codebook larger than planned.
-            shape.window = shape.window * 3 / 4;
-        } else if excess == 0 || is_book_too_large || shape.row_bytes == 1 {
+        if excess == 0 || budget.excess(&book, ScaleSizes::default()) > 0 {
             return Ok((book, scales));
-        } else {
-            // Rows outside of the sample need more scales than planned.
-            let fewer = excess.div_ceil(budget.rows.max(1)) as usize;
-            shape.row_bytes = shape.row_bytes.saturating_sub(fewer).max(1);
         }
+        // Rows outside of the sample need more scales than planned.
+        let fewer = excess.div_ceil(budget.rows.max(1)) as usize;
+        if budget.is_too_much(shape.row_bytes, scales.sizes(budget.rows)) || fewer >= shape.row_bytes {
+            return unscaled(sample, budget, plain, seed, work);
+        }
+        shape.row_bytes -= fewer;
+    }
+}
+
+/// The same for codes of rows that are not scaled: scales would take too many bytes.
+fn unscaled(
+    sample: &[f32],
+    budget: &Budget,
+    plain: &Shape,
+    seed: u64,
+    work: &mut Work,
+) -> Result<(Arc<Codebook>, RowScales)> {
+    let mut shape = better_shape(sample, budget, &Shape { is_scaled: false, ..*plain }, seed, work)?;
+    let book = work.part((TRIAL_PERCENT, 100), 100, |work| trained(sample, budget, &mut shape, seed, work))?;
+    Ok((book, RowScales::default()))
+}
+
+/// The better of the dims as in `plain` and of directions, within `budget`.
+fn better_shape(sample: &[f32], budget: &Budget, plain: &Shape, seed: u64, work: &mut Work) -> Result<Shape> {
+    let of_directions = |directions| budget.shape(&Shape { directions, ..*plain }).ok();
+    work.part((0, TRIAL_PERCENT), 100, |work| codec::better_shape(sample, plain, &of_directions, seed, work))
+}
+
+/// A codebook of `shape` that fits `budget` beside no scales.
+fn trained(sample: &[f32], budget: &Budget, shape: &mut Shape, seed: u64, work: &mut Work) -> Result<Arc<Codebook>> {
+    loop {
+        let book = Codebook::train(sample, shape, seed, work)?;
+        if budget.excess(&book, ScaleSizes::default()) == 0 || shape.window == 1 {
+            return Ok(Arc::new(book));
+        }
+        // Uneven runs can make the codebook larger than planned.
+        shape.window = shape.window * 3 / 4;
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     if shape.row_bytes >= shape.dim * 2 && sample.iter().all(is_half) {
         return Ok(to_bytes(Form::Halves(shape.dim), Scale::NONE, 0.0));
     }
-    let scale = Scale::of_sample(sample, shape.dim, shape.metric);
+    let scale = Scale::of_shape(sample, shape);
     let scaled = scale.apply(sample, shape.dim);
     let (mut done, total) = (0, 2);
     // Scaled rows are not whole numbers, so look for an exact form of whole numbers first.

@@ -37,7 +37,7 @@ pub fn better_shape(
     seed: u64,
     work: &mut Work,
 ) -> Result<Shape> {
-    let scale = Scale::of_sample(rows, plain.dim, plain.metric);
+    let scale = Scale::of_shape(rows, plain);
     let sample = Sample::new(&scale.apply(rows, plain.dim), plain.dim);
     if !sample.can_be_rotated() {
         return Ok(*plain);
