@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// The names of the members that are read; `None` for bare arrays.
-struct Members {
+struct JsonMembers {
     vector: String,
     id: Option<String>,
     ignored: Vec<String>,
@@ -24,7 +24,7 @@ struct Members {
 pub struct Objects {
     stream: BufReader<Capped<Box<dyn Stream>>>,
     name: String,
-    members: Option<Members>,
+    members: Option<JsonMembers>,
     dim: usize,
     count: Option<u64>,
     next: u64,
@@ -77,7 +77,7 @@ impl Objects {
     }
 
     /// Chooses the members to read from those of the first object.
-    fn members_of_first(&self, reading: &ReadOptions, with_ids: bool) -> Outcome<Members> {
+    fn members_of_first(&self, reading: &ReadOptions, with_ids: bool) -> Outcome<JsonMembers> {
         let object = self.object()?;
         let columns: Vec<Column> = object
             .iter()
@@ -88,7 +88,7 @@ impl Objects {
             })
             .collect();
         let chosen = reading.choose(&format!("{}: line {}", self.name, self.number), &columns, with_ids)?;
-        Ok(Members {
+        Ok(JsonMembers {
             vector: columns[chosen.vector].name.clone(),
             id: chosen.id.map(|id| columns[id].name.clone()),
             ignored: chosen.ignored,
