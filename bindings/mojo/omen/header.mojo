@@ -246,8 +246,9 @@ struct CompressReport(Copyable, Movable):
     var codebook_bytes: UInt64
     """Bytes of the two copies of the codebook."""
     var relative_mse: Float64
-    """Relative mean squared error: the sum of |x - decoded x| squared over all vectors, divided by the sum of |x|
-    squared."""
+    """Relative mean squared error in the terms of the metric. OMEN_L2 and OMEN_INNER_PRODUCT: the sum of
+    |x - decoded x| squared over all vectors, divided by the sum of |x| squared. OMEN_COSINE, which ignores lengths: the
+    mean over all vectors of |x - decoded x| squared / |x| squared."""
     var worst_relative_error: Float64
     """The largest |x - decoded x| / |x| of any vector."""
     var ratio: Float64
@@ -332,7 +333,7 @@ struct StoreStats(Copyable, Movable):
     var metric: Int32
     """OMEN_L2, OMEN_INNER_PRODUCT or OMEN_COSINE."""
     var relative_mse: Float64
-    """Of the compressed vectors: the sum of |x - decoded x| squared, divided by the sum of |x| squared."""
+    """Of the compressed vectors: the relative mean squared error in the terms of the metric, as in omen_compress_report."""
     var worst_relative_error: Float64
     """Of the compressed vectors: the largest |x - decoded x| / |x|."""
     var error_bound: Float64
