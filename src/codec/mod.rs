@@ -35,7 +35,7 @@ use coder::Coder;
 use reader::BookReader;
 pub use scalar::SCALAR;
 use scale::Scale;
-pub use scale::{divide, multiply};
+pub use scale::{divide, multiply, scaled};
 pub use shape::{DIM_MAX, Quality, Shape};
 pub use side::Correction;
 use std::sync::{Arc, OnceLock};

@@ -101,12 +101,7 @@ impl Scale {
         // A row of zeros stays as it is.
         let scale_of = |row: &[f32]| Some(self.of(row)).filter(|scale| *scale > 0.0).unwrap_or(1.0);
         let scales: Vec<f32> = rows.chunks_exact(dim).map(scale_of).collect();
-        if scales.iter().all(|scale| *scale == 1.0) {
-            return Cow::Borrowed(rows);
-        }
-        let mut scaled = rows.to_vec();
-        scaled.chunks_exact_mut(dim).zip(scales).for_each(|(row, scale)| divide(row, scale));
-        Cow::Owned(scaled)
+        scaled(rows, &scales)
     }
 
     /// The stored form.
@@ -142,6 +137,17 @@ fn power_of_two(power: i32) -> f32 {
 /// The length of `row`. Squares of large or small floats do not fit f32.
 fn length(row: &[f32]) -> f64 {
     row.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt()
+}
+
+/// `rows: [n][dim]`, each divided by its scale in `scales: [n]`.
+pub fn scaled<'a>(rows: &'a [f32], scales: &[f32]) -> Cow<'a, [f32]> {
+    if scales.iter().all(|scale| *scale == 1.0) {
+        return Cow::Borrowed(rows);
+    }
+    let mut scaled = rows.to_vec();
+    let dim = rows.len() / scales.len();
+    scaled.chunks_exact_mut(dim).zip(scales).for_each(|(row, scale)| divide(row, *scale));
+    Cow::Owned(scaled)
 }
 
 /// Divides `row` by `scale`.

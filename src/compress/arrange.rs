@@ -1,10 +1,10 @@
 //! The order of rows in a new file: by id; or class by class, if rows have different scales, and in each class list by
 //! list, where inverted lists pay.
 
-use super::encode::{batch_rows, blocks, encode, scaled};
+use super::encode::{batch_rows, blocks, encode};
 use super::sample::{SAMPLE_BYTES, sample_rows};
 use super::scale::RowScales;
-use crate::codec::{Codebook, divide};
+use crate::codec::{Codebook, divide, scaled};
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
 use crate::metric::Metric;
@@ -136,14 +136,17 @@ impl<'a> Order<'a> {
         batch.collect()
     }
 
-    /// `[rows]`: the scale of each row, in the order in which the rows are written; empty if every scale is 1.
+    /// `[rows]`: the scale of each row, in the order in which the rows are written; empty if no length is stored.
     fn scales_of_rows(&self, scales: &RowScales) -> Vec<f32> {
+        if !matches!(scales.stored, NewScales::Lengths { .. }) {
+            return Vec::new();
+        }
         let ranks = self.by_list.as_ref().map(|by_list| by_list.lists.ranks());
         let rank_of = |row: usize| ranks.as_ref().map_or(row, |ranks| ranks[row] as usize);
         (0..self.ids.len()).map(|row| scales.of_rank(rank_of(row))).collect()
     }
 
-    /// The ids, ascending, the lists if there are any, and the scales of rows in the order in which they were written.
+    /// The ids, ascending, the lists if there are any, and the scales as `SegmentWriter::finish` takes them.
     pub fn finish(self) -> (Vec<u64>, Option<NewLists>, (NewScales, Vec<f32>)) {
         let scales = self.scales.map(|scales| (scales.stored.clone(), self.scales_of_rows(scales)));
         (self.ids, self.by_list.map(|by_list| by_list.lists), scales.unwrap_or_default())

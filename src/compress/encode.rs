@@ -1,10 +1,9 @@
 //! Encodes rows in batches on several threads, and measures the error of each.
 
-use crate::codec::{Codebook, block, divide};
+use crate::codec::{Codebook, block, scaled};
 use crate::format::Measured;
 use crate::kernels::BLOCK_ROWS;
 use crate::threads::in_parallel;
-use std::borrow::Cow;
 
 /// Upper bounds on one batch: rows (a multiple of 32) and bytes of their floats.
 const BATCH_ROWS: usize = 4096;
@@ -90,17 +89,6 @@ fn encode_part(book: &Codebook, rows: &[f32], scales: &[f32], codes: &mut [u8], 
     for (((row, decoded), scale), slot) in pairs.zip(scales).zip(errors) {
         *slot = RowError::new(row, decoded, *scale);
     }
-}
-
-/// `rows: [n][dim]`, each divided by its scale in `scales: [n]`.
-pub fn scaled<'a>(rows: &'a [f32], scales: &[f32]) -> Cow<'a, [f32]> {
-    if scales.iter().all(|scale| *scale == 1.0) {
-        return Cow::Borrowed(rows);
-    }
-    let mut scaled = rows.to_vec();
-    let dim = rows.len() / scales.len();
-    scaled.chunks_exact_mut(dim).zip(scales).for_each(|(row, scale)| divide(row, *scale));
-    Cow::Owned(scaled)
 }
 
 /// `codes: [n][row_bytes]` of `book` in blocks.

@@ -70,8 +70,8 @@ impl SegmentWriter {
     }
 
     /// Ends the file with its ids (ascending, one for each row) and syncs it (not the directory). Rows are in order of
-    /// id, or list by list if `lists` are given. `scales` are those of a file of codes, with the scale of each row in
-    /// the order of rows.
+    /// id, or list by list if `lists` are given. `scales` are those of a file of codes; if lengths are stored, with the scale of
+    /// each row in the order of rows.
     pub fn finish(
         mut self,
         ids: &[u64],
