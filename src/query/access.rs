@@ -68,9 +68,9 @@ impl<'a> Region<'a> {
             0.0 => f64::from(self.view.segment.probes()?),
             effort => effort * self.lists.len() as f64,
         };
-        // The nearest of fewer rows are farther away, and more lists may hold them: s^(-1/4) times as many for a share s
+        // The nearest of fewer rows are farther away, and more lists may hold them: s^(-1/8) times as many for a share s
         // of the rows (docs/performance.md). Square roots are the same on every machine.
-        let probes = (probes / self.set.share().sqrt().sqrt()).ceil() as usize;
+        let probes = (probes / self.set.share().sqrt().sqrt().sqrt()).ceil() as usize;
         Ok(AccessPath::Lists { probes: probes.clamp(1, self.lists.len()) })
     }
 

@@ -3,31 +3,43 @@
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 
-/// Ids between two entries of the directory of an [`IdSet`].
-const STRIDE: usize = 64;
+/// Ids of a bucket, if ids are evenly spread.
+const IDS_PER_BUCKET: usize = 8;
 
-/// Ids to compare before each branch of the check that they ascend.
-const CHECKED_TOGETHER: usize = 256;
+/// The ids of a bucket are compared one by one if there are at most so many: that has no branches to mispredict.
+const FEW: usize = 32;
 
 /// A set of ids: the caller's array if it ascends, else a sorted copy.
 #[derive(Debug)]
 pub struct IdSet<'a> {
     /// Ascending, each once.
     ids: Cow<'a, [u64]>,
-    /// Every 64th id, so that a look-up reads few cache lines.
-    directory: Vec<u64>,
-    /// Entries of the directory for a difference of 1 between ids, if they are evenly spread.
-    density: f64,
+    buckets: Buckets,
+}
+
+/// Where to look for an id: bucket b of a set has the ids that are from b · 2^shift to less than (b + 1) · 2^shift above
+/// the first.
+#[derive(Debug, Default)]
+struct Buckets {
+    first: u64,
+    shift: u32,
+    /// The position of the first id of each bucket, and at the end the number of ids; empty if there are none.
+    starts: Vec<u32>,
 }
 
 impl<'a> IdSet<'a> {
-    /// The set of `ids`, which may come in any order and repeat. `name` is the option's.
+    /// The set of `ids`, fewer than 2^32, which may come in any order and repeat. `name` is the option's.
     fn new(name: &str, ids: &'a [u64]) -> Result<IdSet<'a>> {
-        let ids = if ascends(ids) { Cow::Borrowed(ids) } else { Cow::Owned(sorted(name, ids)?) };
-        let directory: Vec<u64> = ids.iter().step_by(STRIDE).copied().collect();
-        let range = ids.last().zip(ids.first()).map_or(0, |(last, first)| last - first);
-        let density = directory.len() as f64 / (range as f64).max(1.0);
-        Ok(IdSet { ids, directory, density })
+        let no_memory = || {
+            let count = ids.len();
+            Error::TooBig(format!("{name}: no memory to look up {count} ids; give fewer, or in ascending order"))
+        };
+        if let Some(buckets) = Buckets::of_ascending(ids).ok_or_else(no_memory)? {
+            return Ok(IdSet { ids: Cow::Borrowed(ids), buckets });
+        }
+        let ids = sorted(ids).ok_or_else(no_memory)?;
+        let buckets = Buckets::of_ascending(&ids).ok_or_else(no_memory)?.unwrap_or_default();
+        Ok(IdSet { ids: Cow::Owned(ids), buckets })
     }
 
     /// Ascending, each once.
@@ -36,44 +48,71 @@ impl<'a> IdSet<'a> {
     }
 
     /// True if `id` is in the set.
+    #[inline]
     pub fn contains(&self, id: u64) -> bool {
-        let Some(first) = self.directory.first().filter(|first| **first <= id) else { return false };
-        let guess = ((id - first) as f64 * self.density) as usize;
-        let entry = last_not_above(&self.directory, id, guess.min(self.directory.len() - 1));
-        let ids = &self.ids[entry * STRIDE..self.ids.len().min((entry + 1) * STRIDE)];
-        ids.binary_search(&id).is_ok()
+        let ids = &self.ids[self.buckets.range_of(id)];
+        if ids.len() > FEW {
+            ids.binary_search(&id).is_ok()
+        } else {
+            ids.iter().fold(false, |any, other| any | (*other == id))
+        }
     }
 }
 
-/// The position of the last of `values` (ascending) that is not above `wanted`, as the first is not. The search goes from
-/// position `guess` in steps that double.
-fn last_not_above(values: &[u64], wanted: u64, guess: usize) -> usize {
-    let (mut low, mut high, mut reach) = (guess, guess + 1, 1);
-    while values[low] > wanted {
-        (low, high, reach) = (low.saturating_sub(reach), low, 2 * reach);
+impl Buckets {
+    /// The buckets of `ids`; `Some(None)` if they do not ascend, `None` if there is no memory for them.
+    fn of_ascending(ids: &[u64]) -> Option<Option<Buckets>> {
+        let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Some(Some(Buckets::default())) };
+        let Some(range) = last.checked_sub(*first) else { return Some(None) };
+        let most = (ids.len() / IDS_PER_BUCKET).max(1) as u64;
+        let shift = (range / most).checked_ilog2().map_or(0, |log| log + 1).min(u64::BITS - 1);
+        let count = (range >> shift) as usize + 1;
+        let mut starts = Vec::new();
+        starts.try_reserve_exact(count + 1).ok()?;
+        starts.resize(count + 1, u32::MAX);
+        let mut buckets = Buckets { first: *first, shift, starts };
+        Some(buckets.fill(ids).then_some(buckets))
     }
-    while high < values.len() && values[high] <= wanted {
-        (low, high, reach) = (high, (high + reach).min(values.len()), 2 * reach);
+
+    /// Finds where each bucket starts; false if `ids` do not ascend. The ids are read once: long lists are out of the caches.
+    fn fill(&mut self, ids: &[u64]) -> bool {
+        let (last, mut next, mut ascends) = (self.starts.len() - 1, None, true);
+        self.starts[last] = ids.len() as u32;
+        // Downwards, so that the first id of a bucket is written last. Each id is written, as a test costs more.
+        for (position, id) in ids.iter().enumerate().rev() {
+            ascends &= next.is_none_or(|next| *id < next);
+            next = Some(*id);
+            let bucket = (id.wrapping_sub(self.first) >> self.shift) as usize;
+            self.starts[bucket.min(last - 1)] = position as u32;
+        }
+        let mut behind = ids.len() as u32;
+        for start in self.starts.iter_mut().rev() {
+            // An empty bucket starts where the next one does.
+            behind = behind.min(*start);
+            *start = behind;
+        }
+        ascends
     }
-    low + values[low..high].partition_point(|value| *value <= wanted) - 1
+
+    /// The positions of the ids of the bucket of `id`.
+    #[inline]
+    fn range_of(&self, id: u64) -> std::ops::Range<usize> {
+        let bucket = (id.wrapping_sub(self.first) >> self.shift) as usize;
+        match self.starts.get(bucket..).and_then(<[u32]>::first_chunk::<2>) {
+            Some([start, end]) => *start as usize..*end as usize,
+            None => 0..0,
+        }
+    }
 }
 
-/// True if each of `ids` is above the one before it.
-fn ascends(ids: &[u64]) -> bool {
-    let all = |pairs: &[u64]| pairs.iter().zip(&pairs[1..]).fold(true, |all, (id, next)| all & (id < next));
-    (0..ids.len()).step_by(CHECKED_TOGETHER).all(|at| all(&ids[at..ids.len().min(at + CHECKED_TOGETHER + 1)]))
-}
-
-fn sorted(name: &str, ids: &[u64]) -> Result<Vec<u64>> {
+/// A copy of `ids` that ascends, each once; `None` if there is no memory for it.
+fn sorted(ids: &[u64]) -> Option<Vec<u64>> {
     let mut copy = Vec::new();
-    copy.try_reserve_exact(ids.len()).map_err(|_| {
-        let count = ids.len();
-        Error::TooBig(format!("{name}: no memory to sort a copy of {count} ids; give them in ascending order"))
-    })?;
+    copy.try_reserve_exact(ids.len()).ok()?;
     copy.extend_from_slice(ids);
     copy.sort_unstable();
     copy.dedup();
-    Ok(copy)
+    Some(copy)
 }
 
 /// The ids that a search may return.
@@ -114,19 +153,27 @@ impl<'a> IdFilter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHECKED_TOGETHER, IdFilter, STRIDE, ascends};
+    use super::{Buckets, FEW, IdFilter};
 
     #[test]
     fn a_set_has_the_ids_it_was_made_of_whatever_their_order() -> crate::error::Result<()> {
-        for count in [0, 1, 2, STRIDE - 1, STRIDE, STRIDE + 1, 5 * STRIDE] {
-            // The last are far from evenly spread.
-            let ascending: Vec<u64> = (0..count as u64).map(|number| number * 3 + 5 + number.pow(4) / 1000).collect();
-            let mut shuffled: Vec<u64> = ascending.iter().rev().copied().collect();
-            shuffled.extend_from_within(..count / 2);
-            for ids in [&ascending, &shuffled] {
-                let (allow, deny) = (IdFilter::new(Some(ids), &[])?, IdFilter::new(None, ids)?);
-                for id in ascending.iter().flat_map(|id| id - 2..id + 3).chain([0, u64::MAX]) {
-                    assert_eq!((allow.allows(id), deny.allows(id)), (ids.contains(&id), !ids.contains(&id)), "{id}");
+        let evenly = |number: u64| number * 3 + 5;
+        let unevenly = |number: u64| evenly(number) + number.pow(4) / 1000;
+        let in_a_corner = |number: u64| if number == 0 { 1 } else { (1 << 63) + number };
+        for count in [0, 1, 2, 15, 16, FEW as u64 - 1, FEW as u64, 5 * FEW as u64] {
+            for spread in [&evenly as &dyn Fn(u64) -> u64, &unevenly, &in_a_corner] {
+                let ascending: Vec<u64> = (0..count).map(spread).collect();
+                let mut shuffled: Vec<u64> = ascending.iter().rev().copied().collect();
+                shuffled.extend_from_within(..shuffled.len() / 2);
+                for ids in [&ascending, &shuffled] {
+                    let (allow, deny) = (IdFilter::new(Some(ids), &[])?, IdFilter::new(None, ids)?);
+                    for id in ascending.iter().flat_map(|id| id - 1..id + 3).chain([0, u64::MAX]) {
+                        assert_eq!(
+                            (allow.allows(id), deny.allows(id)),
+                            (ids.contains(&id), !ids.contains(&id)),
+                            "{id}"
+                        );
+                    }
                 }
             }
         }
@@ -134,13 +181,17 @@ mod tests {
     }
 
     #[test]
-    fn equal_ids_do_not_ascend_wherever_they_are() {
-        let ids: Vec<u64> = (0..3 * CHECKED_TOGETHER as u64).collect();
-        assert!(ascends(&ids) && ascends(&[]) && ascends(&[7]));
+    fn ids_that_do_not_ascend_are_noticed_wherever_they_are() {
+        let ids: Vec<u64> = (10..300).collect();
+        let ascends = |ids: &[u64]| Buckets::of_ascending(ids).map(|buckets| buckets.is_some());
+        assert_eq!((ascends(&ids), ascends(&[]), ascends(&[7])), (Some(true), Some(true), Some(true)));
         for at in 1..ids.len() {
-            let mut ids = ids.clone();
-            ids[at] = ids[at - 1];
-            assert!(!ascends(&ids), "{at}");
+            for wrong in [ids[at - 1], 0, u64::MAX] {
+                let mut ids = ids.clone();
+                ids[at] = wrong;
+                let is_last = at == ids.len() - 1 && wrong == u64::MAX;
+                assert_eq!(ascends(&ids), Some(is_last), "{at} {wrong}");
+            }
         }
     }
 }

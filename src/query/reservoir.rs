@@ -17,7 +17,7 @@ pub struct Reservoir {
     slack: u16,
     limit: u16,
     /// True: new hits are sorted first, because a test of a row takes longer; hits that end above the limit are not
-    /// tested.
+    /// tested. The hits that `tighten` has seen stay sorted.
     is_sorting: bool,
     /// A scan fills it up to its capacity.
     pub hits: Vec<Hit>,
@@ -52,7 +52,6 @@ impl Reservoir {
     pub fn tighten(&mut self, accepts: impl Fn(u32) -> Result<bool>) -> Result<()> {
         let mut kept = self.seen;
         if self.is_sorting {
-            self.hits[..self.seen].sort_unstable();
             self.hits[self.seen..].sort_unstable();
         }
         for at in self.seen..self.hits.len() {
@@ -75,8 +74,13 @@ impl Reservoir {
             }
         }
         self.hits.truncate(kept);
+        if self.is_sorting {
+            // A stable sort merges the two parts, which ascend.
+            self.hits.sort();
+        }
         if kept >= self.k {
-            let (_, farthest, _) = self.hits.select_nth_unstable(self.k - 1);
+            let farthest =
+                if self.is_sorting { self.hits[self.k - 1] } else { *self.hits.select_nth_unstable(self.k - 1).1 };
             self.limit = self.limit.min(farthest.score.saturating_add(self.slack));
             self.hits.retain(|hit| hit.score <= self.limit);
         }

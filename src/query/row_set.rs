@@ -15,6 +15,11 @@ const CODES_PER_ALLOWED: usize = BLOCK_ROWS;
 /// The same for raw rows, of which each one skipped saves time.
 const RAW_PER_ALLOWED: usize = 4;
 
+/// Where there are inverted lists, up to so many allowed rows are found by their ids sooner than the ids of near rows are
+/// tested, unless one in a few is allowed.
+const MARKED_MOST: usize = 1 << 14;
+const ROWS_PER_MARKED: usize = 4;
+
 /// This many allowed rows are all measured, even if there are inverted lists: to choose lists would take as long.
 const FEW: usize = 256;
 
@@ -49,7 +54,11 @@ impl<'a> RowSet<'a> {
         let (segment, count) = (&view.segment, view.segment.ids() as usize);
         let (allowed, denied) = (ids.allowed().map(|ids| segment.ids_within(ids)), segment.ids_within(ids.denied()));
         let most = allowed.map_or_else(|| count.saturating_sub(denied.len()), |allowed| allowed.len().min(count));
-        let per_allowed = if segment.is_coded() { CODES_PER_ALLOWED } else { RAW_PER_ALLOWED };
+        let per_allowed = match segment.is_coded() {
+            true if segment.lists().is_some() && most <= MARKED_MOST => ROWS_PER_MARKED,
+            true => CODES_PER_ALLOWED,
+            false => RAW_PER_ALLOWED,
+        };
         let members = match allowed {
             None if denied.is_empty() => Members::Live,
             _ if most > count / per_allowed => {
