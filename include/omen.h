@@ -279,6 +279,11 @@ typedef struct omen_verify_report omen_verify_report;
 #define OMEN_CODEC_SCALAR 3
 
 /**
+ * In reports: formula codes, small codes whose codebook is computed from the variances of the vectors, without training.
+ */
+#define OMEN_CODEC_FORMULA 4
+
+/**
  * The default: the lowest error at which one core of a common machine encodes 50,000 vectors of 128 dims a second.
  */
 #define OMEN_QUALITY_NORMAL 0
@@ -458,7 +463,7 @@ struct omen_compress_report {
      */
     uint64_t code_bytes;
     /**
-     * Bytes of the two copies of the codebook.
+     * Bytes of the codebook and of its parity.
      */
     uint64_t codebook_bytes;
     /**
@@ -480,7 +485,7 @@ struct omen_compress_report {
      */
     double seconds;
     /**
-     * The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
+     * The codec of the codes: OMEN_CODEC_WINDOWS, OMEN_CODEC_SCALAR or OMEN_CODEC_FORMULA.
      */
     int32_t codec;
     /**

@@ -195,8 +195,8 @@ fn forged_sections_with_sound_checksums_do_no_harm() {
 }
 
 #[test]
-fn forged_error_bounds_and_side_bytes_are_found_by_verify() {
-    let fixture = window_codes(1);
+fn forged_parities_error_bounds_and_side_bytes_are_found_by_verify() {
+    let fixture = formula_codes(1);
     let manifest = manifest_of(&fixture.dir);
     let entry = manifest.files[0];
     let original = Parts::of(&fixture.dir.bytes(&entry.kind.file_name(entry.id)), entry.id);
@@ -208,6 +208,11 @@ fn forged_error_bounds_and_side_bytes_are_found_by_verify() {
     forged.footer.measured.farthest /= 2.0;
     let error = verified(&forged).unwrap_err().to_string();
     assert!(error.contains("bound") && error.contains("in the footer"), "{error}");
+    let mut forged = original.clone();
+    let parity = forged.section(SectionKind::CodebookParity).offset as usize;
+    forged.data[parity + 17] ^= 1;
+    let error = verified(&forged).unwrap_err().to_string();
+    assert!(error.contains("codebook parity: not that of the codebook"), "{error}");
     // All bounds 0: then a side byte must be exactly that of its code, and hardly any is.
     let mut forged = original.clone();
     let offset = forged.section(SectionKind::Bounds).offset as usize;

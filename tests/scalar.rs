@@ -5,9 +5,9 @@
 mod random;
 mod scaled;
 
-use omen::codec::{Codebook, Quality, SCALAR, Shape, WINDOWS};
+use omen::codec::{Codebook, FORMULA, Quality, SCALAR, Shape, WINDOWS};
 use omen::error::Error;
-use omen::ffi::constants::{OMEN_CODEC_SCALAR, OMEN_CODEC_WINDOWS};
+use omen::ffi::constants::{OMEN_CODEC_FORMULA, OMEN_CODEC_SCALAR, OMEN_CODEC_WINDOWS};
 use omen::store::{CompressOptions, CompressReport, Options, Store};
 use omen::work::Work;
 use random::Random;
@@ -349,8 +349,10 @@ fn through_a_store_bytes_and_halves_are_exact_and_ratio_2_is_reached() {
 
 #[test]
 fn the_report_names_the_codec() {
-    assert_eq!((OMEN_CODEC_WINDOWS, OMEN_CODEC_SCALAR), (WINDOWS as i32, SCALAR as i32));
+    let codecs = [WINDOWS, SCALAR, FORMULA].map(|codec| codec as i32);
+    assert_eq!([OMEN_CODEC_WINDOWS, OMEN_CODEC_SCALAR, OMEN_CODEC_FORMULA], codecs);
     let rows = &sift()[..1000 * DIM];
     assert_eq!(stored(rows, 4.0).0.codec, OMEN_CODEC_SCALAR);
-    assert_eq!(stored(rows, 16.0).0.codec, OMEN_CODEC_WINDOWS);
+    assert_eq!(stored(rows, 16.0).0.codec, OMEN_CODEC_FORMULA);
+    assert_eq!(stored(&sift(), 16.0).0.codec, OMEN_CODEC_WINDOWS);
 }

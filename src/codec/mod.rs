@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! windows    4-bit symbols, each of which adds one of 16 codewords to some dims   (`windows`): few bits per dim
+//! formula    the same, with codewords that follow from the variances of dims      (`formula`): no training
 //! scalar     an integer of 0 to 16 bits for each dim                              (`scalar`): many bits per dim
 //!            symbols are the highest bits of the integers
 //! code       [symbols / 2, rounded up] u8, two symbols per byte, low nibble first; then `side_bytes` bytes
@@ -11,12 +12,14 @@
 //! mathematics. This module works on slices of floats and bytes: no files, no ids.
 //!
 //! Every kind of codebook is a folder with the same small interface (`coder`). A new kind adds a folder, and an arm in
-//! `Codebook::train`, `stored_bytes` and `parse`. All kinds share `shape` (parameters of a codebook), `block` (codes
+//! `Codebook::train`, `stored_bytes` and `parse`. A formula book makes a window code of its own codewords, and is encoded
+//! and decoded as such. All kinds share `shape` (parameters of a codebook), `block` (codes
 //! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `reader` (stored codebooks),
 //! `random`, `round`, and `scale` (what a row is divided by before it is coded).
 
 pub mod block;
 mod coder;
+mod formula;
 mod random;
 mod reader;
 mod round;
@@ -32,11 +35,12 @@ use crate::kernels::{CodeLayout, kernels};
 use crate::metric::Metric;
 use crate::work::Work;
 use coder::Coder;
+pub use formula::FORMULA;
 use reader::BookReader;
 pub use scalar::SCALAR;
 use scale::Scale;
 pub use scale::{divide, multiply, scaled};
-pub use shape::{DIM_MAX, Quality, Shape};
+pub use shape::{DIM_MAX, FormulaBudget, Quality, Shape};
 pub use side::Correction;
 use std::sync::{Arc, OnceLock};
 pub use table::QueryTable;
@@ -55,6 +59,12 @@ pub fn better_shape(
 ) -> Result<Shape> {
     check(sample, plain)?;
     if plain.is_scalar() { Ok(*plain) } else { windows::better_shape(sample, plain, of_directions, seed, work) }
+}
+
+/// False if codes of `shape` with learned codewords would leave more error than those of `formula`, as far as a short
+/// training on some rows of `sample: [n][dim]` tells. Scalar codes need no such trial: they are soon trained.
+pub fn may_be_learned(sample: &[f32], shape: &Shape, formula: &Codebook, seed: u64, work: &mut Work) -> Result<bool> {
+    if shape.is_scalar() { Ok(true) } else { windows::may_be_learned(sample, shape, &*formula.coder, seed, work) }
 }
 
 /// The scales of the rows of `sample: [n][dim]` under a codebook of `shape`, and true if they are lengths. A codebook that
@@ -140,6 +150,21 @@ impl Codebook {
         Codebook::parse(&bytes).map_err(|what| Error::Internal(format!("a trained codebook: {what}")))
     }
 
+    /// A codebook of formula codes for rows like `sample: [n][dim]`, with codes as long as `budget` allows; the dim, the
+    /// metric, the quality and whether rows are scaled are those of `shape`. `None` if there is none.
+    pub fn of_formula(
+        sample: &[f32],
+        shape: &Shape,
+        budget: &FormulaBudget<'_>,
+        seed: u64,
+        work: &mut Work,
+    ) -> Result<Option<Codebook>> {
+        check(sample, shape)?;
+        let Some(bytes) = formula::train(sample, shape, budget, seed, work)? else { return Ok(None) };
+        let book = Codebook::parse(&bytes).map_err(|what| Error::Internal(format!("a formula codebook: {what}")))?;
+        Ok(Some(book))
+    }
+
     /// Upper bound on the stored bytes of a codebook of this shape. Constant dims can make the runs of window codes
     /// uneven; then it may have more.
     pub fn stored_bytes(shape: &Shape) -> usize {
@@ -180,13 +205,14 @@ impl Codebook {
         let coder = match codec {
             WINDOWS => windows::parse(bytes)?,
             SCALAR => scalar::parse(bytes)?,
-            other => return Err(format!("kind {other}, expected {WINDOWS} or {SCALAR}")),
+            FORMULA => formula::parse(bytes)?,
+            other => return Err(format!("kind {other}, expected {WINDOWS}, {SCALAR} or {FORMULA}")),
         };
         let (dim, layout) = (coder.dim(), coder.layout());
         Ok(Codebook { bytes: bytes.to_vec(), id: OnceLock::new(), codec, layout, dim, coder })
     }
 
-    /// Which codec: [`WINDOWS`] or [`SCALAR`].
+    /// Which codec: [`WINDOWS`], [`SCALAR`] or [`FORMULA`].
     pub fn codec(&self) -> u32 {
         self.codec
     }

@@ -46,6 +46,18 @@ pub enum Quality {
     Best,
 }
 
+/// What a codebook of formula codes and its codes may take.
+pub struct FormulaBudget<'a> {
+    /// Rows that share the codebook, at least 1.
+    pub rows: usize,
+    /// About how many bytes a row has for its code and its share of the codebook.
+    pub row_bytes: f64,
+    /// The most bytes that are stored beside the codebook to restore it; as many as the codebook has, if that is less.
+    pub parity_bytes: usize,
+    /// The longest code that fits beside a codebook of so many bytes; `None` if none does.
+    pub longest: &'a dyn Fn(usize) -> Option<usize>,
+}
+
 impl Shape {
     /// The most bytes a code of this dim may have: 16 bits per dim.
     pub fn row_bytes_max(dim: usize) -> usize {

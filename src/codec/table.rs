@@ -317,6 +317,9 @@ struct Length {
     most: f32,
     step: f32,
     query_norm: f32,
+    /// The square of a vector whose symbols are all those of the smallest values, and a little more. Such symbols tell no
+    /// direction.
+    least_square: f32,
     /// The length of a vector whose symbols are all as likely.
     typical: f64,
 }
@@ -331,9 +334,12 @@ impl Length {
     fn new(squares: QueryTable, query_norm: f64) -> Option<Length> {
         let mean = |lanes: &Lanes| f64::from(fold_lanes(lanes, |a, b| a + b)) / CODEWORDS as f64;
         let typical = squares.products.iter().map(mean).sum::<f64>().max(f64::from(f32::MIN_POSITIVE)).sqrt();
+        let least = |lanes: &Lanes| f64::from(fold_lanes(lanes, f32::min));
+        let least = squares.products.iter().map(least).sum::<f64>();
+        let least_square = (least + squares.step * (squares.products.len() as f64).sqrt()) as f32;
         let QueryTable { counts, most, step, .. } = squares;
         let (most, step, query_norm) = (most as f32, step as f32, query_norm as f32);
-        query_norm.is_normal().then_some(Length { counts, most, step, query_norm, typical })
+        query_norm.is_normal().then_some(Length { counts, most, step, query_norm, least_square, typical })
     }
 }
 
@@ -344,7 +350,7 @@ impl QueryTable<'_> {
         self.length.as_ref().map(|length| Scan { tables: &length.counts, ..self.scan() })
     }
 
-    /// The score of a code by its cosine distance, at least 1, from its score `product` of [`QueryTable::scan`] and its
+    /// The score of a code by its cosine distance, 0 if its symbols tell no direction, from its score `product` of [`QueryTable::scan`] and its
     /// score `length` of [`QueryTable::scan_of_lengths`].
     #[inline]
     pub fn score_by_direction(&self, product: u16, length: u16) -> u16 {
@@ -352,7 +358,9 @@ impl QueryTable<'_> {
         let product = self.most as f32 - self.step as f32 * f32::from(product);
         let square = of.most - of.step * f32::from(length);
         let cosine = product / (of.query_norm * square.max(f32::MIN_POSITIVE).sqrt());
-        ((1.0 - cosine) * DIRECTIONS).clamp(1.0, WORST as f32) as u16
+        // 0: the row is measured in any case.
+        let least = if square <= of.least_square { 0.0 } else { WORST as f32 };
+        ((1.0 - cosine) * DIRECTIONS).clamp(1.0, WORST as f32).min(least) as u16
     }
 }
 

@@ -19,8 +19,9 @@ const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
 /// different stages are not chosen together.
 const STAGE_GAIN: f64 = 0.1;
 
-/// Scales may take one byte in so many.
-const SCALES_SHARE: u64 = 8;
+/// Scales may take one byte in so many; lengths, without which codes would not be directions, more.
+const SCALES_SHARE: u64 = 6;
+const LENGTHS_SHARE: u64 = 4;
 
 /// Bytes of a file of codes, its lists included.
 pub fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, scales: ScaleSizes) -> u64 {
@@ -65,7 +66,8 @@ impl Budget {
     /// True if sections of these sizes beside codes of `row_bytes` take so much that codes without scales are better.
     pub fn is_too_much(&self, row_bytes: usize, scales: ScaleSizes) -> bool {
         let bytes = |scales| file_bytes(self.rows, row_bytes as u64, 0, self.ids_bytes, scales);
-        (bytes(scales) - bytes(ScaleSizes::default())) * SCALES_SHARE > self.bytes
+        let share = if scales.length_bytes > 0 { LENGTHS_SHARE } else { SCALES_SHARE };
+        (bytes(scales) - bytes(ScaleSizes::default())) * share > self.bytes
     }
 
     /// `plain` with the code length and window that fit and have the least expected error. The error is the least
@@ -96,6 +98,20 @@ impl Budget {
             }
         }
         best.map(|(_, shape)| shape).ok_or_else(|| self.least(&of(1, 1)))
+    }
+
+    /// About how many bytes a row has for its code and its share of the codebook.
+    pub fn bytes_a_row(&self) -> f64 {
+        // Files of shorter codes may have no lists.
+        let row_bytes = self.planned() / self.rows.max(1);
+        let filled = file_bytes(self.rows, row_bytes, 0, self.ids_bytes, self.scales);
+        row_bytes as f64 - (filled as f64 - self.planned() as f64) / self.rows.max(1) as f64
+    }
+
+    /// The longest code of at most `most` bytes whose file fits beside a codebook of `book_bytes`; `None` if none does.
+    pub fn longest_beside(&self, book_bytes: usize, most: usize) -> Option<usize> {
+        let bytes = |row_bytes| file_bytes(self.rows, row_bytes, book_bytes as u64, self.ids_bytes, self.scales);
+        longest(1, most, |row_bytes| bytes(row_bytes as u64) <= self.planned())
     }
 
     fn bytes_of(&self, shape: &Shape) -> u64 {

@@ -89,6 +89,8 @@ pub const OMEN_CODEC_AUTO: i32 = 0;
 pub const OMEN_CODEC_WINDOWS: i32 = 2;
 /// In reports: scalar codes, one code for each component; nearly exact, or exact if the bytes suffice.
 pub const OMEN_CODEC_SCALAR: i32 = 3;
+/// In reports: formula codes, small codes whose codebook is computed from the variances of the vectors, without training.
+pub const OMEN_CODEC_FORMULA: i32 = 4;
 
 /// The default: the lowest error at which one core of a common machine encodes 50,000 vectors of 128 dims a second.
 pub const OMEN_QUALITY_NORMAL: i32 = 0;

@@ -137,7 +137,7 @@ pub struct omen_compress_report {
     pub bytes_after: u64,
     /// Bytes of the code of one vector.
     pub code_bytes: u64,
-    /// Bytes of the two copies of the codebook.
+    /// Bytes of the codebook and of its parity.
     pub codebook_bytes: u64,
     /// Relative mean squared error in the terms of the metric. OMEN_L2 and OMEN_INNER_PRODUCT: the sum of
     /// |x - decoded x| squared over all vectors, divided by the sum of |x| squared. OMEN_COSINE, which ignores lengths: the
@@ -149,7 +149,7 @@ pub struct omen_compress_report {
     pub ratio: f64,
     /// Wall time of the call, in seconds.
     pub seconds: f64,
-    /// The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR.
+    /// The codec of the codes: OMEN_CODEC_WINDOWS, OMEN_CODEC_SCALAR or OMEN_CODEC_FORMULA.
     pub codec: i32,
     /// What decided how long the codes are: OMEN_LIMIT_RATIO or OMEN_LIMIT_ERROR.
     pub limit: i32,

@@ -50,8 +50,8 @@ section_kinds! {
     Extents = 4, "extents", align 1, REQUIRED;
     /// Codes: the codebook (count: 1).
     Codebook = 5, "codebook", align 1, REQUIRED;
-    /// Codes: the second copy of the codebook, behind the rows (count: 1).
-    CodebookCopy = 6, "codebook copy", align 1, REQUIRED;
+    /// Codes: what restores a damaged block of the codebook, behind the rows (count: 1).
+    CodebookParity = 6, "codebook parity", align 1, REQUIRED;
     /// Codes: one u16 error bound for each block of codes (count: blocks).
     Bounds = 7, "bounds", align 1, REQUIRED;
     /// Codes: inverted lists (count: lists; 0, and no bytes, if rows are in order of id).

@@ -1,5 +1,6 @@
 //! The kernels compiled for AVX2: 8 floats per register; `score` by byte shuffles and `extend` in registers.
 
+use super::look_ahead_avx2::{add_growth, extend_all, halves, keep_cheapest};
 use super::scan::{BLOCK_ROWS, PiecewiseLinear, SILENT, Scan, Sides};
 use super::trellis::{Branches, INDEX_BITS, Predecessors};
 use super::{Lanes, compile_kernels, for_all_kernels};
@@ -148,8 +149,7 @@ fn zero_silent(sides: __m256i, scores: U16x32) -> U16x32 {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn floats(lanes: &Lanes) -> [__m256; 2] {
-    // SAFETY: reads twice 32 bytes, together the size of `lanes`, at any alignment.
-    unsafe { [_mm256_loadu_ps(lanes.0.as_ptr()), _mm256_loadu_ps(lanes.0.as_ptr().add(8))] }
+    halves(&lanes.0)
 }
 
 /// Equals `portable::extend`.

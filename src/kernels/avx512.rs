@@ -1,7 +1,8 @@
-//! The kernels compiled for AVX-512: 16 floats per register. `score` and `extend` are those of AVX2: on the CPUs
+//! The kernels compiled for AVX-512: 16 floats per register. The parts written by hand are those of AVX2: on the CPUs
 //! measured, wider registers shuffle no more bytes a cycle.
 
 use super::avx2::{extend, score};
+use super::look_ahead_avx2::{add_growth, extend_all, keep_cheapest};
 use super::{compile_kernels, for_all_kernels};
 
 for_all_kernels!(compile_kernels, {

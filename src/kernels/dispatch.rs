@@ -14,7 +14,7 @@ use super::*;
 /// visibility name(argument: Type, ...) -> Output = file::body, with helper(argument, ...);
 /// ```
 ///
-/// `body` gets the arguments. With a helper it also gets a closure that calls the `helper` of the file of the
+/// `body` gets the arguments. For each helper it also gets a closure that calls the `helper` of the file of the
 /// instruction set, for the part that is written by hand for each.
 macro_rules! for_all_kernels {
     ($define:ident, $header:tt) => {
@@ -47,6 +47,13 @@ macro_rules! for_all_kernels {
             /// Encodes `row: [dim]` as the `symbols: [symbols]` whose codewords have the sum nearest to it: an exact
             /// search, up to rounding. Values up to 1e15 cannot overflow.
             pub best_chain(chain: &Chain<'_>, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) = chain::best_chain;
+
+            /// Encodes `row: [dim]` as `symbols: [symbols]` whose codewords have a sum near it: an approximate search
+            /// that weighs what later symbols can correct. Values up to 1e15 cannot overflow.
+            pub look_ahead(search: &LookAhead, row: &[f32], beam: &mut Beam, symbols: &mut [u8])
+                = look_ahead::look_ahead, with extend_all(base, tables, now, costs),
+                with keep_cheapest(costs, least, bound, levels, kept),
+                with add_growth(step, now, next);
 
             /// Adds to each of `rows: [n][dim]` the codewords of its `symbols: [n][symbols]`.
             pub add_codewords(codewords: &Codewords<'_>, symbols: &[u8], rows: &mut [f32]) = sums::add_codewords;
@@ -86,7 +93,7 @@ macro_rules! define_table {
         $(
             $(#[$doc:meta])*
             $visibility:vis $name:ident($($argument:ident: $type:ty),*) $(-> $output:ty)?
-                = $file:ident::$body:ident $(, with $helper:ident($($passed:ident),*))?;
+                = $file:ident::$body:ident $(, with $helper:ident($($passed:ident),*))*;
         )*
     ) => {
         /// The kernels compiled for one level. [`Level::kernels`] is the only way to get them outside this module, so
@@ -122,7 +129,7 @@ macro_rules! compile_kernels {
         $(
             $(#[$doc:meta])*
             $visibility:vis $name:ident($($argument:ident: $type:ty),*) $(-> $output:ty)?
-                = $file:ident::$body:ident $(, with $helper:ident($($passed:ident),*))?;
+                = $file:ident::$body:ident $(, with $helper:ident($($passed:ident),*))*;
         )*
     ) => {
         /// The kernels of this level.
@@ -131,7 +138,7 @@ macro_rules! compile_kernels {
             $(
                 #[$attribute]
                 fn $name($($argument: $type),*) $(-> $output)? {
-                    $file::$body($($argument,)* $(|$($passed),*| $helper($($passed),*))?)
+                    $file::$body($($argument,)* $(|$($passed),*| $helper($($passed),*)),*)
                 }
             )*
             Kernels { level: $level, $($name),* }

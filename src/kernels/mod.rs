@@ -3,11 +3,11 @@
 //!
 //! The body of each kernel is plain Rust over arrays of a fixed number of lanes, with a fixed order of additions and
 //! without fused multiply-add. Each level compiles the same bodies for its registers, so all levels agree to the bit,
-//! and files do not depend on the machine that wrote them. Two inner functions, `extend` and `score`, are written by
-//! hand for each instruction set; those of `portable` are the definition.
+//! and files do not depend on the machine that wrote them. A few inner functions are written by hand for each instruction
+//! set (`look_ahead_avx2` has those of `look_ahead`); those of `portable` are the definition.
 //!
-//! Bodies: `distance`, `matrix`, `nearest` (codewords), `trellis` and `chain` (search for symbols), `sums` (of
-//! codewords), `scan` (scores of codes), `dequantize` (scalar codes); over `lanes`. Levels: `portable`, `avx2`,
+//! Bodies: `distance`, `matrix`, `nearest` (codewords), `trellis`, `chain` and `look_ahead` (search for symbols), `sums`
+//! (of codewords), `scan` (scores of codes), `dequantize` (scalar codes); over `lanes`. Levels: `portable`, `avx2`,
 //! `avx512`. `code` has the sizes of codes and blocks.
 //!
 //! `dispatch` declares the kernels, and the table below the levels. Another instruction set takes one file beside
@@ -27,6 +27,9 @@ mod dequantize;
 mod dispatch;
 mod distance;
 mod lanes;
+mod look_ahead;
+#[cfg(target_arch = "x86_64")]
+mod look_ahead_avx2;
 mod matrix;
 mod nearest;
 mod portable;
@@ -40,6 +43,7 @@ pub use dequantize::{BitFields, CODE_PADDING, Dequantizer, GROUP_DIMS};
 pub use dispatch::Kernels;
 use dispatch::{compile_kernels, for_all_kernels};
 pub use lanes::{CODEWORDS, Lanes};
+pub use look_ahead::{Beam, LOOK_AHEAD_PATHS_MAX, LookAhead, Overlapping};
 pub use scan::{BLOCK_ROWS, Hit, PiecewiseLinear, SILENT, SLOPE_MAX, Scan, Sides, sums_fit};
 pub use sums::{Codewords, Strip, Window};
 pub use trellis::{Paths, SIXTEENS_MAX, SURVIVORS_MAX, Stretch, Trellis};

@@ -1,7 +1,8 @@
 //! The kernels for any CPU of the architecture. They define the result to the bit. `score` and `extend` have another
 //! version in other levels, which must equal the one here.
 
-use super::lanes::CODEWORDS;
+use super::lanes::{CODEWORDS, Lanes};
+use super::look_ahead::{BeamPaths, KEPT_ROOM, LEVEL_MAX, Step, steps_per_cost};
 use super::scan::{BLOCK_ROWS, SILENT, Scan, Sides};
 use super::trellis::{Branches, INDEX_BITS, Predecessors};
 use super::{compile_kernels, for_all_kernels};
@@ -61,5 +62,67 @@ fn extend(predecessors: &Predecessors<'_>, survivors: usize, slack: f32, branche
     for (within, costs) in branches.within.iter_mut().zip(&branches.costs[..survivors]) {
         let bits = costs.iter().enumerate().map(|(codeword, cost)| u16::from(*cost <= limit) << codeword);
         *within = bits.fold(0, |within, bit| within | bit);
+    }
+}
+
+/// The costs of the extensions of each path of `now`, into `costs`: `base`, the cost of the path, and what its latest
+/// symbols add by `tables`, the latest first.
+#[inline(always)]
+fn extend_all(base: &[f32; CODEWORDS], tables: &[[Lanes; CODEWORDS]], now: &BeamPaths, costs: &mut [[f32; CODEWORDS]]) {
+    for (to, (cost, history)) in costs.iter_mut().zip(now.costs.iter().zip(&now.histories)) {
+        let (mut total, mut history) = (base.map(|base| base + cost), *history);
+        for table in tables {
+            let added = &table[history as usize % CODEWORDS].0;
+            total.iter_mut().zip(added).for_each(|(total, added)| *total += added);
+            history >>= 4;
+        }
+        *to = total;
+    }
+}
+
+/// Writes the indexes of the cheapest extensions into `kept`, whose last [`KEPT_ROOM`] places stay free: fewer than all.
+/// `costs` are compared as levels (`steps_per_cost`), for which `levels` is room. Of equal levels the first are kept.
+#[inline(always)]
+fn keep_cheapest(costs: &[[f32; CODEWORDS]], least: f32, bound: f32, levels: &mut [u8], kept: &mut [u16]) {
+    let (scale, most) = (steps_per_cost(least, bound), f32::from(LEVEL_MAX));
+    let count = kept.len() - KEPT_ROOM;
+    for (level, cost) in levels.iter_mut().zip(costs.as_flattened()) {
+        let steps = (cost - least) * scale;
+        *level = if steps < most { steps as u8 } else { LEVEL_MAX };
+    }
+    let mut counts = [0; LEVEL_MAX as usize + 1];
+    levels.iter().for_each(|level| counts[usize::from(*level)] += 1);
+    // The level of the last one kept.
+    let (mut last, mut up_to) = (0, counts[0]);
+    while up_to < count {
+        last += 1;
+        up_to += counts[usize::from(last)];
+    }
+    let below = (0..).zip(levels.iter()).filter(|(_, level)| **level < last);
+    let equal = (0..).zip(levels.iter()).filter(|(_, level)| **level == last);
+    kept[..count].iter_mut().zip(below.chain(equal)).for_each(|(kept, (index, _))| *kept = index);
+}
+
+/// Computes the sums of the paths `next`, and adds the weighted squares of their residuals to their costs.
+#[inline(always)]
+fn add_growth(step: &Step<'_>, now: &BeamPaths, next: &mut BeamPaths) {
+    let (sixteens, width) = (step.growth.len(), step.row.len());
+    for (path, index) in step.kept.iter().enumerate() {
+        let (parent, codeword) = (usize::from(*index) / CODEWORDS, usize::from(*index) % CODEWORDS);
+        let before = &now.sums[2 * width * parent + step.own..][..width];
+        let sums = &mut next.sums[2 * width * path..][..width];
+        let mut squares = [0.0; CODEWORDS];
+        for sixteen in 0..sixteens {
+            let (tails, growth) = (&step.tails[codeword * sixteens + sixteen], &step.growth[sixteen]);
+            for (lane, square) in squares.iter_mut().enumerate() {
+                let dim = sixteen * CODEWORDS + lane;
+                sums[dim] = before[dim] + tails.0[lane];
+                let residual = step.row[dim] - sums[dim];
+                *square += residual * residual * growth.0[lane];
+            }
+        }
+        let eight: [f32; 8] = std::array::from_fn(|lane| squares[lane] + squares[lane + 8]);
+        let four: [f32; 4] = std::array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+        next.costs[path] += four[0] + four[2] + (four[1] + four[3]);
     }
 }

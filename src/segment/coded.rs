@@ -1,11 +1,13 @@
 //! The sections that only files of codes have, and the length of a file of codes.
 
 use super::lists::{Lists, section_bytes};
+use super::parity::{self, parity_bytes};
 use super::scales::{RowClass, ScaleSizes, Scales};
 use crate::error::Result;
 use crate::format::{BLOCK_BYTES, Footer, Section, SectionKind, SectionLayout, align, bound_of, to_usize};
 use crate::kernels::{CodeLayout, block_bytes, blocks_for};
 use crate::sealed::{Sealed, file_bytes};
+use std::borrow::Cow;
 
 /// Bytes of the error bound of a block.
 const BOUND_BYTES: u64 = 2;
@@ -20,7 +22,7 @@ pub struct CodedSizes {
     pub rows: u64,
     /// Bytes of a code.
     pub row_bytes: u64,
-    /// Bytes of one copy of the codebook.
+    /// Bytes of the codebook.
     pub codebook_bytes: u64,
     /// Inverted lists of a class; 0 without.
     pub lists: u32,
@@ -39,7 +41,7 @@ fn coded_sections(sizes: CodedSizes) -> CodedSections {
         (SectionKind::Codebook, codebook_bytes, 1),
         (SectionKind::Rows, blocks.saturating_mul(block_bytes(row_bytes as usize) as u64), rows),
         (SectionKind::Bounds, blocks * BOUND_BYTES, blocks),
-        (SectionKind::CodebookCopy, codebook_bytes, 1),
+        (SectionKind::CodebookParity, parity_bytes(codebook_bytes), 1),
         (SectionKind::Lists, lists_bytes, u64::from(lists) * u64::from(classes)),
         (SectionKind::Classes, u64::from(scales.classes) * 4, u64::from(scales.classes)),
         (SectionKind::Lengths, scales.length_bytes, if scales.length_bytes > 0 { rows } else { 0 }),
@@ -61,8 +63,8 @@ pub fn coded_file_bytes(sizes: CodedSizes, ids_bytes: u64) -> u64 {
 pub struct CodedParts {
     row_bytes: usize,
     bounds_offset: u64,
-    /// Both copies.
-    codebooks: [Section; 2],
+    codebook: Section,
+    parity: Section,
     lists: Option<Lists>,
     scales: Scales,
 }
@@ -85,9 +87,9 @@ impl CodedParts {
         for (kind, length, count) in coded_sections(sizes) {
             file.section_of(kind, length, count)?;
         }
-        let codebooks = [file.section(SectionKind::Codebook)?, file.section(SectionKind::CodebookCopy)?];
+        let (codebook, parity) = (file.section(SectionKind::Codebook)?, file.section(SectionKind::CodebookParity)?);
         let bounds_offset = file.section(SectionKind::Bounds)?.offset;
-        Ok(CodedParts { row_bytes: to_usize(row_bytes)?, bounds_offset, codebooks, lists, scales })
+        Ok(CodedParts { row_bytes: to_usize(row_bytes)?, bounds_offset, codebook, parity, lists, scales })
     }
 
     /// Bytes of one code.
@@ -122,11 +124,14 @@ impl CodedParts {
         bound_of(stored).ok_or_else(|| file.section_error(SectionKind::Bounds, format!("{stored:#x} of block {block}")))
     }
 
-    /// The first copy of the codebook that is not damaged.
-    pub fn codebook<'a>(&self, file: &'a Sealed) -> Result<&'a [u8]> {
-        let [first, second] = self.codebooks;
-        let read = |copy: Section| file.bytes(copy.offset, to_usize(copy.length)?);
-        read(first).or_else(|_| read(second))
+    /// Checks that the parity is that of the codebook.
+    pub fn check_parity(&self, file: &Sealed) -> Result<()> {
+        parity::check(file, self.codebook, self.parity)
+    }
+
+    /// The codebook, restored if one block of it is damaged.
+    pub fn codebook<'a>(&self, file: &'a Sealed) -> Result<Cow<'a, [u8]>> {
+        parity::read(file, self.codebook, self.parity)
     }
 }
 

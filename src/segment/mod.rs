@@ -8,11 +8,13 @@
 mod coded;
 pub mod ids;
 pub mod lists;
+mod parity;
 pub mod scales;
 pub mod tombstones;
 mod writer;
 
 pub use coded::{CodedSizes, coded_file_bytes};
+pub use parity::parity_bytes;
 pub use writer::SegmentWriter;
 
 use crate::error::{Error, Result};
@@ -25,6 +27,7 @@ use coded::CodedParts;
 use ids::SealedIds;
 use lists::Lists;
 use scales::RowClass;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -69,11 +72,14 @@ impl Segment {
     }
 
     /// Checks what an open does not read: that the header agrees with the manifest, the section of ids with its
-    /// directory, and the extents of a log with its frames.
+    /// directory, the extents of a log with its frames, and the parity of a codebook.
     pub fn check(&self, store: [u8; 16], metric: Metric) -> Result<()> {
         self.ids.check_length(&self.file)?;
         if self.entry.kind == Kind::Log {
             self.read_extents()?;
+        }
+        if self.is_coded() {
+            self.coded()?.check_parity(&self.file)?;
         }
         let header = self.file.header()?;
         let (kind, id, dim) = (self.entry.kind, self.entry.id, self.stride as u32 / 4);
@@ -301,8 +307,8 @@ impl Segment {
         self.coded()?.bound(&self.file, block)
     }
 
-    /// The first copy of the codebook that is not damaged.
-    pub fn codebook(&self) -> Result<&[u8]> {
+    /// The codebook, restored if one block of it is damaged.
+    pub fn codebook(&self) -> Result<Cow<'_, [u8]>> {
         self.coded()?.codebook(&self.file)
     }
 }

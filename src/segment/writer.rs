@@ -2,6 +2,7 @@
 
 use super::ids::NewIds;
 use super::lists::NewLists;
+use super::parity;
 use super::scales::NewScales;
 use crate::error::Result;
 use crate::format::{FileHeader, Footer, Measured, SectionKind, SegmentEntry, bound_above};
@@ -83,7 +84,7 @@ impl SegmentWriter {
         self.writer.end_section(SectionKind::Rows, rows);
         if let Some(coded) = self.coded {
             self.writer.write_section(SectionKind::Bounds, coded.blocks, &coded.bounds)?;
-            self.writer.write_section(SectionKind::CodebookCopy, 1, &coded.codebook)?;
+            self.writer.write_section(SectionKind::CodebookParity, 1, &parity::parity_of(&coded.codebook))?;
             let (count, bytes) = lists.map_or((0, Vec::new()), |lists| (u64::from(lists.count), lists.encode()));
             self.writer.write_section(SectionKind::Lists, count, &bytes)?;
             let (classes, lengths) = scales.encode(of_rows.iter().copied());

@@ -94,7 +94,7 @@ impl SegmentView {
         let segment = Segment::open(dir, entry, dim)?;
         let mut codebook = None;
         if segment.is_coded() {
-            let book = Codebook::intern(known, segment.name(), segment.codebook()?)?;
+            let book = Codebook::intern(known, segment.name(), &segment.codebook()?)?;
             let found = (book.dim(), book.symbols(), book.side_bytes());
             let expected = (dim as usize, segment.footer().symbols as usize, segment.footer().side_bytes as usize);
             if found != expected {

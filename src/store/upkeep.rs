@@ -8,6 +8,7 @@ use super::report::Errors;
 use crate::compress::{self, CompressOptions, Limit, Rewrite, RowScales, TRAINING_ROWS_MIN, Target};
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_BYTES, Kind, Manifest, ROWS_MAX};
+use crate::segment::parity_bytes;
 use crate::segment::tombstones::Tombstones;
 use crate::snapshot::{SegmentView, Snapshot};
 use crate::work::Work;
@@ -25,7 +26,7 @@ pub struct CompressReport {
     pub bytes_after: u64,
     /// Bytes of one code.
     pub code_bytes: u64,
-    /// Bytes of the codebook, both copies.
+    /// Bytes of the codebook and of its parity.
     pub codebook_bytes: u64,
     /// Σ‖x − x̂‖² ÷ Σ‖x‖²; for cosine the mean of ‖x − x̂‖² ÷ ‖x‖².
     pub relative_mse: f64,
@@ -66,12 +67,13 @@ impl Store {
         self.swap(&frozen, &plan.replaced(), new.into_iter().collect())?;
         let bytes_after = self.bytes_on_disk()?;
         let errors = Errors::of(&self.shared_state()?.segments);
+        let book_bytes = book.as_bytes().len() as u64;
         Ok(CompressReport {
             vectors,
             bytes_before,
             bytes_after,
             code_bytes: book.row_bytes() as u64,
-            codebook_bytes: 2 * book.as_bytes().len() as u64,
+            codebook_bytes: book_bytes + parity_bytes(book_bytes),
             relative_mse: errors.relative_mse,
             worst_relative_error: errors.worst,
             ratio: (vectors * u64::from(self.dim) * 4) as f64 / bytes_after as f64,

@@ -129,6 +129,9 @@ comptime OMEN_CODEC_WINDOWS: Int32 = 2
 comptime OMEN_CODEC_SCALAR: Int32 = 3
 """In reports: scalar codes, one code for each component; nearly exact, or exact if the bytes suffice."""
 
+comptime OMEN_CODEC_FORMULA: Int32 = 4
+"""In reports: formula codes, small codes whose codebook is computed from the variances of the vectors, without training."""
+
 comptime OMEN_QUALITY_NORMAL: Int32 = 0
 """The default: the lowest error at which one core of a common machine encodes 50,000 vectors of 128 dims a second."""
 
@@ -244,7 +247,7 @@ struct CompressReport(Copyable, Movable):
     var code_bytes: UInt64
     """Bytes of the code of one vector."""
     var codebook_bytes: UInt64
-    """Bytes of the two copies of the codebook."""
+    """Bytes of the codebook and of its parity."""
     var relative_mse: Float64
     """Relative mean squared error in the terms of the metric. OMEN_L2 and OMEN_INNER_PRODUCT: the sum of
     |x - decoded x| squared over all vectors, divided by the sum of |x| squared. OMEN_COSINE, which ignores lengths: the
@@ -256,7 +259,7 @@ struct CompressReport(Copyable, Movable):
     var seconds: Float64
     """Wall time of the call, in seconds."""
     var codec: Int32
-    """The codec of the codes: OMEN_CODEC_WINDOWS or OMEN_CODEC_SCALAR."""
+    """The codec of the codes: OMEN_CODEC_WINDOWS, OMEN_CODEC_SCALAR or OMEN_CODEC_FORMULA."""
     var limit: Int32
     """What decided how long the codes are: OMEN_LIMIT_RATIO or OMEN_LIMIT_ERROR."""
     var held_out_relative_mse: Float64

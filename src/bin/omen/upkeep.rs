@@ -11,7 +11,7 @@ use crate::store::{open, open_to_read};
 use clap::{ArgGroup, Args, ValueEnum};
 use omen::codec;
 use omen::error::short;
-use omen::ffi::constants::OMEN_CODEC_SCALAR;
+use omen::ffi::constants::{OMEN_CODEC_FORMULA, OMEN_CODEC_SCALAR};
 use omen::store::{CompressOptions, Limit, Mode};
 use omen::work::Work;
 use serde_json::json;
@@ -60,6 +60,15 @@ enum QualityName {
     Best,
 }
 
+/// What this codec is called.
+fn codec_name(codec: i32) -> &'static str {
+    match codec {
+        OMEN_CODEC_SCALAR => "scalar",
+        OMEN_CODEC_FORMULA => "formula",
+        _ => "windows",
+    }
+}
+
 impl Compress {
     pub fn run(self) -> Outcome<Answer> {
         let quality = match self.quality {
@@ -81,7 +90,7 @@ impl Compress {
             "bytes_before": report.bytes_before,
             "bytes_after": report.bytes_after,
             "ratio": rounded(report.ratio),
-            "codec": if report.codec == OMEN_CODEC_SCALAR { "scalar" } else { "windows" },
+            "codec": codec_name(report.codec),
             "code_bytes": report.code_bytes,
             "codebook_bytes": report.codebook_bytes,
             "relative_mse": rounded(report.relative_mse),

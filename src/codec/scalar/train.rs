@@ -70,7 +70,9 @@ const LEVELS: usize = BITS_MAX as usize + 1;
 pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Vec<u8>> {
     let is_half = |value: &f32| half::to_float(half::from_float(*value)).to_bits() == value.to_bits();
     let is_byte = |value: &f32| f32::from(*value as u8).to_bits() == value.to_bits();
-    if shape.row_bytes >= shape.dim && sample.iter().all(is_byte) {
+    // A scan reads the four highest bits: they tell too little if values use only the lower half of the range.
+    let has_large = sample.iter().any(|value| *value > 127.0);
+    if shape.row_bytes >= shape.dim && has_large && sample.iter().all(is_byte) {
         // Lossless for every byte value, also for those that are not in the sample.
         let bytes = Form::Grids(vec![Grid { bits: 8, low: 0.0, step: 1.0 }; shape.dim]);
         return Ok(to_bytes(bytes, Scale::NONE, 0.0));

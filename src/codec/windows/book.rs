@@ -152,7 +152,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Windows, String> {
     Ok(book)
 }
 
-fn parse_side(metric: Metric, reader: &mut BookReader<'_>) -> Result<Side, String> {
+pub(in crate::codec) fn parse_side(metric: Metric, reader: &mut BookReader<'_>) -> Result<Side, String> {
     let parts = reader.floats(3)?;
     let side = Side::of_parts(metric, parts[0], parts[1], parts[2]);
     side.ok_or_else(|| format!("side bytes of mix, least and ratio {parts:?}"))

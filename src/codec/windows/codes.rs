@@ -1,10 +1,10 @@
 //! Encoding and decoding of window codes.
 
 use super::rotation::Rotation;
-use super::stage::Stage;
+use super::stage::{SearchBuffers, Stage};
 use crate::codec::scale::{Scale, divide};
 use crate::codec::side::Side;
-use crate::kernels::{CodeLayout, Paths};
+use crate::kernels::CodeLayout;
 
 /// Rows that are scaled, rotated and decoded together.
 const ROWS_AT_ONCE: usize = 64;
@@ -14,27 +14,27 @@ const FARTHEST: f64 = 1e4;
 
 /// Everything needed to encode and decode window codes.
 #[derive(Clone)]
-pub(super) struct Windows {
-    pub(super) scale: Scale,
+pub(in crate::codec) struct Windows {
+    pub(in crate::codec) scale: Scale,
     /// The largest difference of a value to its mean in nearly all rows of the sample.
-    pub(super) reach: f32,
+    pub(in crate::codec) reach: f32,
     /// `[dim]`: subtracted from a vector before it is scaled.
-    pub(super) means: Vec<f32>,
+    pub(in crate::codec) means: Vec<f32>,
     /// A power of two that divides the difference.
-    pub(super) unit: f32,
-    pub(super) rotation: Option<Rotation>,
-    pub(super) stages: Vec<Stage>,
-    pub(super) side: Option<Side>,
+    pub(in crate::codec) unit: f32,
+    pub(in crate::codec) rotation: Option<Rotation>,
+    pub(in crate::codec) stages: Vec<Stage>,
+    pub(in crate::codec) side: Option<Side>,
 }
 
 impl Windows {
     /// Components of a vector.
-    pub(super) fn dim(&self) -> usize {
+    pub(in crate::codec) fn dim(&self) -> usize {
         self.means.len()
     }
 
     /// Symbols of all stages and side bytes of a code.
-    pub(super) fn layout(&self) -> CodeLayout {
+    pub(in crate::codec) fn layout(&self) -> CodeLayout {
         let symbols = self.stages.iter().map(Stage::symbols).sum();
         CodeLayout { symbols, side_bytes: usize::from(self.side.is_some()) }
     }
@@ -45,8 +45,8 @@ impl Windows {
 
     /// Encodes `rows: [n][dim]` into `codes: [n][row_bytes]`. An approximate search chooses the symbols whose codewords
     /// add up nearest to each row.
-    pub(super) fn encode(&self, rows: &[f32], codes: &mut [u8]) {
-        let (rows_at_once, mut paths) = (ROWS_AT_ONCE * self.dim(), Paths::default());
+    pub(in crate::codec) fn encode(&self, rows: &[f32], codes: &mut [u8]) {
+        let (rows_at_once, mut buffers) = (ROWS_AT_ONCE * self.dim(), SearchBuffers::default());
         let mut symbols = vec![0; self.layout().symbols];
         for (rows, codes) in rows.chunks(rows_at_once).zip(codes.chunks_mut(ROWS_AT_ONCE * self.row_bytes())) {
             let mut rotated = scale(rows, &self.means, self.unit);
@@ -55,7 +55,7 @@ impl Windows {
             }
             let width = rotated.len() * self.dim() / rows.len();
             for (row, code) in rotated.chunks_exact_mut(width).zip(codes.chunks_exact_mut(self.row_bytes())) {
-                self.search(row, &mut paths, &mut symbols);
+                self.search(row, &mut buffers, &mut symbols);
                 for (byte, pair) in code.iter_mut().zip(symbols.chunks(2)) {
                     *byte = pair.iter().rev().fold(0, |byte, symbol| byte << 4 | symbol);
                 }
@@ -89,11 +89,11 @@ impl Windows {
 
     /// Finds the symbols of all stages for `row`, a scaled and rotated vector. Leaves in `row` the residual that the
     /// last stage codes.
-    fn search(&self, row: &mut [f32], paths: &mut Paths, symbols: &mut [u8]) {
+    fn search(&self, row: &mut [f32], buffers: &mut SearchBuffers, symbols: &mut [u8]) {
         let mut rest = symbols;
         for (number, stage) in self.stages.iter().enumerate() {
             let (own, behind) = rest.split_at_mut(stage.symbols());
-            stage.search(row, paths, own);
+            stage.search(row, buffers, own);
             if number + 1 < self.stages.len() {
                 stage.subtract(own, row);
             }
@@ -102,7 +102,7 @@ impl Windows {
     }
 
     /// Decodes `codes: [n][row_bytes]` into `rows: [n][dim]`, the same however many rows are decoded at once.
-    pub(super) fn decode(&self, codes: &[u8], rows: &mut [f32]) {
+    pub(in crate::codec) fn decode(&self, codes: &[u8], rows: &mut [f32]) {
         let rows_at_once = rows.chunks_mut(ROWS_AT_ONCE * self.dim());
         for (rows, codes) in rows_at_once.zip(codes.chunks(ROWS_AT_ONCE * self.row_bytes())) {
             match &self.rotation {

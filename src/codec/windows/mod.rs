@@ -39,9 +39,15 @@ use crate::kernels::{CodeLayout, kernels};
 use crate::metric::Metric;
 use crate::work::Work;
 pub use book::WINDOWS;
-use codes::Windows;
+pub(super) use book::parse_side;
+pub(super) use codes::Windows;
+pub(super) use plan::side_metric;
+pub(super) use rotation::{Principal, Rotation};
+pub(super) use sample::Sample;
+pub(super) use stage::{Stage, StageLayout};
 use std::sync::Arc;
-pub(super) use trial::better_shape;
+pub(super) use train::TrainingProgress;
+pub(super) use trial::{better_shape, may_be_learned};
 
 /// Learns a codebook and returns its stored form. `Codebook::train` has checked the arguments.
 pub(super) fn train(sample: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Vec<u8>> {

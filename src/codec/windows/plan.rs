@@ -28,7 +28,7 @@ pub(super) fn check(shape: &Shape) -> Result<(), String> {
 }
 
 /// The metric of the side byte; `None` without one.
-pub(super) fn side_metric(shape: &Shape) -> Option<Metric> {
+pub(in crate::codec) fn side_metric(shape: &Shape) -> Option<Metric> {
     shape.metric.filter(|_| shape.row_bytes >= SIDE_ROW_BYTES_MIN)
 }
 

@@ -7,7 +7,7 @@ use crate::kernels::kernels;
 use nalgebra::DMatrix;
 
 /// The most dims that are rotated: the time of the decomposition grows with their cube.
-pub(super) const ROTATED_DIM_MAX: usize = 768;
+pub(in crate::codec) const ROTATED_DIM_MAX: usize = 768;
 
 /// Components of a direction are integers up to this, times its scale.
 const NUMBER_MAX: f32 = i8::MAX as f32;
@@ -17,18 +17,21 @@ const ROWS_IN_F32: usize = 2048;
 
 /// Directions and their transpose.
 #[derive(Clone)]
-pub(super) struct Rotation {
+pub(in crate::codec) struct Rotation {
     /// `[directions]`: the scale of each direction.
-    pub(super) scales: Vec<f32>,
+    pub(in crate::codec) scales: Vec<f32>,
     /// `[directions][dim]`: components of the directions, in units of their scale.
-    pub(super) numbers: Vec<i8>,
+    pub(in crate::codec) numbers: Vec<i8>,
     /// `[dim][directions]`: the transpose.
     transposed: Vec<i8>,
+    /// `[directions]`: dims, if each direction is one of them; then there are no numbers.
+    dims: Vec<usize>,
+    dim: usize,
 }
 
 impl Rotation {
     /// Rounds `basis: [directions][dim]`, one direction per row.
-    pub(super) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
+    pub(in crate::codec) fn of_basis(basis: &[f32], dim: usize) -> Rotation {
         let rows = basis.chunks_exact(dim);
         let scales: Vec<f32> = rows
             .clone()
@@ -41,32 +44,44 @@ impl Rotation {
         Rotation::of_parts(scales, numbers)
     }
 
-    pub(super) fn of_parts(scales: Vec<f32>, numbers: Vec<i8>) -> Rotation {
+    pub(in crate::codec) fn of_parts(scales: Vec<f32>, numbers: Vec<i8>) -> Rotation {
         let dim = numbers.len() / scales.len().max(1);
         let transposed = (0..dim).flat_map(|column| numbers.iter().skip(column).step_by(dim).copied()).collect();
-        Rotation { scales, numbers, transposed }
+        Rotation { scales, numbers, transposed, dims: Vec::new(), dim }
     }
 
-    pub(super) fn directions(&self) -> usize {
+    /// Leaves out all but `dims` of `dim`, and puts them in this order.
+    pub(in crate::codec) fn of_dims(dims: Vec<usize>, dim: usize) -> Rotation {
+        Rotation { scales: vec![1.0; dims.len()], numbers: Vec::new(), transposed: Vec::new(), dims, dim }
+    }
+
+    pub(in crate::codec) fn directions(&self) -> usize {
         self.scales.len()
     }
 
-    fn dim(&self) -> usize {
-        self.numbers.len() / self.scales.len()
-    }
-
     /// Rotates `rows: [n][dim]` to `[n][directions]`.
-    pub(super) fn rotate(&self, rows: &[f32]) -> Vec<f32> {
-        let mut rotated = vec![0.0; rows.len() / self.dim() * self.directions()];
+    pub(in crate::codec) fn rotate(&self, rows: &[f32]) -> Vec<f32> {
+        if !self.dims.is_empty() {
+            let picked = rows.chunks_exact(self.dim).flat_map(|row| self.dims.iter().map(|dim| row[*dim]));
+            return picked.collect();
+        }
+        let mut rotated = vec![0.0; rows.len() / self.dim * self.directions()];
         kernels().matmul_i8(rows, &self.transposed, self.directions(), &mut rotated);
         self.scale(&mut rotated);
         rotated
     }
 
     /// Rotates `rows: [n][directions]` back to `out: [n][dim]`; overwrites `rows`.
-    pub(super) fn rotate_back(&self, rows: &mut [f32], out: &mut [f32]) {
-        self.scale(rows);
-        kernels().matmul_i8(rows, &self.numbers, self.dim(), out);
+    pub(in crate::codec) fn rotate_back(&self, rows: &mut [f32], out: &mut [f32]) {
+        if self.dims.is_empty() {
+            self.scale(rows);
+            kernels().matmul_i8(rows, &self.numbers, self.dim, out);
+            return;
+        }
+        out.fill(0.0);
+        for (row, out) in rows.chunks_exact(self.directions()).zip(out.chunks_exact_mut(self.dim)) {
+            row.iter().zip(&self.dims).for_each(|(value, dim)| out[*dim] = *value);
+        }
     }
 
     fn scale(&self, rows: &mut [f32]) {
@@ -77,7 +92,7 @@ impl Rotation {
 }
 
 /// Rotates `rows: [n][dim]`; without a rotation, copies them.
-pub(super) fn rotate(rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
+pub(in crate::codec) fn rotate(rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
     rotation.map_or_else(|| rows.to_vec(), |rotation| rotation.rotate(rows))
 }
 
@@ -96,16 +111,16 @@ fn scatter(rows: &[f32], dim: usize) -> Vec<f64> {
 }
 
 /// Principal directions of rows, and the variance along each.
-pub(super) struct Principal {
+pub(in crate::codec) struct Principal {
     /// `[dim]`: variances, descending.
-    pub(super) variances: Vec<f64>,
+    pub(in crate::codec) variances: Vec<f64>,
     /// `[dim][dim]`: their directions.
-    directions: Vec<f32>,
+    pub(in crate::codec) directions: Vec<f32>,
 }
 
 impl Principal {
     /// The principal directions of `rows: [n][dim]`, of mean zero.
-    pub(super) fn of(rows: &[f32], dim: usize) -> Principal {
+    pub(in crate::codec) fn of(rows: &[f32], dim: usize) -> Principal {
         let found = DMatrix::from_row_slice(dim, dim, &scatter(rows, dim)).symmetric_eigen();
         let mut order: Vec<usize> = (0..dim).collect();
         order.sort_by(|a, b| found.eigenvalues[*b].total_cmp(&found.eigenvalues[*a]));
@@ -119,7 +134,7 @@ impl Principal {
     /// Allocates directions to the runs that end at `boundaries`, `[directions][dim]`, so that the product of variances
     /// is about the same in each run: the next direction goes to the run with the smallest product that has room
     /// (eigenvalue allocation; Ge, He, Ke, Sun: Optimized Product Quantization, PAMI 2014, §4.2).
-    pub(super) fn basis(&self, boundaries: &[usize]) -> Vec<f32> {
+    pub(in crate::codec) fn basis(&self, boundaries: &[usize]) -> Vec<f32> {
         let (dim, count) = (self.variances.len(), boundaries[boundaries.len() - 1]);
         let mut filled = vec![(0.0f64, 0usize); boundaries.len() - 1];
         let mut basis = vec![0.0; count * dim];
@@ -139,7 +154,7 @@ impl Principal {
 
     /// The least mean squared error of a code of `bits` that leaves out all but the first `count` directions, for a
     /// normal distribution (reverse water-filling: Cover, Thomas, Elements of Information Theory, §10.3.3).
-    pub(super) fn error_bound(&self, count: usize, bits: f64) -> f64 {
+    pub(in crate::codec) fn error_bound(&self, count: usize, bits: f64) -> f64 {
         let (kept, left) = self.variances.split_at(count);
         let bits_at = |level: f64| kept.iter().map(|variance| (variance / level).max(1.0).log2() / 2.0).sum::<f64>();
         let (mut low, mut high) = (f64::MIN_POSITIVE, self.variances[0].max(f64::MIN_POSITIVE));

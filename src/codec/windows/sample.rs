@@ -41,18 +41,18 @@ fn distinct(rows: &[f32], dim: usize) -> Vec<f32> {
 }
 
 /// Distinct training rows, shifted to mean zero and scaled to about one.
-pub(super) struct Sample {
+pub(in crate::codec) struct Sample {
     /// `[dim]`: the means of the rows.
-    pub(super) means: Vec<f32>,
+    pub(in crate::codec) means: Vec<f32>,
     /// A power of two: row = means + unit * scaled row.
-    pub(super) unit: f32,
+    pub(in crate::codec) unit: f32,
     /// `[n][dim]`, scaled.
-    pub(super) rows: Vec<f32>,
+    pub(in crate::codec) rows: Vec<f32>,
 }
 
 impl Sample {
     /// Scales the distinct rows of `rows: [n][dim]`.
-    pub(super) fn new(rows: &[f32], dim: usize) -> Sample {
+    pub(in crate::codec) fn new(rows: &[f32], dim: usize) -> Sample {
         let rows = &distinct(rows, dim);
         let count = (rows.len() / dim) as f64;
         let mut sums = vec![0.0f64; dim];
@@ -76,8 +76,17 @@ impl Sample {
         Sample { means, unit, rows }
     }
 
+    /// Takes other `means: [dim]` than those of the rows.
+    pub(in crate::codec) fn shift(&mut self, means: &[f32]) {
+        let shifts: Vec<f32> = self.means.iter().zip(means).map(|(old, new)| (old - new) / self.unit).collect();
+        for row in self.rows.chunks_exact_mut(means.len()) {
+            row.iter_mut().zip(&shifts).for_each(|(value, shift)| *value += shift);
+        }
+        self.means.copy_from_slice(means);
+    }
+
     /// The largest difference of a value to its mean in nearly all rows, and a little more.
-    pub(super) fn reach(&self) -> f32 {
+    pub(in crate::codec) fn reach(&self) -> f32 {
         let farthest = |row: &[f32]| row.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
         let mut of_rows: Vec<f32> = self.rows.chunks_exact(self.means.len()).map(farthest).collect();
         of_rows.sort_unstable_by(f32::total_cmp);
@@ -85,19 +94,27 @@ impl Sample {
         reach.min(f32::MAX)
     }
 
+    /// `rows: [n][dim]`, scaled, as they were before.
+    pub(in crate::codec) fn unscaled(&self, rows: &[f32]) -> Vec<f32> {
+        let of_row = |row: &[f32]| -> Vec<f32> {
+            row.iter().zip(&self.means).map(|(value, mean)| mean + self.unit * value).collect()
+        };
+        rows.chunks_exact(self.means.len()).flat_map(of_row).collect()
+    }
+
     /// Number of rows.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::codec) fn count(&self) -> usize {
         self.rows.len() / self.means.len()
     }
 
     /// True if there are enough rows to estimate directions, and few enough dims to rotate.
-    pub(super) fn can_be_rotated(&self) -> bool {
+    pub(in crate::codec) fn can_be_rotated(&self) -> bool {
         let dim = self.means.len();
         (2..=ROTATED_DIM_MAX).contains(&dim) && self.count() >= 4 * dim
     }
 
     /// Learns a rotation to `directions` principal directions in `symbols` runs; `None` for 0 directions.
-    pub(super) fn rotation(&self, directions: usize, symbols: usize) -> Result<Option<Rotation>> {
+    pub(in crate::codec) fn rotation(&self, directions: usize, symbols: usize) -> Result<Option<Rotation>> {
         if directions == 0 {
             return Ok(None);
         }
@@ -113,12 +130,12 @@ impl Sample {
     }
 
     /// The widest window over `runs`, of at most `wanted` runs, that there are enough rows to train.
-    pub(super) fn widest_window(&self, wanted: usize, runs: Vec<usize>) -> usize {
+    pub(in crate::codec) fn widest_window(&self, wanted: usize, runs: Vec<usize>) -> usize {
         StageLayout::within(runs, wanted.min(self.count() / ROWS_A_WINDOW)).window
     }
 
     /// Boundaries of `symbols` runs of the directions of `rotation`, or of the dims.
-    pub(super) fn runs(&self, symbols: usize, rotation: Option<&Rotation>) -> Vec<usize> {
+    pub(in crate::codec) fn runs(&self, symbols: usize, rotation: Option<&Rotation>) -> Vec<usize> {
         rotation.map_or_else(|| self.live_runs(symbols), |rotation| even_runs(symbols, rotation.directions()))
     }
 

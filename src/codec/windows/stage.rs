@@ -5,7 +5,8 @@
 
 use crate::codec::shape::DIM_MAX;
 use crate::kernels::{
-    CODEWORDS, Chain, Codewords, Lanes, Paths, SIXTEENS_MAX, SURVIVORS_MAX, Stretch, Strip, Trellis, Window, kernels,
+    Beam, CODEWORDS, Chain, Codewords, Lanes, LookAhead, Overlapping, Paths, SIXTEENS_MAX, SURVIVORS_MAX, Stretch,
+    Strip, Trellis, Window, kernels,
 };
 use std::sync::OnceLock;
 
@@ -17,7 +18,7 @@ pub(super) const CHAIN_WINDOW: usize = 2;
 
 /// Which dims each symbol of a stage covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StageLayout {
+pub(in crate::codec) struct StageLayout {
     /// `[symbols + 1]`: the own dims of symbol j are `boundaries[j] .. boundaries[j + 1]`.
     pub(super) boundaries: Vec<usize>,
     /// `[symbols]`: the dims that a symbol adds to.
@@ -37,6 +38,17 @@ impl StageLayout {
             window
         };
         let windows = (0..symbols).map(window_of).collect();
+        StageLayout { boundaries, windows, window }
+    }
+
+    /// Uneven `windows`, each of which begins at the boundary of its symbol; their ends rise. `boundaries` may repeat:
+    /// such a symbol has no own dims.
+    pub(in crate::codec) fn of_windows(boundaries: Vec<usize>, windows: Vec<Window>) -> StageLayout {
+        let starts = &boundaries[..windows.len()];
+        let runs = |(symbol, window): (usize, &Window)| {
+            starts.partition_point(|start| *start < window.first + window.width) - symbol
+        };
+        let window = windows.iter().enumerate().map(runs).max().unwrap_or(1);
         StageLayout { boundaries, windows, window }
     }
 
@@ -107,10 +119,19 @@ pub(super) fn even_runs(symbols: usize, dims: usize) -> Vec<usize> {
     (0..=symbols).map(|symbol| symbol * dims / symbols).collect()
 }
 
+/// The most a path may cost above the best one, in units of the mean error per symbol. The product is stored as
+/// [`SearchEffort::slack`], and the error computed from it.
+pub(super) const SLACK: f32 = 6.0;
+
+/// Paths of a search with look-ahead when rows are encoded.
+const LOOK_AHEAD_PATHS: usize = 48;
+/// The same in training. Codewords that were fitted with 48 paths are no better.
+const TRAINING_PATHS: usize = 16;
+
 /// Effort of the search for symbols. It does not affect decoding.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct SearchEffort {
-    /// Survivor paths kept for each codeword: 1, 2, 3, 4 or 8.
+pub(in crate::codec) struct SearchEffort {
+    /// Survivor paths kept for each codeword: 1, 2, 3 or 4. 8 stands for the search with look-ahead.
     pub(super) survivors: usize,
     /// A path is dropped when its cost exceeds that of the best path by more than this.
     pub(super) slack: f32,
@@ -120,15 +141,55 @@ impl SearchEffort {
     pub(super) fn is_sound(&self) -> bool {
         matches!(self.survivors, 1 | 2 | 3 | 4 | SURVIVORS_MAX) && self.slack >= 0.0 && self.slack.is_finite()
     }
+
+    /// The weights of a search with look-ahead, in the order of [`Overlapping::weights`]. A dim whose squared error will
+    /// be D, and in which the codewords of later symbols have the variance V, has a residual of variance D + V until
+    /// then; so D ÷ (D + V) of its square remains. D is taken to be the same in all dims.
+    fn weights(&self, layout: &StageLayout, values: &[f32]) -> Vec<f32> {
+        let error = self.slack / SLACK * (layout.symbols() as f32 / layout.dim() as f32);
+        let mut weights = vec![1.0; layout.components() / CODEWORDS];
+        let mut to_come = vec![0.0; layout.dim()];
+        for window in layout.windows.iter().rev() {
+            let of_window = &mut weights[window.offset / CODEWORDS..][..window.width];
+            for (index, (weight, to_come)) in of_window.iter_mut().zip(&mut to_come[window.first..]).enumerate() {
+                if *to_come > 0.0 {
+                    *weight = error / (error + *to_come);
+                }
+                *to_come += variance(layout.codewords(values, window).map(|codeword| codeword[index]));
+            }
+        }
+        weights
+    }
+}
+
+/// The variance of the components of 16 codewords.
+fn variance(components: impl Iterator<Item = f32>) -> f32 {
+    let sums =
+        components.fold((0.0, 0.0), |(sum, squares), component| (sum + component, squares + component * component));
+    let (mean, square) = (sums.0 / CODEWORDS as f32, sums.1 / CODEWORDS as f32);
+    (square - mean * mean).max(0.0)
+}
+
+/// Buffers of a search. They can be reused for any stage.
+#[derive(Default)]
+pub(in crate::codec) struct SearchBuffers {
+    paths: Paths,
+    beam: Beam,
 }
 
 /// A stage that can encode and decode.
 #[derive(Clone)]
-pub(super) struct Stage {
+pub(in crate::codec) struct Stage {
     pub(super) layout: StageLayout,
     /// `[16][width]` for each symbol.
     pub(super) values: Vec<f32>,
+    /// Changed by `set_effort`.
     pub(super) effort: SearchEffort,
+    /// Paths of a search with look-ahead.
+    look_ahead_paths: usize,
+    /// The weights of a search with look-ahead, in the order of [`Overlapping::weights`]; empty: computed from the
+    /// codewords.
+    weights: Vec<f32>,
     /// Computed when a row is first encoded: decoding does not need it, and it is many times as large as the codebook.
     arranged: OnceLock<Arranged>,
     /// Computed when codes are first decoded.
@@ -144,11 +205,23 @@ enum Arranged {
     Chain { heads: Vec<Lanes>, tails: Vec<Lanes>, crosses: Vec<Lanes> },
     /// Wider windows.
     Trellis { heads: Vec<Lanes>, tails: Vec<Lanes>, stretches: Vec<Stretch>, sixteens: usize },
+    /// Wider windows, with the most effort.
+    LookAhead(LookAhead),
 }
 
 impl Arranged {
-    fn new(layout: &StageLayout, values: &[f32]) -> Arranged {
-        if layout.window <= CHAIN_WINDOW { Arranged::chain(layout, values) } else { Arranged::trellis(layout, values) }
+    fn new(stage: &Stage) -> Arranged {
+        let Stage { layout, values, effort, .. } = stage;
+        if layout.window <= CHAIN_WINDOW && stage.weights.is_empty() {
+            Arranged::chain(layout, values)
+        } else if effort.survivors < SURVIVORS_MAX {
+            Arranged::trellis(layout, values)
+        } else {
+            let weights = if stage.weights.is_empty() { &effort.weights(layout, values) } else { &stage.weights };
+            let (boundaries, windows) = (&layout.boundaries, &layout.windows);
+            let code = Overlapping { boundaries, windows, codewords: values, weights };
+            Arranged::LookAhead(LookAhead::new(&code, stage.look_ahead_paths))
+        }
     }
 
     fn chain(layout: &StageLayout, values: &[f32]) -> Arranged {
@@ -241,12 +314,36 @@ impl Strips {
 impl Stage {
     /// A stage with these codewords, `values: [components]`.
     pub(super) fn new(layout: StageLayout, values: Vec<f32>, effort: SearchEffort) -> Stage {
-        Stage { layout, values, effort, arranged: OnceLock::new(), strips: OnceLock::new(), columns: OnceLock::new() }
+        let (arranged, strips, columns) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (look_ahead_paths, weights) = (LOOK_AHEAD_PATHS, Vec::new());
+        Stage { layout, values, effort, look_ahead_paths, weights, arranged, strips, columns }
+    }
+
+    /// A stage that is searched with look-ahead, with these `weights` and so many `paths`, a multiple of 16.
+    pub(in crate::codec) fn looking_ahead(
+        layout: StageLayout,
+        values: Vec<f32>,
+        weights: Vec<f32>,
+        paths: usize,
+    ) -> Stage {
+        let effort = SearchEffort { survivors: SURVIVORS_MAX, slack: 0.0 };
+        Stage { look_ahead_paths: paths, weights, ..Stage::new(layout, values, effort) }
     }
 
     /// Replaces the codewords.
     pub(super) fn set_values(&mut self, values: Vec<f32>) {
-        *self = Stage::new(self.layout.clone(), values, self.effort);
+        let look_ahead_paths = self.look_ahead_paths;
+        *self = Stage { look_ahead_paths, ..Stage::new(self.layout.clone(), values, self.effort) };
+    }
+
+    /// Changes the effort of the search.
+    pub(super) fn set_effort(&mut self, effort: SearchEffort) {
+        (self.effort, self.arranged) = (effort, OnceLock::new());
+    }
+
+    /// The stage, with fewer paths when it is searched with look-ahead, for training.
+    pub(super) fn with_few_paths(self) -> Stage {
+        Stage { look_ahead_paths: TRAINING_PATHS, arranged: OnceLock::new(), ..self }
     }
 
     pub(super) fn symbols(&self) -> usize {
@@ -269,9 +366,10 @@ impl Stage {
     }
 
     /// Searches the symbols for `row: [dim]`.
-    pub(super) fn search(&self, row: &[f32], paths: &mut Paths, symbols: &mut [u8]) {
+    pub(super) fn search(&self, row: &[f32], buffers: &mut SearchBuffers, symbols: &mut [u8]) {
+        let SearchBuffers { paths, beam } = buffers;
         let boundaries = &self.layout.boundaries;
-        match self.arranged.get_or_init(|| Arranged::new(&self.layout, &self.values)) {
+        match self.arranged.get_or_init(|| Arranged::new(self)) {
             Arranged::Chain { heads, tails, crosses } => {
                 kernels().best_chain(&Chain { boundaries, heads, tails, crosses }, row, paths, symbols);
             }
@@ -280,6 +378,7 @@ impl Stage {
                 let trellis = Trellis { boundaries, heads, stretches, tails, sixteens: *sixteens, survivors, slack };
                 kernels().best_symbols(&trellis, row, paths, symbols);
             }
+            Arranged::LookAhead(search) => kernels().look_ahead(search, row, beam, symbols),
         }
     }
 
@@ -293,9 +392,9 @@ impl Stage {
     pub(super) fn search_all(&self, rows: &[f32]) -> Vec<u8> {
         let (dim, symbols) = (self.layout.dim(), self.symbols());
         let mut found = vec![0; rows.len() / dim * symbols];
-        let mut paths = Paths::default();
+        let mut buffers = SearchBuffers::default();
         for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
-            self.search(row, &mut paths, found);
+            self.search(row, &mut buffers, found);
         }
         found
     }
@@ -310,9 +409,8 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
-    use super::{SearchEffort, Stage, StageLayout};
+    use super::{CODEWORDS, SURVIVORS_MAX, SearchBuffers, SearchEffort, Stage, StageLayout};
     use crate::codec::random::Random;
-    use crate::kernels::Paths;
 
     #[test]
     fn with_windows_of_two_the_search_is_exact() {
@@ -328,10 +426,42 @@ mod tests {
         for _ in 0..200 {
             let row: Vec<f32> = (0..7).map(|_| 2.0 * random.normal()).collect();
             let mut found = [0; 3];
-            stage.search(&row, &mut Paths::default(), &mut found);
+            stage.search(&row, &mut SearchBuffers::default(), &mut found);
             let all = (0..4096u32).map(|code| [code & 15, code >> 4 & 15, code >> 8].map(|symbol| symbol as u8));
             let best = all.map(|symbols| error(&symbols, &row)).fold(f32::MAX, f32::min);
             assert!(error(&found, &row) <= best * 1.001, "{found:?}: {} {best}", error(&found, &row));
         }
+    }
+
+    /// A stage of 12 symbols of two dims, random codewords in windows of `window` runs.
+    fn random_stage(window: usize, survivors: usize, random: &mut Random) -> Stage {
+        let layout = StageLayout::new((0..=12).map(|symbol| 2 * symbol).collect(), window);
+        let values = (0..layout.components()).map(|_| random.normal()).collect();
+        Stage::new(layout, values, SearchEffort { survivors, slack: 30.0 })
+    }
+
+    #[test]
+    fn weights_grow_to_one_as_fewer_symbols_are_to_come() {
+        let stage = random_stage(5, SURVIVORS_MAX, &mut Random::new(2, 2));
+        let weights = stage.effort.weights(&stage.layout, &stage.values);
+        for dim in 0..stage.layout.dim() {
+            let windows =
+                stage.layout.windows.iter().filter(|window| (window.first..window.first + window.width).contains(&dim));
+            let of_dim: Vec<f32> =
+                windows.map(|window| weights[window.offset / CODEWORDS + dim - window.first]).collect();
+            assert!(of_dim.is_sorted_by(|a, b| 0.0 < *a && a < b), "{of_dim:?}");
+            assert_eq!(of_dim.last(), Some(&1.0));
+        }
+    }
+
+    #[test]
+    fn look_ahead_finds_nearer_sums() {
+        let rows: Vec<f32> = (0..100 * 24).scan(Random::new(3, 3), |random, _| Some(2.0 * random.normal())).collect();
+        let error = |survivors: usize| {
+            let (stage, mut residual) = (random_stage(5, survivors, &mut Random::new(2, 2)), rows.clone());
+            stage.subtract(&stage.search_all(&rows), &mut residual);
+            residual.iter().map(|value| value * value).sum::<f32>()
+        };
+        assert!(error(SURVIVORS_MAX) < 0.95 * error(3), "{} {}", error(SURVIVORS_MAX), error(3));
     }
 }

@@ -10,13 +10,13 @@ use super::kmeans::{MeansEffort, means};
 use super::plan::{side_metric, stage_symbols, window_of};
 use super::rotation::rotate;
 use super::sample::Sample;
-use super::stage::{CHAIN_WINDOW, SearchEffort, Stage, StageLayout};
+use super::stage::{CHAIN_WINDOW, SLACK, SearchEffort, Stage, StageLayout};
 use crate::codec::random::Random;
 use crate::codec::scale::Scale;
 use crate::codec::shape::{Quality, Shape};
 use crate::codec::side::{Side, TRAINING_STEPS};
 use crate::error::Result;
-use crate::kernels::CODEWORDS;
+use crate::kernels::{CODEWORDS, SURVIVORS_MAX};
 use crate::work::Work;
 
 const MEANS: MeansEffort = MeansEffort { starts: 4, start_points: 4096, start_rounds: 8, rounds: 20 };
@@ -41,9 +41,10 @@ const STEPS: [WindowStep; 5] = [
 ];
 /// The last step, with the widest windows, which gain most from more rounds. `window` is set for each stage.
 const LAST: WindowStep = WindowStep { window: 0, survivors: 2, rounds: 32 };
-
-/// Upper bound on how far the cost of a path may exceed that of the best path, in units of the mean error per symbol.
-const SLACK: f32 = 6.0;
+/// Its rounds if refits follow.
+const LAST_ROUNDS_BEFORE_REFITS: usize = 12;
+/// Rounds of search with look-ahead and fit, behind the last step.
+const REFITS: usize = 24;
 
 /// Standard deviation of a new component of a codeword, as a share of that of the residual.
 const NOISE: f32 = 0.7;
@@ -59,16 +60,19 @@ pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> 
     let rotation = sample.rotation(shape.directions, symbols[0])?;
     let runs = |stage: usize| sample.runs(symbols[stage], rotation.as_ref());
     let widest = |stage: usize| sample.widest_window(window_of(shape, stage), runs(stage));
-    let plans: Vec<Vec<WindowStep>> = (0..symbols.len()).map(|stage| plan(widest(stage), shape)).collect();
-    let rounds = plans.iter().flatten().map(|step| step.rounds).sum::<usize>();
+    let plans: Vec<Vec<WindowStep>> = (0..symbols.len()).map(|stage| plan(widest(stage), shape.quality)).collect();
+    let refits = |stage: usize| refits(shape.quality, widest(stage));
+    let rounds =
+        plans.iter().flatten().map(|step| step.rounds).sum::<usize>() + (0..plans.len()).map(refits).sum::<usize>();
     let mut progress = TrainingProgress::new(rounds + TRAINING_STEPS, work);
     let mut residual = rotate(&sample.rows, rotation.as_ref());
     let mut stages = Vec::with_capacity(symbols.len());
     for (number, plan) in plans.iter().enumerate() {
         let layout = StageLayout::new(runs(number), 1);
         let mut random = Random::new(!seed, number as u64);
-        let mut stage = book::round_stage(&grow(layout, &residual, plan, &mut random, &mut progress)?);
-        stage.effort.survivors = survivors(shape.quality, &stage);
+        let grown = grow(layout, &residual, plan, &mut random, &mut progress)?;
+        let mut stage = book::round_stage(&refine(grown, &residual, refits(number), &mut progress)?);
+        stage.set_effort(SearchEffort { survivors: survivors(shape.quality, &stage), ..stage.effort });
         if number + 1 < plans.len() {
             stage.subtract(&stage.search_all(&residual), &mut residual);
         }
@@ -94,19 +98,25 @@ fn survivors(quality: Quality, stage: &Stage) -> usize {
         _ if stage.layout.window <= CHAIN_WINDOW => 1,
         Quality::Fast => 1,
         Quality::Normal => 3,
-        Quality::Best => 8,
+        Quality::Best => SURVIVORS_MAX,
     }
 }
 
+/// Rounds of search with look-ahead for windows of `widest` runs.
+fn refits(quality: Quality, widest: usize) -> usize {
+    if quality == Quality::Best && widest > CHAIN_WINDOW { REFITS } else { 0 }
+}
+
 /// The steps up to windows of `widest` runs.
-fn plan(widest: usize, shape: &Shape) -> Vec<WindowStep> {
+fn plan(widest: usize, quality: Quality) -> Vec<WindowStep> {
     let mut plan: Vec<WindowStep> = STEPS.into_iter().filter(|step| step.window < widest).collect();
     let survivors = if widest > 1 { LAST.survivors } else { 1 };
-    plan.push(WindowStep {
-        window: widest,
-        survivors,
-        rounds: LAST.rounds * if shape.quality == Quality::Best { 2 } else { 1 },
-    });
+    let rounds = match quality {
+        Quality::Best if refits(quality, widest) > 0 => LAST_ROUNDS_BEFORE_REFITS,
+        Quality::Best => 2 * LAST.rounds,
+        _ => LAST.rounds,
+    };
+    plan.push(WindowStep { window: widest, survivors, rounds });
     plan
 }
 
@@ -126,7 +136,7 @@ pub(super) fn grow(
         if step.window > stage.layout.window {
             stage = widen(stage, &errors, step.window, random);
         }
-        stage.effort = effort(step.survivors, &errors, &stage);
+        stage.set_effort(effort(step.survivors, &errors, &stage));
         for _ in 0..step.rounds {
             let symbols = stage.search_all(rows);
             fit(&mut stage, rows, &symbols, FIT);
@@ -134,7 +144,7 @@ pub(super) fn grow(
         }
     }
     let errors = dim_errors(&stage, rows, &stage.search_all(rows));
-    stage.effort = effort(stage.effort.survivors, &errors, &stage);
+    stage.set_effort(effort(stage.effort.survivors, &errors, &stage));
     if is_product {
         return Ok(stage);
     }
@@ -142,6 +152,24 @@ pub(super) fn grow(
     let product = start(StageLayout::new(stage.layout.boundaries.clone(), 1), rows, true, random);
     let product_errors = dim_errors(&product, rows, &product.search_all(rows));
     Ok(if product_errors.iter().sum::<f32>() < errors.iter().sum::<f32>() { product } else { stage })
+}
+
+/// Fits a stage with wide windows to the symbols that the search with look-ahead finds, `refits` times. Windows grow
+/// without it: new codewords are noise at first, of which nothing can be expected.
+fn refine(stage: Stage, rows: &[f32], refits: usize, progress: &mut TrainingProgress) -> Result<Stage> {
+    if stage.layout.window <= CHAIN_WINDOW || refits == 0 {
+        return Ok(stage);
+    }
+    let mut stage = stage.with_few_paths();
+    stage.set_effort(SearchEffort { survivors: SURVIVORS_MAX, ..stage.effort });
+    for _ in 0..refits {
+        let symbols = stage.search_all(rows);
+        fit(&mut stage, rows, &symbols, FIT);
+        let errors = dim_errors(&stage, rows, &symbols);
+        stage.set_effort(effort(SURVIVORS_MAX, &errors, &stage));
+        progress.step()?;
+    }
+    Ok(stage)
 }
 
 /// Starts a stage. In each run the codewords are the values of sixteen random rows, because codewords that will be
@@ -211,25 +239,25 @@ fn widen(stage: Stage, errors: &[f32], window: usize, random: &mut Random) -> St
 }
 
 /// Counts the steps of a training and reports each.
-pub(super) struct TrainingProgress<'a, 'b> {
+pub(in crate::codec) struct TrainingProgress<'a, 'b> {
     done: u64,
     total: u64,
     work: &'a mut Work<'b>,
 }
 
 impl<'a, 'b> TrainingProgress<'a, 'b> {
-    pub(super) fn new(total: usize, work: &'a mut Work<'b>) -> Self {
+    pub(in crate::codec) fn new(total: usize, work: &'a mut Work<'b>) -> Self {
         TrainingProgress { done: 0, total: total as u64, work }
     }
 
     /// Reports one more step.
-    fn step(&mut self) -> Result<()> {
+    pub(in crate::codec) fn step(&mut self) -> Result<()> {
         self.done += 1;
         self.work.report(self.done, self.total)
     }
 
     /// Reports the last step.
-    fn finish(&mut self) -> Result<()> {
+    pub(in crate::codec) fn finish(&mut self) -> Result<()> {
         self.work.report(self.total, self.total)
     }
 }

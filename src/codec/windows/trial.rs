@@ -1,10 +1,12 @@
 //! Chooses between coding the dims as they are and coding principal directions, by a short training of both.
 
+use super::codes::scale;
 use super::plan;
 use super::rotation::{Principal, Rotation, rotate};
 use super::sample::Sample;
 use super::stage::{StageLayout, even_runs};
 use super::train::{TrainingProgress, WindowStep, grow};
+use crate::codec::coder::Coder;
 use crate::codec::random::Random;
 use crate::codec::scale::Scale;
 use crate::codec::shape::Shape;
@@ -37,8 +39,7 @@ pub fn better_shape(
     seed: u64,
     work: &mut Work,
 ) -> Result<Shape> {
-    let scale = Scale::of_shape(rows, plain);
-    let sample = Sample::new(&scale.apply(rows, plain.dim), plain.dim);
+    let sample = Sample::new(&Scale::of_shape(rows, plain).apply(rows, plain.dim), plain.dim);
     if !sample.can_be_rotated() {
         return Ok(*plain);
     }
@@ -52,46 +53,93 @@ pub fn better_shape(
     // first.
     let by_error = |a: &Shape, b: &Shape| stages(a).cmp(&stages(b)).then(bound(a).total_cmp(&bound(b)));
     let Some(other) = shapes.min_by(by_error) else { return Ok(*plain) };
-    let rounds: usize = STEPS.iter().map(|step| step.rounds).sum();
-    let total = (stages(plain) + stages(&other)) * rounds;
-    let mut progress = TrainingProgress::new(total, work);
-    let plain_error = error_after_trial(&sample, plain, None, seed, &mut progress)?;
+    let trial = Trial { sample: &sample, steps: &STEPS, rows: ROWS, seed };
+    let mut progress = TrainingProgress::new(trial.rounds(plain) + trial.rounds(&other), work);
+    let plain_error = trial.error(plain, None, &mut progress)?;
     let basis = principal.basis(&even_runs(plan::stage_symbols(&other)[0], other.directions));
     let rotation = Rotation::of_basis(&basis, plain.dim);
-    let rotated_error = error_after_trial(&sample, &other, Some(&rotation), seed, &mut progress)?;
+    let rotated_error = trial.error(&other, Some(&rotation), &mut progress)?;
     Ok(if rotated_error < plain_error * WORTH_ROTATING { other } else { *plain })
 }
 
-/// The squared error of held-out rows after a short training on some rows.
-fn error_after_trial(
-    sample: &Sample,
-    shape: &Shape,
-    rotation: Option<&Rotation>,
+/// The steps of a short trial.
+const SHORT_STEPS: usize = 3;
+/// The most rows of a short trial.
+const SHORT_ROWS: usize = 4096;
+
+/// The error of learned codes after a whole training, as a share of that after a short trial: at least this much.
+const LEARNED_GAIN: f64 = 0.6;
+
+/// See `codec::may_be_learned`.
+pub fn may_be_learned(rows: &[f32], shape: &Shape, formula: &dyn Coder, seed: u64, work: &mut Work) -> Result<bool> {
+    let sample = Sample::new(&Scale::of_shape(rows, shape).apply(rows, shape.dim), shape.dim);
+    let trial = Trial { sample: &sample, steps: &STEPS[..SHORT_STEPS], rows: SHORT_ROWS, seed };
+    let mut progress = TrainingProgress::new(trial.rounds(shape), work);
+    let learned = trial.error(shape, None, &mut progress)?;
+    Ok(LEARNED_GAIN * learned < trial.error_of_formula(formula))
+}
+
+/// A short training on some rows, measured on others.
+struct Trial<'a> {
+    sample: &'a Sample,
+    steps: &'a [WindowStep],
+    /// The most rows, those held out included.
+    rows: usize,
     seed: u64,
-    progress: &mut TrainingProgress,
-) -> Result<f64> {
-    let dim = shape.dim;
-    let count = sample.count().min(ROWS);
-    let row = |number: usize| &sample.rows[number * sample.count() / count * dim..][..dim];
-    let (mut held, mut trained) = (Vec::new(), Vec::new());
-    for number in 0..count {
-        if number % HELD_OUT == 0 { &mut held } else { &mut trained }.extend_from_slice(row(number));
+}
+
+impl Trial<'_> {
+    /// Rounds of the training of a codebook of `shape`.
+    fn rounds(&self, shape: &Shape) -> usize {
+        plan::stage_symbols(shape).len() * self.steps.iter().map(|step| step.rounds).sum::<usize>()
     }
-    let rotated_held = rotate(&held, rotation);
-    let (mut residual, mut held_residual) = (rotate(&trained, rotation), rotated_held.clone());
-    for (number, symbols) in plan::stage_symbols(shape).into_iter().enumerate() {
-        let runs = sample.runs(symbols, rotation);
-        let widest = sample.widest_window(plan::window_of(shape, number), runs.clone());
-        let steps: Vec<WindowStep> = STEPS.into_iter().filter(|step| step.window <= widest).collect();
-        let stage = grow(StageLayout::new(runs, 1), &residual, &steps, &mut Random::new(seed, 1), progress)?;
-        stage.subtract(&stage.search_all(&residual), &mut residual);
-        stage.subtract(&stage.search_all(&held_residual), &mut held_residual);
+
+    /// Rows to train on, and rows held out.
+    fn rows(&self) -> (Vec<f32>, Vec<f32>) {
+        let (dim, all) = (self.sample.means.len(), self.sample.count());
+        let count = all.min(self.rows);
+        let row = |number: usize| &self.sample.rows[number * all / count * dim..][..dim];
+        let (mut held, mut trained) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            if number % HELD_OUT == 0 { &mut held } else { &mut trained }.extend_from_slice(row(number));
+        }
+        (trained, held)
     }
-    let mut decoded: Vec<f32> = rotated_held.iter().zip(&held_residual).map(|(x, residual)| x - residual).collect();
-    if let Some(rotation) = rotation {
-        let mut back = vec![0.0; held.len()];
-        rotation.rotate_back(&mut decoded, &mut back);
-        decoded = back;
+
+    /// The squared error of the rows held out, of codes of `shape`.
+    fn error(&self, shape: &Shape, rotation: Option<&Rotation>, progress: &mut TrainingProgress) -> Result<f64> {
+        let (trained, held) = self.rows();
+        let rotated_held = rotate(&held, rotation);
+        let (mut residual, mut held_residual) = (rotate(&trained, rotation), rotated_held.clone());
+        for (number, symbols) in plan::stage_symbols(shape).into_iter().enumerate() {
+            let runs = self.sample.runs(symbols, rotation);
+            let widest = self.sample.widest_window(plan::window_of(shape, number), runs.clone());
+            let steps: Vec<WindowStep> = self.steps.iter().copied().filter(|step| step.window <= widest).collect();
+            let stage = grow(StageLayout::new(runs, 1), &residual, &steps, &mut Random::new(self.seed, 1), progress)?;
+            stage.subtract(&stage.search_all(&residual), &mut residual);
+            stage.subtract(&stage.search_all(&held_residual), &mut held_residual);
+        }
+        let mut decoded: Vec<f32> = rotated_held.iter().zip(&held_residual).map(|(x, residual)| x - residual).collect();
+        if let Some(rotation) = rotation {
+            let mut back = vec![0.0; held.len()];
+            rotation.rotate_back(&mut decoded, &mut back);
+            decoded = back;
+        }
+        Ok(squared_error(&held, &decoded))
     }
-    Ok(held.iter().zip(&decoded).map(|(x, decoded)| f64::from(x - decoded).powi(2)).sum())
+
+    /// The squared error of the rows held out, of codes of `formula`.
+    fn error_of_formula(&self, formula: &dyn Coder) -> f64 {
+        let (_, held) = self.rows();
+        let rows = self.sample.unscaled(&held);
+        let mut codes = vec![0; rows.len() / formula.dim() * formula.layout().row_bytes()];
+        let mut decoded = vec![0.0; rows.len()];
+        formula.encode(&rows, &mut codes);
+        formula.decode(&codes, &mut decoded);
+        squared_error(&held, &scale(&decoded, &self.sample.means, self.sample.unit))
+    }
+}
+
+fn squared_error(rows: &[f32], decoded: &[f32]) -> f64 {
+    rows.iter().zip(decoded).map(|(value, decoded)| f64::from(value - decoded).powi(2)).sum()
 }

@@ -14,7 +14,7 @@ MetricName = Union[Metric, Literal["ip"]]
 Mode = Literal["read_write_create", "read_write", "read_only", "create_new"]
 Sync = Literal["commit", "each", "none"]
 Quality = Literal["normal", "fast", "best"]
-Codec = Literal["auto", "windows", "scalar"]
+Codec = Literal["auto", "windows", "scalar", "formula"]
 Limit = Literal["ratio", "error"]
 
 Report = TypeVar("Report")
