@@ -1,4 +1,4 @@
-//! Two sets that were searched wrongly once, each the first of its kind.
+//! Sets that were searched wrongly once, each the first of its kind.
 
 use crate::bases::{CLUSTERS, SIFT, length};
 use crate::random::Random;
@@ -122,4 +122,19 @@ fn lengths_do_not_change_what_a_cosine_store_finds() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn rows_of_zeros_are_found_where_all_others_point_away() {
+    let dim = SIFT.dim;
+    let mut rows = SIFT.rows(600, &mut Random::new(5));
+    rows.chunks_exact_mut(dim).step_by(60).for_each(|row| row.fill(0.0));
+    let queries: Vec<f32> = rows[dim..][..QUERIES / 2 * dim].iter().map(|value| -value).collect();
+    // Codes of fewer bytes have no zero.
+    for ratio in [2.0, 3.5, 4.0] {
+        let searched = Searched::new(&rows, &queries, dim, Metric::Cosine);
+        searched.compress(ratio);
+        let recall = searched.recall(&DEFAULT);
+        assert!(recall > 0.9, "ratio {ratio}: recall {recall}");
+    }
 }

@@ -241,11 +241,17 @@ impl Case<'_> {
     }
 }
 
-/// A lower ratio finds no fewer than a higher one, for the stores of one set at ascending ratios.
+/// A lower ratio finds no fewer than a higher one, for the stores of one set at ascending ratios. Codes of different kinds
+/// are not compared: compress chooses between them by their error, and scalar codes of groups of rows in a few directions
+/// find fewer than formula codes of about the same error.
 pub fn lower_ratios(cases: &[Case]) -> Vec<(f64, String)> {
     let mut lines = Vec::new();
     for (number, low) in cases.iter().enumerate() {
         for high in &cases[number + 1..] {
+            let codec = |case: &Case| case.measured.report.map(|report| report.codec);
+            if codec(low) != codec(high) {
+                continue;
+            }
             let [more, less] =
                 [low, high].map(|case| Named { name: format!("ratio {}", case.ratio), ..case.found(Way::Default) });
             let found = low.finds_less(&low.data.families, &more, &less, 0.01);

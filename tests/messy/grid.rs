@@ -71,15 +71,13 @@ pub fn long() -> Vec<Group> {
     let all = [FAR.as_slice(), &STRANGE].concat();
     let mut groups = Vec::new();
     for base in bases::ALL {
-        for n in [20, 60, 200, 600, 2000] {
-            for seed in [1, 2] {
-                groups.push(Group { seed, ..Group::new(base, n, all.clone()) });
-            }
+        for (n, seed) in [(20, 1), (200, 2), (600, 1), (2000, 2)] {
+            groups.push(Group { seed, ..Group::new(base, n, all.clone()) });
         }
         for sampling in [Sampling::Quarter, Sampling::Later] {
             groups.push(Group::new(base, 2000, FAR.to_vec()).sampled(sampling));
         }
-        groups.push(Group::new(base, 9000, all.clone()));
+        groups.push(Group::new(base, 9000, all.clone()).at(&[2.0, 4.0, 16.0]));
     }
     let many = [
         Kind::FarComponent(10.0),
@@ -90,8 +88,9 @@ pub fn long() -> Vec<Group> {
         Kind::Sorted,
     ];
     for base in [&bases::NORMALS, &bases::CLUSTERS] {
-        groups.push(Group::new(base, 30_000, many.to_vec()));
+        groups.push(Group::new(base, 30_000, many.to_vec()).at(&[4.0, 16.0]));
     }
-    groups.push(Group::new(&bases::CLUSTERS, 100_000, many.to_vec()).at(&[4.0, 16.0]));
+    let most = Group::new(&bases::CLUSTERS, 100_000, many.to_vec()).at(&[4.0, 16.0]);
+    groups.push(Group { metrics: vec![Metric::L2], ..most });
     groups
 }

@@ -144,15 +144,12 @@ impl Group {
             case.failures().into_iter().map(move |(check, values)| (ratio, check, values)).collect::<Vec<_>>()
         };
         let lower = lower_ratios(cases).into_iter().map(|(ratio, values)| (ratio, "lower ratio", values));
-        outcome.lines.extend(cases.iter().flat_map(of_case).chain(lower).map(|(ratio, check, values)| Line {
-            generator: generator.name(),
-            base: self.base.name,
-            metric: *metric,
-            n: self.n,
-            seed: self.seed,
-            ratio,
-            check,
-            values,
-        }));
+        for (ratio, check, values) in cases.iter().flat_map(of_case).chain(lower) {
+            let (base, n, seed) = (self.base.name, self.n, self.seed);
+            let line = Line { generator: generator.name(), base, metric: *metric, n, seed, ratio, check, values };
+            // A long run that is stopped has told what it found.
+            println!("{line}");
+            outcome.lines.push(line);
+        }
     }
 }
