@@ -21,9 +21,8 @@ use crate::codec::reader::BookReader;
 use crate::codec::scale::Scale;
 use crate::codec::shape::DIM_MAX;
 use crate::codec::side::Side;
-use crate::codec::windows::{Rotation, Stage, StageLayout, Windows, parse_side};
+use crate::codec::windows::{Rotation, Stage, StageLayout, Windows, is_unit, metric_of_side, parse_side};
 use crate::kernels::{CODEWORDS, LOOK_AHEAD_PATHS_MAX};
-use crate::metric::Metric;
 
 /// The number of formula codes in files and in reports.
 pub const FORMULA: u32 = 4;
@@ -147,9 +146,9 @@ impl FormulaBook {
             return Err(format!("dim {dim}, {symbols} symbols, {paths} paths"));
         }
         let (unit, metric) = (reader.float()?, reader.number()?);
-        let is_power = unit.is_normal() && unit > 0.0 && unit.to_bits() & 0x7f_ffff == 0 && unit.recip().is_normal();
-        let metric = Metric::from_i32(metric as i32).filter(|metric| side_bytes == 1 || *metric == Metric::L2);
-        let Some(metric) = metric.filter(|_| is_power) else { return Err(format!("unit {unit} or metric")) };
+        let Some(metric) = metric_of_side(metric, side_bytes).filter(|_| is_unit(unit)) else {
+            return Err(format!("unit {unit} or metric"));
+        };
         let seed = reader.number()? as u64 | (reader.number()? as u64) << 32;
         let (scale, reach, step) = (Scale::parse(&mut reader)?, reader.floats(1)?[0], reader.floats(1)?[0]);
         if !(0.0..=STEP_MAX).contains(&step) {

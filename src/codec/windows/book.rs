@@ -132,8 +132,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Windows, String> {
         ));
     }
     let (stages, directions, unit, metric) = (reader.number()?, reader.number()?, reader.float()?, reader.number()?);
-    let is_power = unit.is_normal() && unit > 0.0 && unit.to_bits() & 0x7f_ffff == 0 && unit.recip().is_normal();
-    let metric = Metric::from_i32(metric as i32).filter(|metric| side_bytes == 1 || *metric == Metric::L2);
+    let (is_power, metric) = (is_unit(unit), metric_of_side(metric, side_bytes));
     let can_be_rotated = directions <= dim.min(ROTATED_DIM_MAX);
     let (Some(metric), 1..=STAGES_MAX, true, true) = (metric, stages, can_be_rotated, is_power) else {
         return Err(format!("{stages} stages, {directions} directions, unit {unit}, metric {metric:?}"));
@@ -150,6 +149,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Windows, String> {
         return Err(format!("{found} symbols in stages, expected {symbols}; {left} bytes behind them, expected 0"));
     }
     Ok(book)
+}
+
+/// True for a power of two whose inverse is a normal float.
+pub(in crate::codec) fn is_unit(unit: f32) -> bool {
+    unit.is_normal() && unit > 0.0 && unit.to_bits() & 0x7f_ffff == 0 && unit.recip().is_normal()
+}
+
+/// The metric of the side byte, from its stored number; without a side byte, this must be that of L2.
+pub(in crate::codec) fn metric_of_side(number: usize, side_bytes: usize) -> Option<Metric> {
+    Metric::from_i32(number as i32).filter(|metric| side_bytes == 1 || *metric == Metric::L2)
 }
 
 pub(in crate::codec) fn parse_side(metric: Metric, reader: &mut BookReader<'_>) -> Result<Side, String> {

@@ -39,7 +39,7 @@ use crate::kernels::{CodeLayout, kernels};
 use crate::metric::Metric;
 use crate::work::Work;
 pub use book::WINDOWS;
-pub(super) use book::parse_side;
+pub(super) use book::{is_unit, metric_of_side, parse_side};
 pub(super) use codes::Windows;
 pub(super) use plan::side_metric;
 pub(super) use rotation::{Principal, Rotation};
