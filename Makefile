@@ -50,7 +50,8 @@ bench: setup
 	cargo bench --bench parts -- --quick
 	python3 benches/peers/table.py $(BENCH)
 
-# Compares compression with FAISS and turbovec: error, bytes and speeds, as tables and plots. Needs PyPI the first time.
+# Compares compression with FAISS and turbovec, and errors with Shannon's bound: tables and plots, in hours. Needs PyPI the first
+# time. `make bench-compression COMPRESSION="--parts rows --long"` measures a part: see benches/compression/cases.py.
 # `make bench-compression COMPRESSION="--record --engines omen"` measures libomen alone and adds it to benches/record/.
 bench-compression: setup
 	cargo build --release

@@ -12,13 +12,14 @@ import statistics
 import time
 
 import faiss
-from data import Data
+from data import SEED, Data
 from distortion import relative_mse
-from omen import Library, Store
+from omen import QUALITY_BEST, QUALITY_NORMAL, Library, Store
 from peers import peer
 from recall import K, recall
 
 ROUNDS_SECONDS = 30
+QUALITIES = {'omen': QUALITY_NORMAL, 'omen-best': QUALITY_BEST}
 
 
 def seconds_of(work):
@@ -37,9 +38,9 @@ def rate(work, n, rounds):
 
 
 def errors(data, decoded, held_out):
-    """The errors and the recall of decoded vectors. `held_out`: the decoded queries, or None if there are none."""
+    """The errors and the recall of decoded vectors. `held_out`: the first queries, decoded."""
     return dict(relative_mse=relative_mse(data.base, decoded),
-                relative_mse_held_out=None if held_out is None else relative_mse(data.queries, held_out),
+                relative_mse_held_out=relative_mse(data.queries[:len(held_out)], held_out),
                 recall_decoded=recall(data.scan(decoded), data.neighbours))
 
 
@@ -58,32 +59,42 @@ def measured_peer(name, data, rounds):
     return row
 
 
-def compressed_store(data, ratio, options):
+def compressed_store(data, ratio, settings, options):
     shutil.rmtree(options.work, ignore_errors=True)
     options.work.parent.mkdir(parents=True, exist_ok=True)
     store = Store(Library(options.library), options.work, data.dim, data.is_ip)
     store.insert(data.base)
-    return store, *store.compress(ratio)
+    return store, *store.compress(ratio, **settings)
 
 
-def measured_omen(ratio, data, options):
-    """The queries go in after the first compress; the next one codes them under the book that is there."""
+def held_out_rows(store, report, data):
+    """Queries, inserted after the compress of `report`, coded with its codebook and decoded.
+
+    Compress codes new rows with the codebook that is there if they are not more than the old ones and the ratio allows
+    it. The ratio is 1 here: then it does, even where a small store has no bytes to spare.
+    """
+    queries = data.queries[:data.n]
+    store.insert(queries)
+    again, _, _ = store.compress(1)
+    same = (again.code_bytes, again.codebook_bytes) == (report.code_bytes, report.codebook_bytes)
+    assert same, 'the new rows have another codebook'
+    return store.get(data.n, len(queries))
+
+
+def measured_omen(family, ratio, data, options):
+    # The seed of the training is 0, its default, unless another draw of rows was asked for.
+    settings = dict(quality=QUALITIES[family], seed=options.seed - SEED)
     trainings, encodings = [], []
     for turn in range(options.rounds):
-        store, report, training, encoding = compressed_store(data, ratio, options)
+        store, report, training, encoding = compressed_store(data, ratio, settings, options)
         trainings.append(training)
         encodings.append(encoding)
         if turn + 1 < options.rounds:
             store.close()
     decode_rate, decoded = rate(lambda: store.get(0, data.n), data.n, options.rounds)
     own = recall(store.search(data.queries, K), data.neighbours)
-    store.insert(data.queries)
-    again, _, _ = store.compress(ratio)
+    held_out = held_out_rows(store, report, data)
     assert (store.get(0, data.n) == decoded).all(), 'the codes there were have changed'
-    # A file has its book with it. Where the bytes do not suffice for that of the first file once more, the second has a
-    # smaller one, trained on the queries: that is no held-out error.
-    has_same_book = (again.code_bytes, again.codebook_bytes) == (report.code_bytes, report.codebook_bytes)
-    held_out = store.get(data.n, len(data.queries)) if has_same_book else None
     store.close()
     row = dict(train_seconds=statistics.median(trainings), encode_per_second=statistics.median(encodings),
                total_bytes=report.bytes_after / data.n, code_bytes=report.code_bytes, decode_per_second=decode_rate,
@@ -94,20 +105,21 @@ def measured_omen(ratio, data, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('method', help='`omen 16`, or the name of a peer (peers.py)')
+    parser.add_argument('method', help='`omen 16`, `omen-best 16`, or the name of a peer (peers.py)')
     parser.add_argument('--data', required=True)
     parser.add_argument('--library', type=pathlib.Path)
     parser.add_argument('--work', type=pathlib.Path)
     parser.add_argument('--limit', type=int, default=0)
     parser.add_argument('--train', type=int, default=50_000)
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--seed', type=int, default=SEED, help='of the draws of rows, and of the training of libomen')
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
-    data = Data(options.data, options.limit, options.train)
+    data = Data(options.data, options.limit, options.train, options.seed)
     family, size = options.method.split()
     try:
-        if family == 'omen':
-            row = measured_omen(float(size), data, options)
+        if family in QUALITIES:
+            row = measured_omen(family, float(size), data, options)
         else:
             row = measured_peer(options.method, data, options.rounds)
     finally:

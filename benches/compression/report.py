@@ -6,8 +6,8 @@ from records import columns
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 
-NOTES = '''Total bytes: all bytes a reader needs, divided by n. libomen: every file of the directory (codes, two copies of
-the codebook, checksums, ids, manifests). FAISS: codes, float32 centroids, rotations, means. turbovec: its serialized index.
+NOTES = '''Total bytes: all bytes a reader needs, divided by n. libomen: every file of the directory (codes, codebook and
+its parity, checksums, ids, manifests). FAISS: codes, float32 centroids, rotations, means. turbovec: its serialized index.
 Relative MSE: sum of |x - decoded x|^2 over sum of |x|^2, over the whole base; held out: over the queries, which nothing
 was trained on (libomen: inserted after the first compress, coded by a second one with the existing codebook).
 Peers are trained on {trained} drawn at random; libomen chooses its sample.
@@ -16,12 +16,14 @@ libomen's encode includes write, sync and check; its decode is omen_store_get in
 pq, opq: product quantizers of FAISS. If the number of subspaces does not divide dim, they have two widths, which FAISS
 encodes more slowly.
 opq-default: FAISS's own training; opq-identity and opq-eigenvalues: our training from those rotations (subspaces.py).
-turbovec has no decode: its error is computed from its scores for the unit vectors{unit}.'''
+turbovec has no decode: its error is computed from its scores for the unit vectors{unit}.
+rabitq: RaBitQ of FAISS, decoded with the length of least error (rabitq.py). Its random rotation is not counted, and code B
+counts the two factors that suffice, where FAISS stores up to five.'''
 UNIT = '; its own estimate is for vectors scaled to length one'
 
 HEAD = ['method', 'total B', 'code B', 'train s', 'encode vec/s', 'decode vec/s', 'rel. MSE base', 'held out',
         'recall@10 decoded', 'own', 'rounds']
-COLOURS = {'omen': 'black', 'pq': 'tab:blue', 'pq4': 'tab:cyan', 'opq-default': 'tab:orange',
+COLOURS = {'omen': 'black', 'rabitq': 'tab:gray', 'pq': 'tab:blue', 'pq4': 'tab:cyan', 'opq-default': 'tab:orange',
            'opq-identity': 'tab:green', 'opq-eigenvalues': 'tab:olive', 'rq': 'tab:red', 'lsq': 'tab:brown',
            'sq': 'tab:purple', 'turbovec': 'tab:pink'}
 
@@ -39,9 +41,14 @@ def error(value):
     return '-' if value is None else f'{value:.5f}'
 
 
+def label(method):
+    name, size = method.split()
+    quality = ', best' if name == 'omen-best' else ''
+    return f'**libomen, ratio {size}{quality}**' if name.startswith('omen') else method
+
+
 def cells(row):
-    name = row['method']
-    name = f'**libomen, ratio {name.split()[1]}**' if name.startswith('omen') else name
+    name = label(row['method'])
     if 'failed' in row:
         return [name, row['failed'], *[''] * (len(HEAD) - 2)]
     code = '-' if row['code_bytes'] is None else str(row['code_bytes'])
@@ -50,13 +57,17 @@ def cells(row):
             f'{row["recall_decoded"]:.4f}', f'{row["recall_own"]:.4f}', str(row['rounds'])]
 
 
-def heading(rows, date):
+def circumstances(rows, date):
     row = rows[0]
     loads = [row['load'] for row in rows]
+    return (f'{date}, {row["machine"]}, {row["cores"]} cores, Linux {row["kernel"]}; one core, one thread; load before each '
+            f'method {min(loads):.1f} to {max(loads):.1f}.')
+
+
+def heading(rows, date):
+    row = rows[0]
     metric = {'ip': 'inner product', 'l2': 'L2'}[row['metric']]
-    return (f'{row["data"]}: {row["n"]:,} vectors of {row["dim"]} floats, {metric}. {date}, {row["machine"]}, '
-            f'{row["cores"]} cores, Linux {row["kernel"]}; one core, one thread; load before each method {min(loads):.1f} to '
-            f'{max(loads):.1f}.')
+    return f'{row["data"]}: {row["n"]:,} vectors of {row["dim"]} floats, {metric}. {circumstances(rows, date)}'
 
 
 def tables(by_data, date):

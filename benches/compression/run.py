@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Compares compression by libomen with FAISS and turbovec at equal total bytes: measures, records, prints, draws.
+"""Compares compression by libomen with FAISS and turbovec at equal total bytes, and with Shannon's bound: measures, records,
+prints, draws.
 
+The parts (--parts) are in cases.py. `rows`, `normals`, `turned` and `seeds` have tables beside the bound of a Gaussian.
 Each method runs in its own process (measure.py), pinned to one core, one thread. Each result is appended to the day's
 records at once. So the results of `--engines omen` and `--engines peers` add up, and a later result replaces an earlier one
 of the same method. `--table` prints and draws the records of all days, and measures nothing.
@@ -13,15 +15,15 @@ import pathlib
 import subprocess
 import sys
 
+import beside_bound
 import report
+from cases import LIMITED, LONG, PARTS, by_part, cases, methods
 from data import Data
-from distortion import shannon
-from machine import LIBRARY, ROOT, data_folders, machine, started
-from peers import names
-from records import append, newest, records_folder, relative
+from distortion import Shannon
+from machine import LIBRARY, ROOT, machine, started
+from records import append, records_folder, relative
 
 MEASURE = pathlib.Path(__file__).resolve().parent / 'measure.py'
-LIMITED = ('rq', 'lsq')
 
 
 def arguments():
@@ -29,8 +31,11 @@ def arguments():
     parser.add_argument('--data', action='append', type=pathlib.Path, default=[],
                         help='a directory with base, query and README; may be repeated. By default those of '
                              'OMEN_BENCH_DATA (separated by colons), else sift100k and minilm50k, else tests/data/sift10k')
+    parser.add_argument('--parts', default=','.join(PARTS),
+                        help='; '.join(f'{name}: {part.about}' for name, part in PARTS.items()))
+    parser.add_argument('--long', action='store_true', help=f'{LONG} too, in the part `rows`: minutes, and 3 GB of memory')
     parser.add_argument('--engines', default='omen,peers')
-    parser.add_argument('--ratios', default='4,8,16,32,64', help='of libomen; peers are sized to them')
+    parser.add_argument('--ratios', default='4,8,16,32,64', help='of libomen in the part `ratios`; peers are sized to them')
     parser.add_argument('--only', default='', help='only methods whose name begins with one of these, as `sq,opq`')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--limit', type=int, default=0, help='vectors of the base to use, drawn at random; 0 = all')
@@ -46,24 +51,12 @@ def arguments():
     return parser.parse_args()
 
 
-def short(number):
-    return f'{number:g}'
-
-
-def methods(options, data):
-    engines, ratios = options.engines.split(','), [float(ratio) for ratio in options.ratios.split(',')]
-    found = [f'omen {short(ratio)}' for ratio in ratios] if 'omen' in engines else []
-    found += names(data.dim, data.n, ratios) if 'peers' in engines else []
-    wanted = [part for part in options.only.split(',') if part]
-    return [name for name in found if not wanted or name.startswith(tuple(wanted))]
-
-
-def measured(options, folder, method):
+def measured(options, case, method):
     """The figures of one method, or {'failed': why}."""
     limit = options.time_limit if method.split()[0] in LIMITED else None
-    process = started(MEASURE, method, '--data', folder, '--library', options.library, '--work', options.work / 'store',
-                      '--limit', options.limit, '--train', options.train, '--rounds', options.rounds, core=options.core,
-                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = started(MEASURE, method, '--data', case.folder, '--library', options.library, '--work',
+                      options.work / 'store', '--limit', case.limit, '--seed', case.seed, '--train', options.train,
+                      '--rounds', options.rounds, core=options.core, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         found, errors = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -77,19 +70,43 @@ def measured(options, folder, method):
     return json.loads(found.splitlines()[-1])
 
 
-def run(options, folder, path):
-    data = Data(folder, options.limit)
+def bounds(shannon, row):
+    """The bounds of the measured row: of the bytes of a code, and of all bytes a vector."""
+    sizes = dict(bound_code=row.get('code_bytes'), bound_total=row.get('total_bytes'))
+    return {name: size and shannon.bound(size) for name, size in sizes.items()}
+
+
+def run(options, part, case, path):
+    data = Data(case.folder, case.limit, seed=case.seed)
     model, cores, kernel = machine()
-    about = dict(data=data.name, n=data.n, dim=data.dim, metric='ip' if data.is_ip else 'l2')
-    sizes = [2 ** (step / 4) for step in range(4, 41) if 2 ** (step / 4) <= data.dim]
-    bound = [shannon(data.base, size) for size in sizes]
-    append(path, dict(**about, method='shannon', total_bytes=sizes, relative_mse=bound))
-    for method in methods(options, data):
+    about = dict(part=part, data=data.name, n=data.n, dim=data.dim, metric='ip' if data.is_ip else 'l2')
+    shannon = Shannon(data.base)
+    if part == 'ratios':
+        sizes = [2 ** (step / 4) for step in range(4, 41) if 2 ** (step / 4) <= data.dim]
+        curve = [shannon.bound(size) for size in sizes]
+        append(path, dict(**about, method='shannon', total_bytes=sizes, relative_mse=curve))
+    for method in methods(part, options, data):
         load = round(os.getloadavg()[0], 2)
-        row = measured(options, folder, method)
+        row = measured(options, case, method)
         append(path, dict(**about, method=method, rounds=options.rounds, load=load, machine=model, cores=cores,
-                          kernel=kernel, **row))
-        print(f'{data.name} {method}: {row.get("failed") or "done"}', file=sys.stderr, flush=True)
+                          kernel=kernel, **row, **bounds(shannon, row)))
+        print(f'{part}: {data.name}, {data.n:,} rows, {method}: {row.get("failed") or "done"}', file=sys.stderr, flush=True)
+
+
+def show(options, folder):
+    """Prints the tables of the parts and draws the plots. Records of other days still hold: errors do not depend on the day."""
+    found = by_part(sorted(folder.glob('compression-*.jsonl')))
+    for part in options.parts.split(','):
+        rows = found[part]
+        if part == 'ratios' and rows:
+            print(report.tables(rows, options.date))
+            print(report.ratio_table(rows))
+            report.draw(rows, options.date, folder / 'compression.png')
+            report.draw_ratios(rows, options.date, folder / 'ratios.png')
+        elif rows:
+            print(beside_bound.table(f'{part}: {PARTS[part].about}', rows, options.date))
+            if part == 'rows':
+                beside_bound.draw(rows, options.date, folder / 'rows.png')
 
 
 def main():
@@ -97,15 +114,11 @@ def main():
     folder = records_folder(options.record, options.work)
     path = folder / f'compression-{options.date}.jsonl'
     if not options.table:
-        for data in data_folders(options.data):
-            run(options, data, path)
-    # Records of other days still hold: errors do not depend on the day.
-    rows = newest(sorted(folder.glob('compression-*.jsonl')), 'method')
-    print(report.tables(rows, options.date))
-    print(report.ratio_table(rows))
-    report.draw(rows, options.date, folder / 'compression.png')
-    report.draw_ratios(rows, options.date, folder / 'ratios.png')
-    print(f'records: {relative(path)}, plots beside it: compression.png, ratios.png')
+        for part in options.parts.split(','):
+            for case in cases(part, options):
+                run(options, part, case, path)
+    show(options, folder)
+    print(f'records: {relative(path)}, plots beside it: compression.png, ratios.png, rows.png')
 
 
 if __name__ == '__main__':

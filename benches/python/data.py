@@ -11,6 +11,8 @@ import numpy as np
 from recall import K
 
 QUERIES_MAX = 1000
+# Of the draw of rows.
+SEED = 5
 
 
 def vectors(folder, name):
@@ -29,19 +31,22 @@ def unit_length(rows):
 
 
 class Data:
-    """base: float32 [n][dim]; queries: float32 [nq][dim]; neighbours: int64 [nq][K], the exact ones."""
+    """base: float32 [n][dim]; queries: float32 [nq][dim]; neighbours: int64 [nq][K], the exact ones.
 
-    def __init__(self, folder, limit=0, train=0):
+    `limit` draws that many rows at random (0: all), `train` as many for peers to train on; another seed draws others.
+    """
+
+    def __init__(self, folder, limit=0, train=0, seed=SEED):
         folder = pathlib.Path(folder)
         readme = folder / 'README'
-        self.name = folder.resolve().name
+        self.name = folder.resolve().name + (f' seed {seed}' if seed != SEED else '')
         self.is_ip = readme.exists() and 'metric ip' in readme.read_text()
         self.base = vectors(folder, 'base')
         self.queries = vectors(folder, 'query')[:QUERIES_MAX]
-        mixed = np.random.default_rng(5).permutation(len(self.base))
+        mixed = np.random.default_rng(seed).permutation(len(self.base))
         if limit and limit < len(self.base):
             self.base = np.ascontiguousarray(self.base[np.sort(mixed[:limit])])
-            mixed = np.random.default_rng(5).permutation(limit)
+            mixed = np.random.default_rng(seed).permutation(limit)
         self.n, self.dim = self.base.shape
         # Files are often sorted in some way: the rows that peers are trained on are drawn at random.
         self.train = np.ascontiguousarray(self.base[mixed[:train or self.n]])

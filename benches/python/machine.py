@@ -24,14 +24,18 @@ def vector_unit():
     return next((name for flag, name in (('avx512f', 'AVX-512'), ('avx2', 'AVX2')) if flag in flags), 'neither AVX')
 
 
+def shared(*names):
+    """The folders of these large data sets that there are."""
+    return [folder for folder in (ROOT.parent / 'shared/data' / name for name in names) if folder.exists()]
+
+
 def data_folders(given):
     """The given folders, else those of OMEN_BENCH_DATA (separated by colons), else the large ones, else that of the tests."""
     if given:
         return given
     if 'OMEN_BENCH_DATA' in os.environ:
         return [pathlib.Path(folder) for folder in os.environ['OMEN_BENCH_DATA'].split(':')]
-    large = [ROOT.parent / 'shared/data' / name for name in ('sift100k', 'minilm50k')]
-    return [folder for folder in large if folder.exists()] or [ROOT / 'tests/data/sift10k']
+    return shared('sift100k', 'minilm50k') or [ROOT / 'tests/data/sift10k']
 
 
 def started(script, *words, core=None, threads=1, **pipes):

@@ -8,6 +8,7 @@ import numpy as np
 
 CALL = 1000
 READ_ONLY, CREATE_NEW = 2, 3
+QUALITY_NORMAL, QUALITY_BEST = 0, 2
 PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
 
 
@@ -103,11 +104,14 @@ class Store:
         self.library.call('omen_store_commit', self.handle)
         self.count += len(rows)
 
-    def compress(self, ratio):
-        """The report, the seconds of training, and the vectors encoded, written and checked a second."""
+    def compress(self, ratio, **settings):
+        """The report, the seconds of training, and the vectors encoded, written and checked a second.
+
+        settings are members of omen_compress_options.
+        """
         clock = Clock()
         options = self.library.options(CompressOptions, 'omen_compress_options_init', ratio=ratio,
-                                       progress=clock.callback)
+                                       progress=clock.callback, **settings)
         report = CompressReport(struct_size=ctypes.sizeof(CompressReport))
         self.library.call('omen_store_compress', self.handle, byref(options), byref(report))
         return report, *clock.split(self.count)

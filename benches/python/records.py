@@ -19,11 +19,14 @@ def append(path, row):
 
 
 def newest(paths, *keys):
-    """{(data, n): {values of `keys`: row}}: the last recorded row of each, in the order of the first ones."""
+    """{(data, n): {values of `keys`: row}}: the last recorded row of each, in the order of the first ones.
+
+    A key that a row does not have is None.
+    """
     rows = {}
     for line in (line for path in paths if path.exists() for line in path.read_text().splitlines()):
         row = json.loads(line)
-        name = tuple(row[key] for key in keys)
+        name = tuple(row.get(key) for key in keys)
         rows.setdefault((row['data'], row['n']), {})[name if len(keys) > 1 else name[0]] = row
     return rows
 
