@@ -933,7 +933,8 @@ void omen_search_options_init(struct omen_search_options *options);
  * queries in one call are faster than one at a time, because they share the passes over memory.
  *
  * Inverted lists: omen_store_compress makes them for large stores. A search then visits the lists nearest to its
- * query: as many as compress found to hold nearly all neighbours, or the share of the lists given by `effort`.
+ * query: as many as compress found to hold nearly all neighbours, more if the query is unlike the vectors, or the share of
+ * the lists given by `effort`.
  *
  * Places are left over (OMEN_NO_ID, NaN) only if fewer than `k` vectors are live, allowed and within `max_distance`:
  * lists are visited until `k` such vectors are found, or all lists are. With an `effort` above 0, lists beyond that share

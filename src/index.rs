@@ -32,6 +32,13 @@ const QUERIES: usize = 512;
 const NEIGHBOURS: u64 = 10;
 /// The share of these neighbours that the visited lists must contain.
 const RECALL: f64 = 0.997;
+/// Rows that are nearer to a row than this, compared with its centroid (squared distances), are its twins. A new query has
+/// none, so they do not count as neighbours.
+const TWIN: f32 = 1.0 / 16.0;
+/// The share of rows that count as usual: a few may be far from all others.
+const USUAL: f64 = 0.98;
+/// How many standard deviations nearer than its centroid a neighbour may be, compared with rows of the nearest list.
+const REACH: f32 = 4.0;
 
 /// Number of lists for `rows` rows: a power of two, or 0 if lists do not pay.
 pub fn lists_for(rows: u64) -> u32 {
@@ -40,6 +47,52 @@ pub fn lists_for(rows: u64) -> u32 {
     }
     let lists = u32::try_from(rows / ROWS_A_LIST).unwrap_or(INVERTED_LISTS_MAX).min(INVERTED_LISTS_MAX);
     1 << lists.ilog2()
+}
+
+/// Which lists a search visits. Sample rows, as queries, tell.
+///
+/// A query unlike the rows is about as far from all lists, and any of them may hold its neighbours. It visits all lists
+/// that are not much farther than the nearest. Distances to centroids are squared for L2, else negative products of the
+/// query with the centroid, for cosine with the centroid made a unit vector. They are measured in the **unit** of their
+/// query: the spread of the distances between a query and the rows of a list grows with it. The unit is the distance (not
+/// squared) to the nearest centroid for L2, else the norm of the query.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Visits {
+    /// The number of lists that a query like the rows visits.
+    pub probes: u32,
+    /// The farthest nearest centroid of a query like the rows: squared for L2, else in the query's unit.
+    pub usual: f32,
+    /// How much farther than the nearest centroid that of a neighbour may be, in the query's unit: a few standard
+    /// deviations of the distances between a query and rows, less those between it and their centroids.
+    pub reach: f32,
+}
+
+impl Visits {
+    /// The number of lists for a query of norm `norm` whose `distances` to the centroids are those of `metric`.
+    pub fn lists(&self, metric: Metric, norm: f32, distances: impl Iterator<Item = f32> + Clone) -> usize {
+        let nearest = nearest_of(distances.clone());
+        if likeness(metric, norm, nearest) <= self.usual {
+            return self.probes as usize;
+        }
+        let farthest = nearest + self.reach * unit(metric, norm, nearest);
+        let farther = distances.clone().filter(|distance| *distance > farthest).count();
+        // All lists, if the unit is not finite.
+        (distances.count() - farther).max(self.probes as usize)
+    }
+}
+
+fn nearest_of(distances: impl Iterator<Item = f32>) -> f32 {
+    distances.fold(f32::INFINITY, f32::min)
+}
+
+/// See [`Visits`].
+fn unit(metric: Metric, norm: f32, nearest: f32) -> f32 {
+    if metric == Metric::L2 { nearest.max(0.0).sqrt() } else { norm }
+}
+
+/// The less, the more a query is like the rows.
+fn likeness(metric: Metric, norm: f32, nearest: f32) -> f32 {
+    if metric == Metric::L2 { nearest } else { nearest / norm }
 }
 
 /// The centroids of all lists.
@@ -117,33 +170,81 @@ impl Index {
         }
     }
 
-    /// Number of lists a search must visit to find the neighbours of a query, measured on `sample: [n][dim]` of `rows`
-    /// rows. A sample is less dense than all rows, so the number of neighbours is reduced in the same proportion.
-    pub fn probes(&self, sample: &[f32], rows: u64) -> u32 {
-        let (dim, count) = (self.dim, sample.len() / self.dim);
+    /// The lists that a search must visit to find the neighbours of a query, measured on `sample: [n][dim]` of `rows`
+    /// rows, where searches compare the query with `centroids: [lists][dim]`. A sample is less dense than all rows, so the
+    /// number of neighbours is reduced in the same proportion.
+    pub fn visits(&self, centroids: &[f32], sample: &[f32], rows: u64) -> Visits {
+        let (metric, count) = (self.metric, sample.len() / self.dim);
         let mut lists = vec![0; count];
         self.assign(sample, &mut lists);
         let neighbours = (NEIGHBOURS * count as u64 / rows).max(1) as usize;
-        let mut ranks = Vec::new();
+        let (mut ranks, mut usual, mut spread) = (Vec::new(), Vec::new(), Spread::default());
         for number in (0..count).step_by(count.div_ceil(QUERIES)) {
-            let query = &sample[number * dim..(number + 1) * dim];
-            let norm_sq = kernels().dot(query, query);
-            let distance = |row: &[f32]| kernels().distance(self.metric, query, norm_sq, row);
-            let to_lists: Vec<f32> = self.centroids.chunks_exact(dim).map(distance).collect();
-            let rows = sample.chunks_exact(dim).map(distance).zip(0..);
-            let mut others: Vec<(f32, usize)> = rows.filter(|(_, row)| *row != number).collect();
+            let query = &sample[number * self.dim..(number + 1) * self.dim];
+            let norm = kernels().dot(query, query).sqrt();
+            let (to_lists, to_rows) = (self.distances(query, centroids), self.distances(query, sample));
+            usual.push(likeness(metric, norm, nearest_of(to_lists.iter().copied())));
+            let own = |row: usize| to_lists[usize::from(lists[row])];
+            for (row, distance) in to_rows.iter().enumerate() {
+                spread.add((distance - own(row)) / unit(metric, norm, own(row)));
+            }
+            let of_list = usize::from(lists[number]);
+            let twin = TWIN * kernels().l2sq(query, &centroids[of_list * self.dim..][..self.dim]);
+            let is_other = |(_, row): &(f32, usize)| {
+                *row != number && kernels().l2sq(query, &sample[*row * self.dim..][..self.dim]) >= twin
+            };
+            let mut others: Vec<(f32, usize)> = to_rows.into_iter().zip(0..).filter(is_other).collect();
             let wanted = neighbours.min(others.len());
             if wanted > 0 {
                 others.select_nth_unstable_by(wanted - 1, |a, b| a.0.total_cmp(&b.0));
             }
-            for (_, row) in &others[..wanted] {
-                let own = to_lists[usize::from(lists[*row])];
-                ranks.push(to_lists.iter().filter(|other| **other < own).count() as u32 + 1);
-            }
+            let rank = |(_, row): &(f32, usize)| to_lists.iter().filter(|other| **other < own(*row)).count() as u32 + 1;
+            ranks.extend(others[..wanted].iter().map(rank));
         }
         ranks.sort_unstable();
-        let index = (RECALL * ranks.len() as f64) as usize;
-        ranks.get(index).or(ranks.last()).copied().unwrap_or(1)
+        usual.sort_unstable_by(f32::total_cmp);
+        let (probes, usual) = (at_share(&ranks, RECALL).unwrap_or(1), at_share(&usual, USUAL).unwrap_or(0.0));
+        Visits { probes, usual, reach: REACH * spread.deviation() }
+    }
+
+    /// The distances between `query` and `vectors: [n][dim]`, as those of [`Visits`].
+    fn distances(&self, query: &[f32], vectors: &[f32]) -> Vec<f32> {
+        let norm_sq = kernels().dot(query, query);
+        let norm = norm_sq.sqrt();
+        let distance = |vector: &[f32]| match kernels().distance(self.metric, query, norm_sq, vector) {
+            cosine if self.metric == Metric::Cosine => norm * (cosine - 1.0),
+            other => other,
+        };
+        vectors.chunks_exact(self.dim).map(distance).collect()
+    }
+}
+
+/// The element of `sorted` behind a share of them.
+fn at_share<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    sorted.get((share * sorted.len() as f64) as usize).or(sorted.last()).copied()
+}
+
+/// Mean and standard deviation of finite numbers.
+#[derive(Default)]
+struct Spread {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Spread {
+    fn add(&mut self, value: f32) {
+        if value.is_finite() {
+            let value = f64::from(value);
+            self.count += 1.0;
+            self.sum += value;
+            self.squares += value * value;
+        }
+    }
+
+    fn deviation(&self) -> f32 {
+        let mean = self.sum / self.count.max(1.0);
+        (self.squares / self.count.max(1.0) - mean * mean).max(0.0).sqrt() as f32
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BLOCK_BYTES, FOOTER_BYTES, FileHeader, Footer, HEADER_BYTES, SECTIONS_MAX, Section, SectionKind, SectionLayout,
+    BLOCK_BYTES, FOOTER_BYTES, FileHeader, Footer, Kind, SECTIONS_MAX, Section, SectionKind, SectionLayout,
     SegmentEntry, checksum, decode_sections, seed, to_usize, u32_at,
 };
 use crate::os::{Access, Dir, File, Map};
@@ -139,15 +139,15 @@ const WRITE_BYTES: usize = 1 << 20;
 impl SealedWriter {
     /// Begins in an empty file.
     pub fn new(file: Box<dyn File>, header: &FileHeader) -> SealedWriter {
-        let (mut sums, buffer) = (BlockSums::new(header.id), header.encode().to_vec());
+        let (mut sums, buffer) = (BlockSums::new(header.id), header.encode());
         sums.update(&buffer);
-        SealedWriter { file, id: header.id, sums, layout: SectionLayout::default(), buffer }
+        SealedWriter { file, id: header.id, sums, layout: SectionLayout::new(header.kind), buffer }
     }
 
     /// Continues a log that holds `rows` rows: its frames, which `sums` covers, become the section of rows.
     pub fn behind_log(file: Box<dyn File>, id: u64, sums: BlockSums, rows: u32) -> SealedWriter {
-        let mut layout = SectionLayout::default();
-        layout.add(SectionKind::Rows, sums.length() - HEADER_BYTES as u64, u64::from(rows));
+        let mut layout = SectionLayout::new(Kind::Log);
+        layout.add(SectionKind::Rows, sums.length() - layout.end(), u64::from(rows));
         SealedWriter { file, id, sums, layout, buffer: Vec::new() }
     }
 
@@ -206,6 +206,7 @@ impl SealedWriter {
 #[derive(Debug)]
 pub struct Sealed {
     name: String,
+    kind: Kind,
     id: u64,
     map: Map,
     footer: Footer,
@@ -244,10 +245,12 @@ impl Sealed {
         let table = data..data + to_usize(table_bytes)?;
         let second = table.end..table.end + to_usize(second_bytes)?;
         let footer = Footer::decode(&name, entry.id, &footer, &map[second.start..footer_at], entry.root)?;
-        let sections = decode_sections(&name, data_bytes, &map[second.end..footer_at])?;
+        let sections =
+            decode_sections(&name, entry.kind.header_bytes() as u64..data_bytes, &map[second.end..footer_at])?;
         let proven_blocks = ProvenBlocks::new(data.div_ceil(BLOCK_BYTES));
         let proven_table = ProvenBlocks::new(table.len().div_ceil(BLOCK_BYTES));
-        Ok(Sealed { name, id: entry.id, map, footer, sections, table, second, proven_blocks, proven_table })
+        let SegmentEntry { kind, id, .. } = *entry;
+        Ok(Sealed { name, kind, id, map, footer, sections, table, second, proven_blocks, proven_table })
     }
 
     /// The file's name, for messages.
@@ -257,9 +260,7 @@ impl Sealed {
 
     /// The file's header.
     pub fn header(&self) -> Result<FileHeader> {
-        let mut header = [0; HEADER_BYTES];
-        header.copy_from_slice(self.bytes(0, HEADER_BYTES)?);
-        FileHeader::decode(&self.name, &header)
+        FileHeader::decode(&self.name, self.bytes(0, self.kind.header_bytes())?)
     }
 
     /// The file's summary.
@@ -335,13 +336,13 @@ impl Sealed {
     }
 }
 
-/// Reads and checks the header of a numbered file.
-pub fn read_header(file: &dyn File) -> Result<FileHeader> {
-    let length = file.length()?;
-    if length < HEADER_BYTES as u64 {
-        return Err(Error::corrupt(file.name(), format!("{length} bytes, expected a header of {HEADER_BYTES}")));
+/// Reads and checks the header of a numbered file of this kind.
+pub fn read_header(file: &dyn File, kind: Kind) -> Result<FileHeader> {
+    let (length, expected) = (file.length()?, kind.header_bytes());
+    if length < expected as u64 {
+        return Err(Error::corrupt(file.name(), format!("{length} bytes, expected a header of {expected}")));
     }
-    let mut bytes = [0; HEADER_BYTES];
+    let mut bytes = vec![0; expected];
     file.read_at(&mut bytes, 0)?;
     FileHeader::decode(file.name(), &bytes)
 }

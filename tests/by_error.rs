@@ -52,7 +52,7 @@ fn found(store: &Store, queries: &[f32]) -> Vec<u64> {
 #[test]
 fn a_small_store_is_not_ruined_by_default() {
     let queries = sift("query.bvecs", 0, 200);
-    for (rows, metric) in [(100, Metric::L2), (300, Metric::L2), (1000, Metric::L2), (1000, Metric::Cosine)] {
+    for (rows, metric) in [(100, Metric::L2), (300, Metric::L2), (700, Metric::L2), (600, Metric::Cosine)] {
         let base = sift("base.bvecs", 0, rows);
         let (_home, store) = store_of(&base, DIM, metric);
         let truth = found(&store, &queries);
@@ -99,8 +99,8 @@ fn sixteen_is_the_most_where_the_error_allows_it() {
 fn a_ratio_is_honoured_whatever_the_error() {
     let base = sift("base.bvecs", 0, 1000);
     let (_home, store) = store_of(&base, DIM, Metric::L2);
-    let report = compress(&store, CompressOptions { ratio: 16.0, ..CompressOptions::default() }).unwrap();
-    assert!(report.ratio >= 16.0 && report.relative_mse > 0.1, "{report:?}");
+    let report = compress(&store, CompressOptions { ratio: 20.0, ..CompressOptions::default() }).unwrap();
+    assert!(report.ratio >= 20.0 && report.relative_mse > 0.1, "{report:?}");
     assert!(
         report.limit == Limit::Ratio && report.held_out_relative_mse.is_nan(),
         "every row was trained on: {report:?}"

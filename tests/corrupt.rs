@@ -8,7 +8,7 @@
 mod fixtures;
 
 use fixtures::*;
-use omen::format::{HEADER_BYTES, Kind, MANIFEST_NAMES, Manifest};
+use omen::format::{BLOCK_BYTES, Kind, MANIFEST_NAMES, Manifest};
 use omen::store::{Mode, Store, Tuning};
 
 fn flip_every_byte(kind: &str, fixture: &Fixture) {
@@ -259,7 +259,7 @@ fn open_flipped(fixture: &Fixture, at: usize) -> Store {
 fn an_upsert_that_meets_damage_changes_nothing_and_leaves_the_store_writable() {
     let fixture = sealed_log(1);
     // Behind the header and the one frame lie the ids.
-    let store = open_flipped(&fixture, 2 * HEADER_BYTES + 20);
+    let store = open_flipped(&fixture, 2 * BLOCK_BYTES + 20);
     let id = *fixture.model.keys().nth(5).unwrap();
     let error = store.upsert(&[u64::MAX - 1, id], &vectors(0, 2, 4)).unwrap_err();
     is_of_file_range("upsert", &error);
@@ -275,7 +275,7 @@ fn a_scan_that_meets_damage_writes_nothing() {
         store.insert(None, &vectors(0, 600, 4)).unwrap();
     });
     // The second block of rows.
-    let store = open_flipped(&build.done(), 2 * HEADER_BYTES + 20);
+    let store = open_flipped(&build.done(), 2 * BLOCK_BYTES + 20);
     let (mut position, mut ids, mut rows) = (0, [7; 600], [7.0; 2400]);
     is_of_file_range("scan", &store.list(&mut position, &mut ids, Some(&mut rows)).unwrap_err());
     assert!(position == 0 && ids == [7; 600] && rows == [7.0; 2400], "the outputs changed");

@@ -108,6 +108,28 @@ fn searches_by_lists_find_what_searches_of_all_codes_find() {
     }
 }
 
+/// Their nearest lists tell little of where their neighbours are, so they visit more.
+#[test]
+fn queries_unlike_the_rows_find_their_neighbours_too() {
+    let rows = clustered(ROWS, 2);
+    let like = clustered(100, 3);
+    let negated: Vec<f32> = like.iter().map(|value| -value).collect();
+    let shuffled: Vec<f32> =
+        like.chunks(DIM).flat_map(|query| (0..DIM).map(|dim| 2.0 * query[dim * 37 % DIM])).collect();
+    let far: Vec<f32> = like.iter().map(|value| value * 30.0 - 500.0).collect();
+    for metric in Metric::ALL {
+        let home = tempfile::tempdir().unwrap();
+        let store = filled(&home, metric, &rows, 3.0);
+        for (name, queries) in [("negated", &negated), ("shuffled", &shuffled), ("far", &far)] {
+            let all = found(&store, queries, &with_effort(1.0));
+            let recall = recall(&found(&store, queries, &with_effort(0.0)), &all);
+            assert!(recall >= 0.85, "{metric:?}, {name}: {recall}");
+        }
+        // It is not that every query visits all lists.
+        assert!(recall(&found(&store, &like, &with_effort(0.0)), &found(&store, &like, &with_effort(1.0))) < 1.0);
+    }
+}
+
 #[test]
 fn every_id_leads_to_its_vector_and_ids_come_in_order() {
     let rows = clustered(ROWS, 4);

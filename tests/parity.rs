@@ -158,7 +158,7 @@ fn low_rank(rows: usize, dim: usize, rank: usize) -> Vec<f32> {
 
 /// A formula book of several blocks.
 fn large_book() -> Coded {
-    let coded = Coded::new(&low_rank(6000, 128, 60), 128, 16.0, FORMULA);
+    let coded = Coded::new(&low_rank(6000, 160, 60), 160, 16.0, FORMULA);
     assert!(coded.section(SectionKind::Codebook).len() > 2 * BLOCK_BYTES);
     coded
 }

@@ -260,10 +260,10 @@ fn cancelled_at_any_step_the_store_is_as_it_was() {
             (calls, last) = (calls + 1, done);
             calls == step
         };
-        let done = store.compress(&options(2.5), &mut Work::new(0, Some(&mut cancels)));
+        let done = store.compress(&options(3.0), &mut Work::new(0, Some(&mut cancels)));
         if let Ok(report) = done {
             assert!(calls < step && step > 20, "{calls} calls, {step} steps");
-            keeps_its_promises(home.path(), &store, 16, &rows, 2.5, &report);
+            keeps_its_promises(home.path(), &store, 16, &rows, 3.0, &report);
             return;
         }
         assert!(matches!(done, Err(Error::Cancelled { .. })), "{done:?}");

@@ -175,12 +175,13 @@ fn overlapping_sections_are_damage() {
 fn sections_outside_the_data_are_damage() {
     for case in cases() {
         let data_bytes = case.parts.data.len() as u64;
+        let header_bytes = Kind::parse(&case.name).unwrap().0.header_bytes() as u64;
         for (index, section) in case.parts.sections.iter().enumerate() {
             let name = named(section);
             let Section { offset, length, .. } = *section;
             let places = [
                 (0, length),
-                (4095, length),
+                (header_bytes - 1, length),
                 (data_bytes + 1, 0),
                 (data_bytes, 1),
                 (data_bytes - length + 1, length),

@@ -20,7 +20,7 @@ pub(super) trait Coder: Send + Sync {
     /// How rows are scaled before they are coded.
     fn scale(&self) -> &Scale;
 
-    /// True if `row: [dim]` divided by `scale` has values far beyond those of the sample.
+    /// True if `row: [dim]` divided by `scale` has values far beyond those of the sample, or is too long for its code.
     fn is_cut(&self, row: &[f32], scale: f32) -> bool;
 
     /// About the squared error of `row: [dim]` divided by `scale`, before it is multiplied again.

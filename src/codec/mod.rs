@@ -43,7 +43,7 @@ pub use scale::{divide, multiply, scaled};
 pub use shape::{DIM_MAX, FormulaBudget, Quality, Shape};
 pub use side::Correction;
 use std::sync::{Arc, OnceLock};
-pub use table::QueryTable;
+pub use table::{QueryTable, Slack};
 pub use windows::WINDOWS;
 use xxhash_rust::xxh3::xxh3_64;
 

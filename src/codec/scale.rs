@@ -90,6 +90,11 @@ impl Scale {
         scales().filter(|scale| f64::from(*scale) <= ratio).last().unwrap_or(power_of_two(*POWERS.start()))
     }
 
+    /// True if `row` divided by `scale` is longer than most rows are, and the scale of a row is not its length.
+    pub(super) fn is_long(&self, row: &[f32], scale: f32) -> bool {
+        self.longest < f32::MAX && length(row) > LONG * f64::from(self.typical) * f64::from(scale)
+    }
+
     /// The scales to try in turn for a row that does not fit with `scale`.
     pub(super) fn above(&self, scale: f32) -> impl Iterator<Item = f32> {
         let of_direction = if self.is_directional { scale } else { 1.0 };

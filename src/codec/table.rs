@@ -40,7 +40,7 @@ const CANDIDATES_MIN: usize = 16;
 
 /// The same where scores are coarse, beyond the candidates that are taken anyway. Where symbols tell rows apart well, this
 /// adds few; where they do not (a query far from all rows, rows closer together than a symbol), it adds many.
-const COARSE_DEVIATIONS: f64 = 0.5;
+const COARSE_DEVIATIONS: f64 = 2.0;
 
 /// The worst score.
 const WORST: f64 = 65_535.0;
@@ -77,20 +77,46 @@ pub struct QueryTable<'a> {
     above: f64,
     /// The standard deviation of the rounding of a score.
     deviation: f64,
+    /// Coarse scores: the variance of a score per step of it, for the parts of a code that are not symbols.
+    variance_a_step: f64,
+}
+
+/// How far the score of a near row may exceed the k-th best score: the root of a number and of one in proportion to that
+/// score.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slack {
+    square: f64,
+    square_a_step: f64,
+}
+
+impl Slack {
+    /// The same for all scores.
+    pub fn fixed(steps: u16) -> Slack {
+        Slack { square: f64::from(steps).powi(2), square_a_step: 0.0 }
+    }
+
+    /// Of the k-th best score `score`.
+    pub fn at(&self, score: u16) -> u16 {
+        (self.square + self.square_a_step * f64::from(score)).sqrt().min(WORST) as u16
+    }
 }
 
 impl<'a> QueryTable<'a> {
     /// The table of codes without a side byte, whose symbols are only a part of each code. `variance` is that of the sum
-    /// of products, for the parts of a code that are not symbols.
+    /// of products, for the parts of a code that are not symbols, and `variance_a_product` what is added to it in
+    /// proportion to that sum without its sign.
     pub(super) fn coarse(
         layout: CodeLayout,
         metric: Metric,
         products: Vec<Lanes>,
-        variance: f64,
+        (variance, variance_a_product): (f64, f64),
     ) -> Option<QueryTable<'a>> {
         let table = QueryTable::of_products(layout, None, metric, 0.0, products)?;
+        // The sum of a code of score 0 is `most`.
+        let variance = variance + variance_a_product * table.most.abs();
         let deviation = table.deviation.hypot(variance.sqrt() / table.step);
-        Some(QueryTable { is_coarse: true, deviation, ..table })
+        let variance_a_step = variance_a_product / table.step;
+        Some(QueryTable { is_coarse: true, deviation, variance_a_step, ..table })
     }
 
     /// Adds the lengths of vectors, for cosines. `squares: [symbols]` are the squares of the symbols' values. `None` if
@@ -170,6 +196,7 @@ impl<'a> QueryTable<'a> {
             below: -off,
             above: off,
             deviation: f64::from(variance).sqrt(),
+            variance_a_step: 0.0,
         })
     }
 
@@ -246,15 +273,22 @@ impl<'a> QueryTable<'a> {
 
     /// Upper bound on how far a true top-k code's score may exceed the k-th best score. It counts the rounding of
     /// symbols as [`DEVIATIONS`] standard deviations. If scores are coarse: how far beyond the last of the
-    /// [`QueryTable::candidates`] codes are still candidates.
-    pub fn slack(&self) -> u16 {
+    /// [`QueryTable::candidates`] codes are still candidates; none are if their number is `wanted`.
+    pub fn slack(&self, wanted: usize) -> Slack {
         if self.is_coarse {
+            if wanted > 0 {
+                return Slack::fixed(0);
+            }
             let unit = self.length.as_ref().map_or(1.0, |length| length.directions_of(self.step));
-            return (COARSE_DEVIATIONS * self.deviation * unit).clamp(0.0, WORST) as u16;
+            let of_variance = (COARSE_DEVIATIONS * unit).powi(2);
+            return Slack {
+                square: of_variance * self.deviation.powi(2),
+                square_a_step: of_variance * self.variance_a_step,
+            };
         }
         let symbols = self.products.len() as f64;
         let rounded = symbols.min(DEVIATIONS * self.deviation);
-        (self.above - self.below - symbols + rounded).ceil().clamp(0.0, WORST) as u16
+        Slack::fixed((self.above - self.below - symbols + rounded).ceil().clamp(0.0, WORST) as u16)
     }
 
     /// The highest score of a code that may be as near as `distance`.

@@ -18,15 +18,19 @@ use std::collections::VecDeque;
 /// From this many rows on, a full scan is too slow for a query: lists may take 1/`SHARE_OF_MANY` of the code bytes.
 const MANY_ROWS: u64 = 1 << 18;
 const SHARE_OF_MANY: u64 = 8;
-/// With fewer rows, lists may take 1/`SHARE_OF_FEW` of the code bytes.
-const SHARE_OF_FEW: u64 = 24;
+/// With fewer rows, lists may take 1/`SHARE_OF_FEW` of the code bytes: the same bytes in longer codes lower the error.
+const SHARE_OF_FEW: u64 = 46;
+/// Lists become up to 2^`HALVINGS` times as long, so that they take no more than their share.
+const HALVINGS: u32 = 2;
 
-/// Number of lists of a class in a file of `rows` codes of `row_bytes` bytes; 0 if they take too large a share of the bytes.
+/// Number of lists of a class in a file of `rows` codes of `row_bytes` bytes: the most that take no more than their share of
+/// the bytes; 0 if even a few take more.
 pub fn lists_of(rows: u64, row_bytes: u64) -> u32 {
-    let lists = index::lists_for(rows);
-    let bytes = u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, 1, row_bytes));
+    let most = index::lists_for(rows);
     let share = if rows >= MANY_ROWS { SHARE_OF_MANY } else { SHARE_OF_FEW };
-    if bytes <= rows * row_bytes / share { lists } else { 0 }
+    let bytes = |lists| u32::try_from(rows).map_or(u64::MAX, |rows| lists::section_bytes(rows, lists, 1, row_bytes));
+    let fits = |lists: &u32| bytes(*lists) <= rows * row_bytes / share;
+    (0..=HALVINGS).map(|halvings| most >> halvings).find(fits).unwrap_or(0)
 }
 
 /// Yields the live rows of a state in the order in which they are written: by id, or list by list.
@@ -86,8 +90,8 @@ impl<'a> Order<'a> {
         let mut decoded = vec![0.0; count as usize * dim];
         book.decode(&codes, &mut decoded);
         let norms = decoded.chunks_exact(dim).map(|centroid| book.norm(metric, centroid)).collect();
-        let (centroids, probes) = (blocks(&codes, book), index.probes(&sample, rows));
-        let lists = NewLists { list_of, probes, centroids, norms, count: count * classes.max(1) };
+        let (centroids, visits) = (blocks(&codes, book), index.visits(&decoded, &sample, rows));
+        let lists = NewLists { list_of, visits, centroids, norms, count: count * classes.max(1) };
         order.by_list = Some(ByList { ranks: lists.ranks().into(), lists });
         Ok(order)
     }

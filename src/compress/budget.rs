@@ -19,9 +19,8 @@ const BYTE_GAIN: f64 = 16.0 * std::f64::consts::LN_2;
 /// different stages are not chosen together.
 const STAGE_GAIN: f64 = 0.1;
 
-/// Scales may take one byte in so many; lengths, without which codes would not be directions, more.
-const SCALES_SHARE: u64 = 6;
-const LENGTHS_SHARE: u64 = 4;
+/// Scales may take one byte in so many: shorter codes leave more error, but without scales rows are lost.
+const SCALES_SHARE: u64 = 2;
 
 /// Bytes of a file of codes, its lists included.
 pub fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, scales: ScaleSizes) -> u64 {
@@ -66,8 +65,7 @@ impl Budget {
     /// True if sections of these sizes beside codes of `row_bytes` take so much that codes without scales are better.
     pub fn is_too_much(&self, row_bytes: usize, scales: ScaleSizes) -> bool {
         let bytes = |scales| file_bytes(self.rows, row_bytes as u64, 0, self.ids_bytes, scales);
-        let share = if scales.length_bytes > 0 { LENGTHS_SHARE } else { SCALES_SHARE };
-        (bytes(scales) - bytes(ScaleSizes::default())) * share > self.bytes
+        (bytes(scales) - bytes(ScaleSizes::default())) * SCALES_SHARE > self.bytes
     }
 
     /// `plain` with the code length and window that fit and have the least expected error. The error is the least

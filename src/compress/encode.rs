@@ -45,18 +45,20 @@ impl RowError {
 
 impl Measured {
     /// Adds the error of one more row. A cosine ignores lengths, so with `is_cosine` each row counts the same, with its
-    /// error relative to its own length.
-    pub(super) fn add(&mut self, row: RowError, is_cosine: bool) {
-        if is_cosine && row.energy > 0.0 {
-            self.energy += 1.0;
-            self.error += row.error / row.energy;
-        } else {
+    /// error relative to its own length; a row of zeros has no direction and does not count. `before` is the largest relative error that the row may have had already, because
+    /// it was a code.
+    pub(super) fn add(&mut self, row: RowError, is_cosine: bool, before: f64) {
+        if !is_cosine {
             self.energy += row.energy;
             self.error += row.error;
+        } else if row.energy > 0.0 {
+            self.energy += 1.0;
+            self.error += row.error / row.energy;
         }
         self.scaled += row.scaled;
         if row.energy > 0.0 {
-            self.worst = self.worst.max((row.error / row.energy).sqrt());
+            // A decoded row is at most 1 + `before` times as long as the row was.
+            self.worst = self.worst.max(before + (1.0 + before) * (row.error / row.energy).sqrt());
         }
     }
 }

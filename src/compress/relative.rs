@@ -13,7 +13,7 @@ pub fn relative(errors: &[RowError], metric: Option<Metric>) -> f64 {
         return f64::NAN;
     }
     let mut sum = Measured::default();
-    errors.iter().for_each(|row| sum.add(*row, metric == Some(Metric::Cosine)));
+    errors.iter().for_each(|row| sum.add(*row, metric == Some(Metric::Cosine), 0.0));
     if sum.energy > 0.0 { sum.error / sum.energy } else { 0.0 }
 }
 

@@ -87,7 +87,7 @@ impl Rewrite<'_> {
             }
         };
         let view = self.source.view();
-        let (mut measured, mut done, rows) = (self.copied_error(), 0, view.count());
+        let (mut measured, mut done, rows) = (self.earlier_error(), 0, view.count());
         let mut order = match &self.target {
             Target::Raw => Order::by_id(self.source),
             Target::Coded(book, scales) => Order::of_codes(self.source, book, scales, self.header.metric, work)?,
@@ -112,14 +112,18 @@ impl Rewrite<'_> {
         }
     }
 
-    /// The error of copied codes, as measured when they were made. Sums are scaled by the share of rows that are live.
-    fn copied_error(&self) -> Measured {
+    /// The error of copied codes, as measured when they were made, and that of the rows that are coded again: to it, the
+    /// new error is added. Sums are scaled by the share of rows that are live.
+    fn earlier_error(&self) -> Measured {
         let mut sum = Measured::default();
-        for live in self.source.segments.iter().filter(|live| self.is_copied(live)) {
+        for live in self.source.segments.iter().filter(|live| live.codebook.is_some()) {
             let (measured, share) =
                 (live.segment.footer().measured, live.count() as f64 / f64::from(live.segment.rows()));
-            sum.energy += measured.energy * share;
             sum.error += measured.error * share;
+            if !self.is_copied(live) {
+                continue;
+            }
+            sum.energy += measured.energy * share;
             sum.scaled += measured.scaled * share;
             sum.worst = sum.worst.max(measured.worst);
             sum.farthest = sum.farthest.max(measured.farthest);
@@ -144,8 +148,9 @@ impl Rewrite<'_> {
     ) -> Result<()> {
         let (dim, row_bytes) = (self.source.dim, book.row_bytes());
         let mut codes = vec![0; batch.len() * row_bytes];
-        // Upper bound on ‖inserted − decoded‖ of each row: a row coded a second time keeps the error of the first.
-        let mut distances = vec![0.0; batch.len()];
+        // Upper bound on ‖inserted − decoded‖ of each row, and the largest relative error before: a row coded a second time
+        // keeps the error of the first.
+        let (mut distances, mut before) = (vec![0.0; batch.len()], vec![0.0; batch.len()]);
         let (mut fresh, mut floats, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
         for (index, next) in batch.iter().enumerate() {
             if let Place::Sealed(segment, row) = &next.place
@@ -153,6 +158,7 @@ impl Rewrite<'_> {
                 && live.codebook.is_some()
             {
                 distances[index] = f64::from(live.segment.bound(row / BLOCK_ROWS as u32)?);
+                before[index] = live.segment.footer().measured.worst;
                 if self.is_copied(live) {
                     live.code(book, *row, &mut codes[index * row_bytes..(index + 1) * row_bytes])?;
                     continue;
@@ -169,7 +175,7 @@ impl Rewrite<'_> {
             codes[index * row_bytes..(index + 1) * row_bytes].copy_from_slice(code);
             distances[index] += error.distance();
             measured.farthest = measured.farthest.max(distances[index]);
-            measured.add(error, self.header.metric == Metric::Cosine);
+            measured.add(error, self.header.metric == Metric::Cosine, before[index]);
         }
         let (blocks, bounds) = (blocks(&codes, book), distances.chunks(BLOCK_ROWS));
         for (block, distances) in blocks.chunks_exact(block_bytes(row_bytes)).zip(bounds) {

@@ -28,7 +28,11 @@ const FORMULA_ENDS: u64 = 20;
 const SHORT_TRIAL_ENDS: u64 = 30;
 
 /// Formula codes have at most so many bits a dim: with more, learned codes and scalar codes have less error.
-const FORMULA_BITS_MAX: usize = 5;
+const FORMULA_BITS_MAX: usize = 4;
+
+/// Bytes a row that are left for what depends on the length of a code (tables of checksums, the last block, centroids): a
+/// codebook that takes them would make every code a whole byte shorter.
+const UNFORESEEN: f64 = 1.0 / 16.0;
 
 /// How often a codebook is trained for the scales that the one before left.
 const SCALE_ROUNDS: usize = 3;
@@ -179,7 +183,7 @@ impl Trainer<'_> {
     }
 
     fn formula(&self, budget: &Budget, plain: &Shape, work: &mut Work) -> Result<Option<Arc<Codebook>>> {
-        let (most, row_bytes) = (plain.dim * FORMULA_BITS_MAX / 8, budget.bytes_a_row());
+        let (most, row_bytes) = (plain.dim * FORMULA_BITS_MAX / 8, budget.bytes_a_row() - UNFORESEEN);
         // A rotation takes at most about a fifth.
         if row_bytes > 1.25 * (most + 1) as f64 {
             return Ok(None);

@@ -16,7 +16,7 @@ mod sections;
 pub use bound::{bound_above, bound_of};
 pub use footer::{Extent, FOOTER_BYTES, Footer, Measured};
 pub use frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHeader, flags};
-pub use header::{FileHeader, HEADER_BYTES};
+pub use header::FileHeader;
 pub use manifest::{Manifest, SegmentEntry};
 pub use sections::{REQUIRED, SECTIONS_MAX, Section, SectionKind, SectionLayout, decode_sections};
 
@@ -62,6 +62,15 @@ impl Kind {
     /// The kind with this number.
     pub fn from_number(number: u32) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| *kind as u32 == number)
+    }
+
+    /// Bytes of the header of a file of this kind. The frames of a log begin at a block of their own: a later write may
+    /// spoil the whole block it touches (§5.4).
+    pub const fn header_bytes(self) -> usize {
+        match self {
+            Kind::Log => BLOCK_BYTES,
+            Kind::Raw | Kind::Code | Kind::Tombstones => 128,
+        }
     }
 
     fn suffix(self) -> &'static str {

@@ -1,7 +1,8 @@
 //! The table of sections of a sealed file (format.md §6.2): kind, position and size of each part of the file.
 
-use super::{HEADER_BYTES, put, u32_at, u64_at};
+use super::{Kind, put, u32_at, u64_at};
 use crate::error::{Error, Result};
+use std::ops::Range;
 
 /// The most sections of one file. It bounds what an open allocates before any number in the table was checked.
 pub const SECTIONS_MAX: u32 = 64;
@@ -128,18 +129,18 @@ impl Section {
 }
 
 /// Reads and checks a table of sections whose checksum matched; `bytes` is a multiple of [`Section::BYTES`]. Sections
-/// must lie between the file header and `data_bytes` and not overlap, and each kind may occur once. A required section
+/// must lie in the bytes `data` of the file and not overlap, and each kind may occur once. A required section
 /// of an unknown kind is an error; an optional one is ignored.
-pub fn decode_sections(file: &str, data_bytes: u64, bytes: &[u8]) -> Result<Vec<Section>> {
+pub fn decode_sections(file: &str, data: Range<u64>, bytes: &[u8]) -> Result<Vec<Section>> {
     let sections: Vec<Section> = bytes.chunks_exact(Section::BYTES).map(Section::decode).collect();
     for section in &sections {
         let (name, flags) = (section.name(), section.flags);
         if flags & !REQUIRED != 0 {
             return Err(Error::corrupt(file, format!("section {name}: flags {flags:#x}, expected 0 or {REQUIRED}")));
         }
-        if section.offset < HEADER_BYTES as u64 || section.end().is_none_or(|end| end > data_bytes) {
+        if section.offset < data.start || section.end().is_none_or(|end| end > data.end) {
             let Section { offset, length, .. } = section;
-            let what = format!("section {name}: {length} bytes at {offset} of {data_bytes} data bytes");
+            let what = format!("section {name}: {length} bytes at {offset}, not in the data bytes {data:?}");
             return Err(Error::corrupt(file, what));
         }
         if flags & REQUIRED != 0 && SectionKind::from_number(section.kind).is_none() {
@@ -176,13 +177,12 @@ pub struct SectionLayout {
     sections: Vec<Section>,
 }
 
-impl Default for SectionLayout {
-    fn default() -> SectionLayout {
-        SectionLayout { end: HEADER_BYTES as u64, sections: Vec::new() }
-    }
-}
-
 impl SectionLayout {
+    /// A file of this kind, without sections.
+    pub fn new(kind: Kind) -> SectionLayout {
+        SectionLayout { end: kind.header_bytes() as u64, sections: Vec::new() }
+    }
+
     /// Adds a section at the next byte that is aligned for its kind.
     pub fn add(&mut self, kind: SectionKind, length: u64, count: u64) {
         let section = Section::new(kind, self.next_offset(kind), length, count);

@@ -2,11 +2,12 @@
 
 use super::look_ahead_avx2::{add_growth, extend_all, halves, keep_cheapest};
 use super::scan::{BLOCK_ROWS, PiecewiseLinear, SILENT, Scan, Sides};
+use super::step_search_avx2::{extend_steps, grow_steps, keep_steps};
 use super::trellis::{Branches, INDEX_BITS, Predecessors};
 use super::{Lanes, compile_kernels, for_all_kernels};
 use std::arch::x86_64::*;
 
-for_all_kernels!(compile_kernels, { Level::Avx2, target_feature(enable = "avx2") });
+for_all_kernels!(compile_kernels, { Level::Avx2, target_feature(enable = "avx2,popcnt") });
 
 /// A u16 for each of 32 rows, in the order of unpacked bytes: rows 0 to 7 and 16 to 23, then rows 8 to 15 and 24 to 31.
 type U16x32 = (__m256i, __m256i);

@@ -3,8 +3,9 @@
 
 use super::avx2::{extend, score};
 use super::look_ahead_avx2::{add_growth, extend_all, keep_cheapest};
+use super::step_search_avx2::{extend_steps, grow_steps, keep_steps};
 use super::{compile_kernels, for_all_kernels};
 
 for_all_kernels!(compile_kernels, {
-    Level::Avx512, target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")
+    Level::Avx512, target_feature(enable = "popcnt,avx512f,avx512bw,avx512dq,avx512vl")
 });

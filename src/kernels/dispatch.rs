@@ -55,6 +55,13 @@ macro_rules! for_all_kernels {
                 with keep_cheapest(costs, least, bound, levels, kept),
                 with add_growth(step, now, next);
 
+            /// [`Kernels::look_ahead`] with costs of 16 bits. Returns false, with `symbols` of no use, if costs do not fit,
+            /// as for a row far from all codewords.
+            pub step_search(search: &StepSearch, row: &[f32], beam: &mut StepBeam, symbols: &mut [u8]) -> bool
+                = step_search::step_search, with extend_steps(base, tables, now, shared, costs),
+                with keep_steps(costs, range, levels, kept),
+                with grow_steps(step, now, next, farthest);
+
             /// Adds to each of `rows: [n][dim]` the codewords of its `symbols: [n][symbols]`.
             pub add_codewords(codewords: &Codewords<'_>, symbols: &[u8], rows: &mut [f32]) = sums::add_codewords;
 

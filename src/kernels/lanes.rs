@@ -19,4 +19,10 @@ impl Lanes {
     pub(super) fn plus(self, other: &Lanes) -> Lanes {
         Lanes(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
     }
+
+    /// The product with `factor`, lane by lane.
+    #[inline(always)]
+    pub(super) fn times(self, factor: f32) -> Lanes {
+        Lanes(std::array::from_fn(|lane| self.0[lane] * factor))
+    }
 }

@@ -132,7 +132,7 @@ impl Overlapping<'_> {
     }
 
     /// Number of symbols before `symbol` up to the first that reaches into its window.
-    fn reaching(&self, symbol: usize) -> usize {
+    pub(super) fn reaching(&self, symbol: usize) -> usize {
         let first = self.dims(symbol).start;
         let earliest = (0..symbol).find(|earlier| self.dims(*earlier).end > first);
         earliest.map_or(0, |earliest| symbol - earliest)
@@ -143,8 +143,60 @@ impl Overlapping<'_> {
         Lanes(std::array::from_fn(of))
     }
 
+    /// The most dims that are open behind a symbol.
+    pub(super) fn most_open(&self) -> usize {
+        let behind = |(symbol, end): (usize, &usize)| end.saturating_sub(self.boundaries[symbol + 1]);
+        self.ends().iter().enumerate().map(behind).max().unwrap_or(0)
+    }
+
+    /// `[16]`: a component of each codeword of `symbol`, times its weight.
+    fn weighted(&self, symbol: usize, dim: usize) -> Lanes {
+        Self::lanes(|codeword| self.weight(symbol, dim) * self.component(symbol, codeword, dim))
+    }
+
+    /// `[width][16]`: −2 · weight · codeword of `symbol`.
+    pub(super) fn heads(&self, symbol: usize) -> impl Iterator<Item = Lanes> {
+        self.dims(symbol).map(move |dim| self.weighted(symbol, dim).times(-2.0))
+    }
+
+    /// The weighted squares of the codewords of `symbol`.
+    pub(super) fn squares(&self, symbol: usize) -> Lanes {
+        let mut squares = Lanes::of(0.0);
+        for dim in self.dims(symbol) {
+            let weighted = self.weighted(symbol, dim);
+            squares =
+                squares.plus(&Self::lanes(|codeword| weighted.0[codeword] * self.component(symbol, codeword, dim)));
+        }
+        squares
+    }
+
+    /// `[symbols][16][sixteens]`: what each codeword adds to the dims behind its symbol's own.
+    pub(super) fn tails(&self, sixteens: usize) -> Vec<Lanes> {
+        let mut tails = Vec::with_capacity(self.windows.len() * CODEWORDS * sixteens);
+        for symbol in 0..self.windows.len() {
+            for codeword in 0..CODEWORDS {
+                let dims = (self.boundaries[symbol + 1]..).step_by(CODEWORDS).take(sixteens);
+                tails.extend(dims.map(|dim| Self::lanes(|lane| self.component(symbol, codeword, dim + lane))));
+            }
+        }
+        tails
+    }
+
+    /// `[symbols][wide]`: by how much a codeword of each symbol changes the cost of a path, at most, for each unit of its
+    /// residual in each dim of the window.
+    pub(super) fn spans(&self, wide: usize) -> Vec<Lanes> {
+        let mut spans = vec![Lanes::of(0.0); self.windows.len() * wide];
+        for (symbol, spans) in spans.chunks_exact_mut(wide).enumerate() {
+            for (index, dim) in self.dims(symbol).enumerate() {
+                let most = self.weighted(symbol, dim).0.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+                spans[index / CODEWORDS].0[index % CODEWORDS] = 2.0 * most;
+            }
+        }
+        spans
+    }
+
     /// Twice the weighted products of the codewords of `symbol` with those of an earlier one.
-    fn cross(&self, symbol: usize, earlier: usize) -> [Lanes; CODEWORDS] {
+    pub(super) fn cross(&self, symbol: usize, earlier: usize) -> [Lanes; CODEWORDS] {
         let mut cross = [Lanes::of(0.0); CODEWORDS];
         for dim in self.dims(symbol).start..self.dims(symbol).end.min(self.dims(earlier).end) {
             let weighted =
@@ -158,7 +210,7 @@ impl Overlapping<'_> {
     }
 
     /// `[symbols][sixteens]`, see [`LookAhead`].
-    fn growth(&self, sixteens: usize) -> Vec<Lanes> {
+    pub(super) fn growth(&self, sixteens: usize) -> Vec<Lanes> {
         let (symbols, dim) = (self.windows.len(), self.boundaries[self.windows.len()]);
         let mut growth = vec![Lanes::of(0.0); symbols * sixteens];
         // The weight of each dim behind the last symbol that covers it.
@@ -181,30 +233,24 @@ impl LookAhead {
     /// to 128 dims behind the own ones.
     pub fn new(code: &Overlapping<'_>, paths: usize) -> LookAhead {
         let symbols = code.windows.len();
-        let behind = |symbol: usize, end: &usize| end.saturating_sub(code.boundaries[symbol + 1]);
-        let open = code.ends().iter().enumerate().map(|(symbol, end)| behind(symbol, end)).max().unwrap_or(0);
-        let sixteens = open.div_ceil(CODEWORDS).max(1);
-        let (mut heads, mut squares) = (Vec::new(), Vec::new());
-        let (mut pairs, mut crosses, mut tails) = (vec![0], Vec::new(), Vec::new());
+        let sixteens = code.most_open().div_ceil(CODEWORDS).max(1);
+        let (mut pairs, mut crosses) = (vec![0], Vec::new());
         for symbol in 0..symbols {
-            let weighted = |codeword, dim| code.weight(symbol, dim) * code.component(symbol, codeword, dim);
-            heads.extend(code.dims(symbol).map(|dim| Overlapping::lanes(|codeword| -2.0 * weighted(codeword, dim))));
-            squares.push(Overlapping::lanes(|codeword| {
-                let square = |dim| weighted(codeword, dim) * code.component(symbol, codeword, dim);
-                code.dims(symbol).map(square).sum()
-            }));
             crosses.extend((1..=code.reaching(symbol)).map(|back| code.cross(symbol, symbol - back)));
             pairs.push(crosses.len());
-            for codeword in 0..CODEWORDS {
-                let start = code.boundaries[symbol + 1];
-                let dims = (start..).step_by(CODEWORDS).take(sixteens);
-                tails.extend(dims.map(|dim| Overlapping::lanes(|lane| code.component(symbol, codeword, dim + lane))));
-            }
         }
-        let growth = code.growth(sixteens);
-        let (boundaries, windows) = (code.boundaries.to_vec(), code.windows.to_vec());
-        let paths = (paths / CODEWORDS * CODEWORDS).clamp(CODEWORDS, LOOK_AHEAD_PATHS_MAX);
-        LookAhead { boundaries, windows, heads, squares, pairs, crosses, tails, growth, sixteens, paths }
+        LookAhead {
+            boundaries: code.boundaries.to_vec(),
+            windows: code.windows.to_vec(),
+            heads: (0..symbols).flat_map(|symbol| code.heads(symbol)).collect(),
+            squares: (0..symbols).map(|symbol| code.squares(symbol)).collect(),
+            pairs,
+            crosses,
+            tails: code.tails(sixteens),
+            growth: code.growth(sixteens),
+            sixteens,
+            paths: (paths / CODEWORDS * CODEWORDS).clamp(CODEWORDS, LOOK_AHEAD_PATHS_MAX),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ fn store_halves(halves: [__m256; 2], to: &mut [f32; CODEWORDS]) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_levels(levels: &[u8; 32]) -> __m256i {
+pub(super) fn load_levels(levels: &[u8; 32]) -> __m256i {
     // SAFETY: reads 32 bytes, the size of `levels`, at any alignment.
     unsafe { _mm256_loadu_si256(levels.as_ptr().cast()) }
 }
@@ -145,7 +145,7 @@ pub(super) fn keep_cheapest(costs: &[[f32; CODEWORDS]], least: f32, bound: f32, 
 }
 
 /// For each byte, the positions of the bits that are 1, the lowest first.
-static POSITIONS: [[u16; 8]; 256] = {
+pub(super) static POSITIONS: [[u16; 8]; 256] = {
     let (mut all, mut byte) = ([[0; 8]; 256], 0);
     while byte < 256 {
         let (mut position, mut count) = (0, 0);
@@ -162,7 +162,7 @@ static POSITIONS: [[u16; 8]; 256] = {
 };
 
 /// For each byte, the number of bits that are 1. AVX2 does not include an instruction for it.
-static ONES: [u8; 256] = {
+pub(super) static ONES: [u8; 256] = {
     let (mut all, mut byte) = ([0; 256], 0);
     while byte < 256 {
         all[byte] = (byte as u8).count_ones() as u8;
@@ -250,7 +250,7 @@ fn set_levels(costs: &[[f32; CODEWORDS]], least: f32, scale: f32, levels: &mut [
 /// Levels are at most `LEVEL_MAX`, so their comparison as signed numbers is right.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn count_below(levels: &[[u8; 32]], limits: [u8; 3]) -> [usize; 3] {
+pub(super) fn count_below(levels: &[[u8; 32]], limits: [u8; 3]) -> [usize; 3] {
     let mut wide = [_mm256_setzero_si256(); 3];
     for (wide, limit) in wide.iter_mut().zip(limits) {
         *wide = _mm256_set1_epi8(limit as i8);

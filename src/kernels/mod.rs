@@ -4,10 +4,11 @@
 //! The body of each kernel is plain Rust over arrays of a fixed number of lanes, with a fixed order of additions and
 //! without fused multiply-add. Each level compiles the same bodies for its registers, so all levels agree to the bit,
 //! and files do not depend on the machine that wrote them. A few inner functions are written by hand for each instruction
-//! set (`look_ahead_avx2` has those of `look_ahead`); those of `portable` are the definition.
+//! set (`look_ahead_avx2` has those of `look_ahead`, `step_search_avx2` those of `step_search`); those of `portable` are
+//! the definition.
 //!
-//! Bodies: `distance`, `matrix`, `nearest` (codewords), `trellis`, `chain` and `look_ahead` (search for symbols), `sums`
-//! (of codewords), `scan` (scores of codes), `dequantize` (scalar codes); over `lanes`. Levels: `portable`, `avx2`,
+//! Bodies: `distance`, `matrix`, `nearest` (codewords), `trellis`, `chain`, `look_ahead` and `step_search` (search for
+//! symbols), `sums` (of codewords), `scan` (scores of codes), `dequantize` (scalar codes); over `lanes`. Levels: `portable`, `avx2`,
 //! `avx512`. `code` has the sizes of codes and blocks.
 //!
 //! `dispatch` declares the kernels, and the table below the levels. Another instruction set takes one file beside
@@ -34,6 +35,9 @@ mod matrix;
 mod nearest;
 mod portable;
 mod scan;
+mod step_search;
+#[cfg(target_arch = "x86_64")]
+mod step_search_avx2;
 mod sums;
 mod trellis;
 
@@ -45,6 +49,7 @@ use dispatch::{compile_kernels, for_all_kernels};
 pub use lanes::{CODEWORDS, Lanes};
 pub use look_ahead::{Beam, LOOK_AHEAD_PATHS_MAX, LookAhead, Overlapping};
 pub use scan::{BLOCK_ROWS, Hit, PiecewiseLinear, SILENT, SLOPE_MAX, Scan, Sides, sums_fit};
+pub use step_search::{StepBeam, StepSearch};
 pub use sums::{Codewords, Strip, Window};
 pub use trellis::{Paths, SIXTEENS_MAX, SURVIVORS_MAX, Stretch, Trellis};
 
@@ -79,15 +84,22 @@ macro_rules! define_levels {
 define_levels! {
     /// The baseline of the architecture.
     Portable: all(), true => portable::KERNELS;
-    /// x86-64 with AVX2.
-    Avx2: target_arch = "x86_64", is_x86_feature_detected!("avx2") => avx2::KERNELS;
+    /// x86-64 with AVX2 and POPCNT.
+    Avx2: target_arch = "x86_64", has_avx2() => avx2::KERNELS;
     /// x86-64 with AVX-512 F, BW, DQ and VL.
     Avx512: target_arch = "x86_64", has_avx512() => avx512::KERNELS;
 }
 
+/// CPUs with AVX2 have POPCNT as well, but that is another bit.
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt")
+}
+
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
+    has_avx2()
+        && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")

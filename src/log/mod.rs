@@ -10,8 +10,8 @@ pub use read::{Examined, FrameRead, FrameReader, Run, examine, refuse_lost_calls
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, HEADER_BYTES, SectionKind, checksum,
-    flags, seed, to_usize,
+    BLOCK_BYTES, Extent, FRAME_HEADER_BYTES, FileHeader, Footer, FrameHeader, Kind, SectionKind, checksum, flags, seed,
+    to_usize,
 };
 use crate::os::{Access, Dir, File, Map};
 use crate::sealed::{self, BlockSums, SealedWriter};
@@ -143,7 +143,7 @@ impl Log {
     pub fn waste(&self) -> u64 {
         let listed =
             self.extents.iter().filter(|extent| extent.ids_offset > 0).map(|extent| u64::from(extent.rows) * 8);
-        self.length - HEADER_BYTES as u64 - u64::from(self.rows) * self.stride() - listed.sum::<u64>()
+        self.length - Kind::Log.header_bytes() as u64 - u64::from(self.rows) * self.stride() - listed.sum::<u64>()
     }
 
     /// Allocates blocks for frames up to byte `end`, and for `ahead` bytes more if there is room.

@@ -3,8 +3,8 @@
 use super::{body_checksum, extent_of, pieces};
 use crate::error::{Error, Result};
 use crate::format::{
-    Extent, FRAME_ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, HEADER_BYTES, NO_ID, align, flags, to_usize,
-    u32_at, u64_at,
+    Extent, FRAME_ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, Kind, NO_ID, align, flags, to_usize, u32_at,
+    u64_at,
 };
 use crate::os::File;
 
@@ -99,7 +99,7 @@ pub struct FrameReader<'a> {
 impl<'a> FrameReader<'a> {
     /// Begins after the file header, whose checksum the first frame repeats.
     pub fn new(file: &'a dyn File, header: &FileHeader) -> Result<FrameReader<'a>> {
-        let (offset, previous) = (HEADER_BYTES as u64, header.checksum());
+        let (offset, previous) = (Kind::Log.header_bytes() as u64, header.checksum());
         let (length, stride) = (file.length()?, u64::from(header.dim) * 4);
         Ok(FrameReader { file, id: header.id, stride, length, offset, previous, body: Vec::new() })
     }

@@ -65,13 +65,17 @@ impl<'a> Region<'a> {
             return Ok(AccessPath::All);
         }
         let probes = match request.effort {
-            0.0 => f64::from(self.view.segment.probes()?),
+            0.0 => f64::from(self.view.segment.visits()?.probes),
             effort => effort * self.lists.len() as f64,
         };
-        // The nearest of fewer rows are farther away, and more lists may hold them: s^(-1/8) times as many for a share s
-        // of the rows (docs/performance.md). Square roots are the same on every machine.
+        Ok(AccessPath::Lists { probes: self.probes_of_share(probes) })
+    }
+
+    /// The nearest of fewer rows are farther away, and more lists may hold them: s^(-1/8) times as many as `probes` for a
+    /// share s of the rows (docs/performance.md). Square roots are the same on every machine.
+    fn probes_of_share(&self, probes: f64) -> usize {
         let probes = (probes / self.set.share().sqrt().sqrt().sqrt()).ceil() as usize;
-        Ok(AccessPath::Lists { probes: probes.clamp(1, self.lists.len()) })
+        probes.clamp(1, self.lists.len())
     }
 
     /// Approximate number of bytes that one query of `request` reads.
@@ -90,11 +94,17 @@ impl<'a> Region<'a> {
         Part::divide(self.rows.clone(), self.set.listed(), share)
     }
 
-    /// Runs of the blocks of the `probes` lists nearest to the query of `table`, those of the nearest few first; and of
-    /// more lists if these have too few rows that may be found for `k` neighbours. The first and last block of a list
-    /// also hold rows of other lists.
-    pub fn runs_of_lists(&self, table: &QueryTable, probes: usize, k: usize) -> Result<Vec<Range<u32>>> {
-        let mut lists = self.lists_by_distance(table)?;
+    /// Runs of the blocks of the `probes` lists nearest to `query`, whose table is `table`, those of the nearest few first;
+    /// and of more lists if the query is unlike the rows and `request` has no effort, or if these lists have too few rows
+    /// that may be found. The first and last block of a list also hold rows of other lists.
+    pub fn runs_of_lists(
+        &self,
+        request: &SearchRequest,
+        (query, table): (&[f32], &QueryTable),
+        probes: usize,
+    ) -> Result<Vec<Range<u32>>> {
+        let (mut lists, k) = (self.lists_by_distance(table)?, request.k);
+        let probes = if request.effort == 0.0 { probes.max(self.probes_for(request, query, &lists)?) } else { probes };
         // The nearest few leave a low limit, which most rows of the others exceed, so that their ids need no test.
         let first = if self.set.tests_ids() { (probes / LISTS_PER_FIRST).max(1) } else { 0 };
         let mut near = Vec::new();
@@ -114,6 +124,13 @@ impl<'a> Region<'a> {
             }
             next = (2 * visited).min(lists.len());
         }
+    }
+
+    /// The number of lists that `query` visits by default, whose distances from `lists` are given.
+    fn probes_for(&self, request: &SearchRequest, query: &[f32], lists: &[(f32, u32)]) -> Result<usize> {
+        let (visits, norm) = (self.view.segment.visits()?, kernels().dot(query, query).sqrt());
+        let lists = visits.lists(request.metric, norm, lists.iter().map(|(distance, _)| *distance));
+        Ok(self.probes_of_share(lists as f64))
     }
 
     /// How many rows that may be found the visited lists must have, if `probes` lists should do.

@@ -173,7 +173,7 @@ impl<'a> SegmentQuery<'a> {
         for (query, table) in tables.iter().enumerate() {
             let Some(table) = table else { continue };
             let mut scanner = self.scanner(query, table, tops);
-            let runs = self.region.runs_of_lists(table, probes, request.k)?;
+            let runs = self.region.runs_of_lists(request, (self.tile.queries[query], table), probes)?;
             let codes = CodeScan { view, book, set };
             codes.scan_runs(std::slice::from_mut(&mut scanner), all, &runs)?;
             let measured = measure_candidates(view, book, self.tile, &scanner)?;

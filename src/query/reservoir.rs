@@ -1,5 +1,6 @@
 //! The reservoir: candidates for the k nearest, kept by score while a scan goes on.
 
+use crate::codec::Slack;
 use crate::error::Result;
 use crate::kernels::{BLOCK_ROWS, Hit};
 
@@ -14,7 +15,7 @@ const HITS_MIN: usize = 256;
 #[derive(Debug)]
 pub struct Reservoir {
     k: usize,
-    slack: u16,
+    slack: Slack,
     limit: u16,
     /// True: new hits are sorted first, because a test of a row takes longer; hits that end above the limit are not
     /// tested. The hits that `tighten` has seen stay sorted.
@@ -30,7 +31,7 @@ pub struct Reservoir {
 impl Reservoir {
     /// A reservoir for the `k` nearest (k at least 1) of codes with scores up to `limit`. `is_costly`: to tell whether a
     /// row is accepted takes longer than to sort it.
-    pub fn new(k: usize, slack: u16, limit: u16, is_costly: bool) -> Reservoir {
+    pub fn new(k: usize, slack: Slack, limit: u16, is_costly: bool) -> Reservoir {
         Reservoir {
             k,
             slack,
@@ -69,7 +70,7 @@ impl Reservoir {
             if self.is_sorting {
                 let as_low = self.hits[..self.seen].partition_point(|seen| seen.score <= hit.score);
                 if as_low + kept - self.seen >= self.k {
-                    self.limit = self.limit.min(hit.score.saturating_add(self.slack));
+                    self.limit = self.limit.min(hit.score.saturating_add(self.slack.at(hit.score)));
                 }
             }
         }
@@ -81,7 +82,7 @@ impl Reservoir {
         if kept >= self.k {
             let farthest =
                 if self.is_sorting { self.hits[self.k - 1] } else { *self.hits.select_nth_unstable(self.k - 1).1 };
-            self.limit = self.limit.min(farthest.score.saturating_add(self.slack));
+            self.limit = self.limit.min(farthest.score.saturating_add(self.slack.at(farthest.score)));
             self.hits.retain(|hit| hit.score <= self.limit);
         }
         self.seen = self.hits.len();
@@ -103,14 +104,14 @@ impl Reservoir {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hit, Reservoir};
+    use super::{Hit, Reservoir, Slack};
 
     #[test]
     fn rows_kept_depend_on_scores_and_not_on_their_order() {
         let hits: Vec<Hit> = (0..5000u32).map(|row| Hit { score: (row * 7919 % 401) as u16, row }).collect();
         let is_wanted = |row: u32| !row.is_multiple_of(3);
         let kept = |hits: &[Hit], chunk: usize, is_costly: bool| {
-            let mut reservoir = Reservoir::new(7, 20, u16::MAX, is_costly);
+            let mut reservoir = Reservoir::new(7, Slack::fixed(20), u16::MAX, is_costly);
             for hits in hits.chunks(chunk) {
                 let limit = reservoir.limit();
                 reservoir.hits.extend(hits.iter().filter(|hit| hit.score <= limit));

@@ -43,7 +43,7 @@ impl<'a> Scanner<'a> {
         bound: f32,
     ) -> Scanner<'a> {
         let candidates = table.candidates(request.k, request.rerank);
-        let reservoir = Reservoir::new(candidates, table.slack(), table.limit(bound), set.tests_ids());
+        let reservoir = Reservoir::new(candidates, table.slack(request.rerank), table.limit(bound), set.tests_ids());
         Scanner { query, table, reservoir }
     }
 

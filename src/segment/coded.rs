@@ -4,7 +4,7 @@ use super::lists::{Lists, section_bytes};
 use super::parity::{self, parity_bytes};
 use super::scales::{RowClass, ScaleSizes, Scales};
 use crate::error::Result;
-use crate::format::{BLOCK_BYTES, Footer, Section, SectionKind, SectionLayout, align, bound_of, to_usize};
+use crate::format::{BLOCK_BYTES, Footer, Kind, Section, SectionKind, SectionLayout, align, bound_of, to_usize};
 use crate::kernels::{CodeLayout, block_bytes, blocks_for};
 use crate::sealed::{Sealed, file_bytes};
 use std::borrow::Cow;
@@ -50,7 +50,7 @@ fn coded_sections(sizes: CodedSizes) -> CodedSections {
 
 /// Exact bytes on disk of a file of codes. `ids_bytes` is the length of the section of ids.
 pub fn coded_file_bytes(sizes: CodedSizes, ids_bytes: u64) -> u64 {
-    let mut layout = SectionLayout::default();
+    let mut layout = SectionLayout::new(Kind::Code);
     for (kind, length, count) in coded_sections(sizes) {
         layout.add(kind, length, count);
     }
@@ -140,6 +140,7 @@ mod tests {
     use super::{CodedSizes, coded_file_bytes};
     use crate::error::Result;
     use crate::format::{BLOCK_BYTES, FileHeader, Kind, Measured};
+    use crate::index::Visits;
     use crate::kernels::{BLOCK_ROWS, block_bytes, blocks_for};
     use crate::metric::Metric;
     use crate::os::open_or_create_dir;
@@ -152,7 +153,7 @@ mod tests {
     fn lists(rows: u64, count: u32, row_bytes: u64) -> NewLists {
         let list_of = (0..rows).map(|row| (row % u64::from(count)) as u16).collect();
         let centroids = vec![0; count.next_multiple_of(BLOCK_ROWS as u32) as usize * row_bytes as usize];
-        NewLists { list_of, probes: 1, centroids, norms: vec![0.0; count as usize], count }
+        NewLists { list_of, visits: Visits::default(), centroids, norms: vec![0.0; count as usize], count }
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! (select) maps it back.
 
 use crate::error::Result;
-use crate::format::{Section, SectionKind, u32_at, u64_at};
+use crate::format::{Section, SectionKind, f32_at, u32_at, u64_at};
+use crate::index::Visits;
 use crate::kernels::{block_bytes, blocks_for};
 use crate::sealed::Sealed;
 use std::ops::Range;
@@ -18,6 +19,9 @@ use std::sync::OnceLock;
 const PART_BYTES: usize = 64;
 const PART_BITS: u32 = 8 * (PART_BYTES as u32 - 4);
 
+/// Words of 4 bytes of [`Visits`] as stored.
+const VISITS_WORDS: u64 = 3;
+
 /// The most lists of a segment.
 pub const LISTS_MAX: u32 = 1 << 16;
 
@@ -26,8 +30,8 @@ pub const LISTS_MAX: u32 = 1 << 16;
 pub struct NewLists {
     /// `[rows]`: the list of each id, in ascending order of id.
     pub list_of: Vec<u16>,
-    /// Lists that a search visits in a class by default.
-    pub probes: u32,
+    /// The lists that a search visits in a class by default.
+    pub visits: Visits,
     /// Blocks of the codes of the lists' centroids.
     pub centroids: Vec<u8>,
     /// `[lists of a class]`: the norms of the centroids (`codec::Codebook::norm`).
@@ -71,7 +75,8 @@ impl NewLists {
             order = [zeros, ones].concat();
         }
         bytes.extend(self.starts().iter().flat_map(|start| start.to_le_bytes()));
-        bytes.extend_from_slice(&self.probes.to_le_bytes());
+        let Visits { probes, usual, reach } = self.visits;
+        bytes.extend([probes, usual.to_bits(), reach.to_bits()].iter().flat_map(|word| word.to_le_bytes()));
         bytes.extend(self.norms.iter().flat_map(|norm| norm.to_le_bytes()));
         bytes.extend_from_slice(&self.centroids);
         bytes
@@ -116,7 +121,7 @@ pub fn section_bytes(rows: u32, of_class: u32, classes: u32, row_bytes: u64) -> 
     if lists == 0 {
         return 0;
     }
-    let numbers = u64::from(lists) + 1 + 1 + u64::from(of_class);
+    let numbers = u64::from(lists) + 1 + VISITS_WORDS + u64::from(of_class);
     u64::from(levels(lists)) * plane_bytes(rows) + numbers * 4 + centroid_bytes(of_class, row_bytes)
 }
 
@@ -182,15 +187,16 @@ impl Lists {
         Ok(start..end)
     }
 
-    /// Number of lists that a search visits by default.
-    pub fn probes(&self, file: &Sealed) -> Result<u32> {
+    /// The lists that a search visits by default.
+    pub fn visits(&self, file: &Sealed) -> Result<Visits> {
         let at = self.starts_at() + (u64::from(self.count) + 1) * 4;
-        Ok(u32_at(file.bytes(at, 4)?, 0))
+        let words = file.bytes(at, 4 * VISITS_WORDS as usize)?;
+        Ok(Visits { probes: u32_at(words, 0), usual: f32_at(words, 4), reach: f32_at(words, 8) })
     }
 
     /// Codes of the centroids in blocks, one code for each list of a class, and their norms as f32 of 4 bytes.
     pub fn centroids<'a>(&self, file: &'a Sealed) -> Result<(&'a [u8], &'a [[u8; 4]])> {
-        let at = self.starts_at() + (u64::from(self.count) + 2) * 4;
+        let at = self.starts_at() + (u64::from(self.count) + 1 + VISITS_WORDS) * 4;
         let norms = file.bytes(at, self.of_class as usize * 4)?;
         // No overflow: the open checked that the section is in the file, which is mapped.
         let codes = file.bytes(at + norms.len() as u64, centroid_bytes(self.of_class, self.row_bytes) as usize)?;

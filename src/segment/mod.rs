@@ -19,6 +19,7 @@ pub use writer::SegmentWriter;
 
 use crate::error::{Error, Result};
 use crate::format::{Extent, FRAME_ALIGN, FileHeader, Footer, Kind, SectionKind, SegmentEntry, to_usize, u64_at};
+use crate::index::Visits;
 use crate::kernels::block_bytes;
 use crate::metric::Metric;
 use crate::os::Dir;
@@ -194,9 +195,9 @@ impl Segment {
         self.inverted_lists().map_or(Ok(0..0), |lists| lists.rows_of(&self.file, list))
     }
 
-    /// Number of lists that a search visits by default.
-    pub fn probes(&self) -> Result<u32> {
-        self.inverted_lists().map_or(Ok(0), |lists| lists.probes(&self.file))
+    /// The lists that a search visits by default.
+    pub fn visits(&self) -> Result<Visits> {
+        self.inverted_lists().map_or(Ok(Visits::default()), |lists| lists.visits(&self.file))
     }
 
     /// Codes of the lists' centroids in blocks, and their norms as f32 of 4 bytes.

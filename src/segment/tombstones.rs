@@ -5,7 +5,7 @@
 //! bitmap. On disk (format.md §7) the bitmaps of all segments are one section of a sealed file.
 
 use crate::error::Result;
-use crate::format::{BLOCK_BYTES, Footer, SectionKind, SectionLayout, align, u64_at};
+use crate::format::{BLOCK_BYTES, Footer, Kind, SectionKind, SectionLayout, align, u64_at};
 use crate::sealed::{Sealed, SealedWriter, file_bytes};
 use std::ops::Range;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ pub fn write(mut writer: SealedWriter, segments: &[(u64, &Tombstones)]) -> Resul
 /// Bytes on disk of the file that `write` makes of these sets; 0 where nothing is hidden.
 pub fn stored_bytes<'a>(sets: impl Iterator<Item = &'a Tombstones>) -> u64 {
     let count = sets.flat_map(|set| set.bitmaps.iter().flatten()).count() as u64;
-    let mut layout = SectionLayout::default();
+    let mut layout = SectionLayout::new(Kind::Tombstones);
     layout.add(SectionKind::Tombstones, count * RECORD_BYTES as u64, count);
     if count == 0 { 0 } else { align(file_bytes(&layout), BLOCK_BYTES as u64) }
 }

@@ -65,10 +65,11 @@ fn check(dir: &dyn Dir, name: &str, sound: Option<&Manifest>) -> Result<()> {
         return read_manifest(dir, name).map(drop);
     }
     let mut entries = sound.iter().flat_map(|manifest| &manifest.files);
-    match entries.find(|entry| entry.kind.file_name(entry.id) == name) {
-        Some(entry) => sealed::verify(dir, entry, &mut Work::default()).map(drop),
+    match (entries.find(|entry| entry.kind.file_name(entry.id) == name), Kind::parse(name)) {
+        (Some(entry), _) => sealed::verify(dir, entry, &mut Work::default()).map(drop),
         // The root of the checksums is in the manifest: of a file that is not listed only the header can be checked.
-        None => sealed::read_header(dir.open(name, Access::Read)?.as_ref()).map(drop),
+        (None, Some((kind, _))) => sealed::read_header(dir.open(name, Access::Read)?.as_ref(), kind).map(drop),
+        (None, None) => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::pending::Pending;
 use crate::error::Result;
-use crate::format::{BLOCK_BYTES, HEADER_BYTES, flags};
+use crate::format::{BLOCK_BYTES, Kind, flags};
 use crate::log::{Frame, Log};
 use crate::os::Dir;
 
@@ -119,7 +119,7 @@ impl LogEnd {
         if log.length() == self.clean {
             return Ok(Closed::AsListed);
         }
-        if log.length() == HEADER_BYTES as u64 {
+        if log.length() == Kind::Log.header_bytes() as u64 {
             return Ok(Closed::Empty);
         }
         if log.is_unsynced() {

@@ -12,8 +12,7 @@ use super::writer::Writer;
 use super::{Mode, Options, Store, Tuning};
 use crate::error::{Error, Result};
 use crate::format::{
-    COUNT_MAX, DIM_MAX, Extent, FileHeader, HEADER_BYTES, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry,
-    to_usize,
+    COUNT_MAX, DIM_MAX, Extent, FileHeader, Kind, LOCK_NAME, MANIFEST_NAMES, Manifest, SegmentEntry, to_usize,
 };
 use crate::log::{self, Examined, FrameRead, FrameReader, Run};
 use crate::manifest;
@@ -219,8 +218,8 @@ fn open_sealed(dir: &dyn Dir, manifest: &Manifest) -> Result<Snapshot> {
 fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest, mut is_durable: bool) -> Result<()> {
     let listed = manifest::listed(manifest);
     for name in dir.names()?.into_iter().filter(|name| !listed.contains(name)) {
-        let Some((_, id)) = Kind::parse(&name) else { continue };
-        refuse_foreign(dir, &name, manifest)?;
+        let Some((kind, id)) = Kind::parse(&name) else { continue };
+        refuse_foreign(dir, (&name, kind), manifest)?;
         if !is_durable {
             manifest::sync(dir)?;
             is_durable = true;
@@ -232,9 +231,9 @@ fn remove_unlisted(dir: &dyn Dir, manifest: &mut Manifest, mut is_durable: bool)
 }
 
 /// An error if the file belongs to another store: then the manifest was copied into the wrong directory.
-fn refuse_foreign(dir: &dyn Dir, name: &str, manifest: &Manifest) -> Result<()> {
+fn refuse_foreign(dir: &dyn Dir, (name, kind): (&str, Kind), manifest: &Manifest) -> Result<()> {
     let file = dir.open(name, Access::Read)?;
-    match read_header(file.as_ref()) {
+    match read_header(file.as_ref(), kind) {
         Ok(header) if header.store != manifest.store => Err(Error::corrupt(
             name,
             format!("belongs to store {:02x?}, the manifest to {:02x?}", header.store, manifest.store),
@@ -261,7 +260,7 @@ fn find_log(dir: &dyn Dir, manifest: &Manifest) -> Result<FoundLog> {
         Err(error) if error.is_missing() && manifest.log_clean == 0 => return Ok(FoundLog::Missing),
         other => other.map_err(|error| missing_is_corrupt(error, &name))?,
     };
-    let header = match read_header(file.as_ref()) {
+    let header = match read_header(file.as_ref(), Kind::Log) {
         Err(error @ Error::Corrupt { .. }) if manifest.log_clean > 0 => return Err(error),
         Err(Error::Corrupt { .. }) => {
             log::refuse_lost_calls(file.as_ref(), manifest.log, 0, file.length()?, manifest.base_seq)?;
@@ -335,7 +334,7 @@ fn replay_in_place(
     end: u64,
     mut next_id: u64,
 ) -> Result<u64> {
-    let begin = HEADER_BYTES as u64;
+    let begin = Kind::Log.header_bytes() as u64;
     let extents: Vec<Extent> = examined.extents().iter().copied().filter(|extent| extent.offset < end).collect();
     let stride = state.dim * 4;
     let none = Appender::new(1).ok_or(Error::OutOfMemory(1))?.reader();

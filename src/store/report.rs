@@ -199,7 +199,7 @@ impl Store {
         }
         let name = Kind::Log.file_name(id);
         let file = self.dir.open(&name, Access::Read).map_err(|error| sealed::missing_is_corrupt(error, &name))?;
-        let header = sealed::read_header(file.as_ref())?;
+        let header = sealed::read_header(file.as_ref(), Kind::Log)?;
         let mut reader = FrameReader::new(file.as_ref(), &header)?;
         let (mut blocks, mut reported) = (0, 0);
         while reader.offset < length {

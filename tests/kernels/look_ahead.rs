@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use crate::{Results, noise, portable};
-use omen::kernels::{Beam, Kernels, LookAhead, Overlapping, Window};
+use omen::kernels::{Beam, Kernels, LookAhead, Overlapping, StepBeam, StepSearch, Window};
 
 /// Random codewords and weights.
 struct Code {
@@ -38,6 +38,11 @@ impl Code {
     fn search(&self, paths: usize) -> LookAhead {
         let Code { boundaries, windows, codewords, weights } = self;
         LookAhead::new(&Overlapping { boundaries, windows, codewords, weights }, paths)
+    }
+
+    fn step_search(&self, paths: usize) -> Option<StepSearch> {
+        let Code { boundaries, windows, codewords, weights } = self;
+        StepSearch::new(&Overlapping { boundaries, windows, codewords, weights }, paths)
     }
 
     fn dim(&self) -> usize {
@@ -141,4 +146,64 @@ fn equal_codewords_are_all_as_good() {
     let mut found = [99; 20];
     portable().look_ahead(&code.search(16), &noise(code.dim(), 13), &mut Beam::default(), &mut found);
     assert!(found.iter().all(|symbol| *symbol < 16));
+}
+
+/// Symbols of a search in steps; 99 if it gave up.
+pub fn step_search(kernels: &Kernels) -> Results {
+    let mut results = Results::new();
+    let codes: [(usize, &[usize], usize); 6] =
+        [(1, &[3], 3), (40, &[1], 5), (11, &[2], 12), (37, &[2, 0, 1, 3], 17), (9, &[20], 90), (70, &[6], 66)];
+    for (symbols, own, window) in codes {
+        let mut code = Code::new(symbols, own, window);
+        code.codewords = even(code.codewords.len(), 14);
+        let rows = even(12 * code.dim(), 10);
+        for paths in [16, 32, 48, 64, 128] {
+            let search = code.step_search(paths).unwrap();
+            let mut beam = StepBeam::default();
+            // Each row is farther away than the one before, until costs no longer fit.
+            for (number, row) in rows.chunks_exact(code.dim()).enumerate() {
+                let row: Vec<f32> = row.iter().map(|value| value * 2.0f32.powi(number as i32 - 2)).collect();
+                let mut found = vec![99; symbols];
+                let fits = kernels.step_search(&search, &row, &mut beam, &mut found);
+                assert!(!fits || found.iter().all(|symbol| *symbol < 16));
+                let found = found.into_iter().map(|symbol| if fits { u32::from(symbol) } else { 99 });
+                results.push((format!("{symbols} symbols, {paths} paths, row {number}"), found.collect()));
+            }
+        }
+    }
+    let fitting = results.iter().filter(|(_, symbols)| symbols[0] < 16).count();
+    assert!((results.len() / 4..results.len()).contains(&fitting), "{fitting} of {}", results.len());
+    results
+}
+
+#[test]
+fn a_search_in_steps_is_as_good_as_a_plain_search() {
+    for own in [&[2][..], &[1, 0, 3]] {
+        let mut code = Code::new(14, own, 9);
+        code.codewords = even(code.codewords.len(), 14);
+        let (search, mut beam) = (code.step_search(32).unwrap(), StepBeam::default());
+        let (mut error, mut expected) = (0.0, 0.0);
+        for row in even(40 * code.dim(), 11).chunks_exact(code.dim()) {
+            let mut found = [0; 14];
+            assert!(portable().step_search(&search, row, &mut beam, &mut found));
+            error += code.cost(row, &found);
+            expected += code.cost(row, &code.plain(row, 32));
+        }
+        assert!(error <= 1.02 * expected, "{error} {expected}");
+    }
+}
+
+#[test]
+fn a_search_in_steps_says_when_it_cannot_be_trusted() {
+    let mut code = Code::new(30, &[2], 9);
+    code.codewords = even(code.codewords.len(), 14);
+    let (search, mut beam, mut found) = (code.step_search(16).unwrap(), StepBeam::default(), [99; 30]);
+    let mut row = even(code.dim(), 15);
+    assert!(portable().step_search(&search, &row, &mut beam, &mut found));
+    // A value that nothing can code, in the last of the dims.
+    for far in [1e3, 1e15, f32::INFINITY] {
+        row[59] = far;
+        assert!(!portable().step_search(&search, &row, &mut beam, &mut found), "{far}");
+    }
+    assert!(Code::new(40, &[1], 18).step_search(16).is_none(), "more symbols overlap than a path remembers");
 }

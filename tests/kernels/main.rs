@@ -15,7 +15,7 @@ use decode::{add_codewords, add_to_codewords, dequantize};
 use distances::results_of_pairs;
 use encode::{best_chain, best_symbols, nearest_in_columns};
 use floats::first_not_finite;
-use look_ahead::look_ahead;
+use look_ahead::{look_ahead, step_search};
 use omen::kernels::{self, Kernels, Lanes, Level};
 use products::{inner_products, matmul, matmul_i8, results_of_products};
 use random::Random;
@@ -31,7 +31,7 @@ type Results = Vec<(String, Vec<u32>)>;
 type Run = (&'static str, fn(&Kernels) -> Results);
 
 /// Every kernel of the table in `src/kernels/dispatch.rs`.
-const RESULTS: [Run; 15] = [
+const RESULTS: [Run; 16] = [
     ("first_not_finite", first_not_finite),
     ("l2sq", |kernels| results_of_pairs(|a, b| vec![kernels.l2sq(a, b)])),
     ("dot", |kernels| results_of_pairs(|a, b| vec![kernels.dot(a, b)])),
@@ -40,6 +40,7 @@ const RESULTS: [Run; 15] = [
     ("best_symbols", best_symbols),
     ("best_chain", best_chain),
     ("look_ahead", look_ahead),
+    ("step_search", step_search),
     ("add_codewords", add_codewords),
     ("add_to_codewords", add_to_codewords),
     ("matmul", |kernels| results_of_products(kernels, matmul)),

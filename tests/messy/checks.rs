@@ -1,5 +1,6 @@
 //! What must hold of each store, and of the stores of one set at several ratios. Each failure is a line with its numbers.
 
+use crate::bases::length;
 use crate::generators::{Data, Family, Generator, Kind};
 use crate::measure::{Found, Measured, Way};
 use crate::truth::{K, Truth};
@@ -19,6 +20,8 @@ pub struct Case<'a> {
     pub measured: &'a Measured,
     /// The store of the clean set with the same base, metric, ratio, number of rows and sampling.
     pub clean: Option<&'a Measured>,
+    /// A store of the clean set whose codes are no longer than those of this store, at about the same ratio.
+    pub no_longer: Option<&'a Measured>,
 }
 
 /// A difference within this many standard errors is chance: one false failure in a thousand comparisons.
@@ -166,13 +169,36 @@ impl Case<'_> {
         let least = if self.generator.is_trained_on_few() { 2f64.powi(-6) } else { 2f64.powi(-11) };
         let bound = 4.0 * clean.worst().max(2.0 * (-bits).exp2()).max(least);
         let errors = &self.measured.errors;
-        let above = errors.iter().filter(|row| row.weighed > bound).count();
+        let is_above =
+            |row: &usize| errors[*row].weighed > bound && errors[*row].weighed > bound * self.coarseness(*row);
+        let above = (0..errors.len()).filter(is_above).count();
         if above == 0 {
             return vec![];
         }
         let worst = errors.iter().map(|row| row.weighed).fold(0.0, f64::max);
         let odd = self.data.odd.iter().map(|row| errors[*row].weighed).fold(0.0, f64::max);
-        vec![format!("{above} of {} rows above {bound:.5}; worst {worst:.5}, worst odd {odd:.5}", errors.len())]
+        let codec = self.measured.report.map_or(0, |report| report.codec);
+        let rows = format!("{above} of {} rows above {bound:.5}", errors.len());
+        vec![format!("{rows}; worst {worst:.5}, worst odd {odd:.5}; codec {codec}, {bits:.2} bits a dim")]
+    }
+
+    /// How much coarser than most rows a row must be coded, relative to its length: a row with a value that no other row
+    /// has is divided until that value is within reach, and rounding counts as much more.
+    fn coarseness(&self, row: usize) -> f64 {
+        if !self.data.odd.contains(&row) || self.metric == Metric::Cosine {
+            return 1.0;
+        }
+        let others = (0..self.data.n()).filter(|other| !self.data.odd.contains(other));
+        let mut reach = vec![0.0_f32; self.data.dim];
+        let mut lengths = Vec::new();
+        for other in others.map(|other| self.data.row(other)) {
+            reach.iter_mut().zip(other).for_each(|(most, value)| *most = most.max(value.abs()));
+            lengths.push(length(other));
+        }
+        lengths.sort_by(f64::total_cmp);
+        let of_value = |(value, reach): (&f32, &f32)| f64::from(value.abs()) / f64::from(reach.max(f32::MIN_POSITIVE));
+        let divided = self.data.row(row).iter().zip(&reach).map(of_value).fold(1.0, f64::max);
+        divided * lengths[lengths.len() / 2] / length(self.data.row(row))
     }
 
     /// Rows unlike the others keep their length as the others do, where the metric needs it. Codes of few bits cannot
@@ -185,7 +211,7 @@ impl Case<'_> {
         let mut lengths: Vec<f64> = errors.iter().map(|row| row.length).collect();
         lengths.sort_by(f64::total_cmp);
         let usual = lengths[lengths.len() / 2].min(1.0);
-        let least = if self.ratio <= 3.5 { 0.85 } else { 0.35 };
+        let least = if self.measured.ratio_of_codes(self.data.dim) <= 4.0 { 0.85 } else { 0.35 };
         let is_off = |length: &f64| !(least * usual..=2.0 - least).contains(length);
         let off: Vec<f64> = odd.iter().map(|row| errors[*row].length).filter(is_off).collect();
         let line = |first: &f64| format!("{} of {} odd rows: {first:.3}, usual {usual:.3}", off.len(), odd.len());
@@ -224,12 +250,13 @@ impl Case<'_> {
             || self.metric == Metric::InnerProduct && energy(found) > energy(row)
     }
 
-    /// As many neighbours are found as among the clean rows, where these are the same neighbours.
+    /// As many neighbours are found as among the clean rows in codes that are no longer, where these are the same
+    /// neighbours.
     fn as_clean(&self) -> Vec<String> {
         // The fixed parts of a small file of many classes take bytes of its codes.
         let is_small = self.ratio >= 8.0 && self.data.n() < 2000;
         let is_comparable = !is_small && self.generator.is_as_hard_as_clean(self.metric);
-        let Some(clean) = self.clean.filter(|_| is_comparable) else { return vec![] };
+        let Some(clean) = self.no_longer.filter(|_| is_comparable) else { return vec![] };
         // A row of a sorted set has its number in the clean set as its group.
         let groups: Vec<u32> = (0..self.data.n() as u32).collect();
         let line = |way| {

@@ -8,10 +8,10 @@
 //! checks       what must hold of it
 //! grid         the sets that are tried
 //! table        the run, and the failures as a table
-//! cases        two sets that were searched wrongly once
+//! cases        sets that were coded, searched or told wrongly once
 //! ```
-//! `OMEN_MESSY=long` tries many more sets; `OMEN_MESSY_ONLY=TEXT` only those with TEXT in their name, which is
-//! generator/base/metric/rows.
+//! `OMEN_MESSY=long` tries many more sets; `OMEN_MESSY_ONLY=TEXT,TEXT` only those with one of the texts in their
+//! name, which is generator/base/metric/rows.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bases;

@@ -82,6 +82,11 @@ impl Measured {
         self.errors.iter().map(|row| row.relative).fold(0.0, f64::max)
     }
 
+    /// Bytes of a code; `None`: the store is raw.
+    pub fn code_bytes(&self) -> Option<u64> {
+        self.report.map(|report| report.code_bytes)
+    }
+
     /// Bytes of a raw vector ÷ bytes of a code: what the codes alone do.
     pub fn ratio_of_codes(&self, dim: usize) -> f64 {
         self.report.map_or(1.0, |report| (dim * 4) as f64 / report.code_bytes as f64)

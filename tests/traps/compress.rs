@@ -132,7 +132,7 @@ fn stored_codebook(path: &Path) -> Codebook {
     let footer_at = bytes.len() - FOOTER_BYTES;
     let (data_bytes, count) = Footer::claimed_layout(&name, bytes[footer_at..].try_into().unwrap()).unwrap();
     let table = &bytes[footer_at - count as usize * Section::BYTES..footer_at];
-    let sections = decode_sections(&name, data_bytes, table).unwrap();
+    let sections = decode_sections(&name, 0..data_bytes, table).unwrap();
     let section = sections.iter().find(|section| section.kind == SectionKind::Codebook as u32).unwrap();
     let book = &bytes[section.offset as usize..(section.offset + section.length) as usize];
     Codebook::from_bytes(&name, book).unwrap()
@@ -154,5 +154,5 @@ fn trap_07_a_ratio_without_its_terms() {
     let codes = report.vectors.next_multiple_of(32) * report.code_bytes;
     // What is neither codes nor codebook: a file header, checksums (4 bytes a block), a footer and two manifests.
     let rest = apparent - codes - report.codebook_bytes;
-    assert!((3 * 4096..3 * 4096 + 1024).contains(&rest), "{rest}");
+    assert!((2 * 4096 + 128..2 * 4096 + 128 + 1024).contains(&rest), "{rest}");
 }

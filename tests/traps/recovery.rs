@@ -3,7 +3,7 @@
 use crate::memory::MemoryDir;
 use crate::{Files, Model, SIFT_DIM, contents, files, get, home, of_ids, open, open_to_read, sift, vectors};
 use omen::error::Error;
-use omen::format::{FileHeader, HEADER_BYTES, Kind, MANIFEST_NAMES, Manifest, VERSION, checksum, seed};
+use omen::format::{FileHeader, Kind, MANIFEST_NAMES, Manifest, VERSION, checksum, seed};
 use omen::store::{Mode, Options, Store, SyncMode, Tuning};
 use omen::work::Work;
 use std::collections::BTreeMap;
@@ -236,10 +236,11 @@ fn trap_19_a_newer_log_is_refused_untouched() {
     store.close().unwrap();
     let name = Kind::Log.file_name(1);
     let mut bytes = dir.bytes(&name);
-    let id = FileHeader::decode(&name, bytes[..HEADER_BYTES].try_into().unwrap()).unwrap().id;
+    let id = FileHeader::decode(&name, &bytes[..Kind::Log.header_bytes()]).unwrap().id;
+    let checksum_at = Kind::Log.header_bytes() - 4;
     bytes[8..12].copy_from_slice(&(VERSION + 1).to_le_bytes());
-    let sum = checksum(seed(id, 0x4845_4144), &bytes[..HEADER_BYTES - 4]);
-    bytes[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+    let sum = checksum(seed(id, 0x4845_4144), &bytes[..checksum_at]);
+    bytes[checksum_at..checksum_at + 4].copy_from_slice(&sum.to_le_bytes());
     dir.put(&name, bytes);
     let before = dir.contents();
     let error = memory_store(&dir).map(|store| store.count()).unwrap_err();

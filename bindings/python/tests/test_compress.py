@@ -173,9 +173,10 @@ def test_the_default_is_bound_by_its_error(filled, base):
 @pytest.mark.parametrize("default", [{}, {"ratio": None, "max_relative_mse": None}, {"ratio": 0}, {"ratio": 0.0, "max_relative_mse": 0.1}])
 def test_no_ratio_is_the_default(tmp_path, base, default):
     with omen.open(tmp_path / "store", dim=128) as store:
-        store.insert(base[:1000])
+        store.insert(base[:4000])
         report = store.compress(quality="fast", **default)
-        assert report.held_out_relative_mse <= 0.1 and report.ratio <= 16.5
+        # Files take whole blocks.
+        assert report.held_out_relative_mse <= 0.1 and report.ratio <= 17
 
 
 def test_a_ratio_is_honoured_whatever_the_error(filled):

@@ -7,18 +7,14 @@ use super::variances::StoredVariances;
 use crate::codec::scale::Scale;
 use crate::codec::shape::{FormulaBudget, Quality, Shape};
 use crate::codec::side::{Side, TRAINING_STEPS};
-use crate::codec::windows::{Principal, Sample, TrainingProgress, Windows, side_metric};
+use crate::codec::windows::{Principal, Sample, TrainingProgress, side_metric};
 use crate::error::Result;
 use crate::metric::Metric;
-use crate::threads::in_parallel;
 use crate::work::Work;
 use std::borrow::Cow;
 
 /// About so many rows are enough for the scale of the side byte.
 const SIDE_ROWS: usize = 4096;
-
-/// Rows that a thread encodes at once.
-const ROWS_PER_JOB: usize = 256;
 
 /// Steps of progress before the side byte.
 const STEPS: usize = 3;
@@ -79,7 +75,7 @@ pub(super) fn train(
     if let Some(metric) = metric {
         let windows = book.windows_along(basis.as_deref());
         let rows = rows_for_side(rows, dim, metric);
-        let decoded = coded(&windows, &rows, threads);
+        let decoded = windows.coded(&rows, threads);
         book.side = Some(Side::train(metric, &windows.means, &rows, &decoded, &mut || progress.step())?);
     }
     progress.finish()?;
@@ -93,19 +89,6 @@ fn rows_for_side(rows: &[f32], dim: usize, metric: Metric) -> Cow<'_, [f32]> {
         return Cow::Borrowed(rows);
     }
     Cow::Owned(rows.chunks_exact(dim).step_by(step).flatten().copied().collect())
-}
-
-/// What the codes of `rows: [n][dim]` decode to, the same for any number of threads.
-fn coded(windows: &Windows, rows: &[f32], threads: usize) -> Vec<f32> {
-    let (dim, row_bytes) = (windows.dim(), windows.layout().row_bytes());
-    let mut decoded = vec![0.0; rows.len()];
-    let jobs = rows.chunks(ROWS_PER_JOB * dim).zip(decoded.chunks_mut(ROWS_PER_JOB * dim));
-    in_parallel(threads, jobs, |(rows, decoded)| {
-        let mut codes = vec![0; rows.len() / dim * row_bytes];
-        windows.encode(rows, &mut codes);
-        windows.decode(&codes, decoded);
-    });
-    decoded
 }
 
 /// The rotation of `sample`; `None` if its rows do not vary.

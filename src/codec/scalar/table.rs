@@ -28,21 +28,20 @@ fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
     scalar.symbol_values().map(product).collect()
 }
 
-/// The variance of the sum of products: a value is anywhere in the range of its symbol. For L2 that of a row that is near
-/// the query in every dim.
-fn variance(scalar: &Scalar, metric: Metric, query: &[f32]) -> f64 {
-    let of_symbol = |(dim, middles): (usize, [f32; 16])| {
-        let (query, width) = (f64::from(query[dim]), f64::from(middles[1]) - f64::from(middles[0]));
-        let off = match metric {
-            Metric::L2 => {
-                let beyond = (f64::from(middles[0]) - query).max(query - f64::from(middles[15])).max(0.0);
-                (beyond + width / 2.0).powi(2)
-            }
-            _ => query * query,
-        };
-        off * width * width / 12.0
-    };
-    scalar.symbol_values().map(of_symbol).sum()
+/// The variance of the sum of products, and its growth with the sum: a value is anywhere in the range of its symbol, of
+/// width w. An inner product varies by q²·w²/12 in each dim. A squared distance varies by (q − x)²·w²/12, and dims
+/// contribute to it in proportion to w², since all ranges are cut into as many symbols; half the sum of (q − x)² is the
+/// sum of products.
+fn variance(scalar: &Scalar, metric: Metric, query: &[f32]) -> (f64, f64) {
+    let widths = scalar.symbol_values().map(|(dim, middles)| (dim, f64::from(middles[1]) - f64::from(middles[0])));
+    if metric != Metric::L2 {
+        return (widths.map(|(dim, width)| (f64::from(query[dim]) * width).powi(2) / 12.0).sum(), 0.0);
+    }
+    let (squares, fourths) = widths.fold((0.0, 0.0), |(squares, fourths), (_, width)| {
+        let square = width * width;
+        (squares + square, fourths + square * square)
+    });
+    (0.0, if squares > 0.0 { 2.0 * fourths / squares / 12.0 } else { 0.0 })
 }
 
 /// `[symbols]`: the squares of the symbols' values; their sum over a code estimates the squared length of its vector.

@@ -83,14 +83,16 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     let scale = Scale::of_shape(sample, shape);
     let scaled = scale.apply(sample, shape.dim);
     let (mut done, total) = (0, 2);
-    // Scaled rows are not whole numbers, so look for an exact form of whole numbers first.
-    if matches!(scaled, Cow::Owned(_)) && sample.iter().all(|value| value.fract() == 0.0) {
+    // Scaled rows are not whole numbers, so look for an exact form of whole numbers first: that of all rows but a few.
+    if matches!(scaled, Cow::Owned(_)) {
         let ordinary = ordinary_rows(sample, shape.dim);
-        let (form, error) = work.part((0, 1), total, |work| best_form(&ordinary, shape, work))?;
-        if error == 0.0 {
-            return Ok(to_bytes(form, Scale::NONE, 0.0));
+        if ordinary.iter().all(|value| value.fract() == 0.0) {
+            let (form, error) = work.part((0, 1), total, |work| best_form(&ordinary, shape, work))?;
+            if error == 0.0 {
+                return Ok(to_bytes(form, Scale::NONE, 0.0));
+            }
+            done = 1;
         }
-        done = 1;
     }
     let (form, error) = work.part((done, total), total, |work| best_form(&scaled, shape, work))?;
     Ok(to_bytes(form, scale, error))

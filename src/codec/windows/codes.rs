@@ -1,13 +1,17 @@
 //! Encoding and decoding of window codes.
 
 use super::rotation::Rotation;
-use super::stage::{SearchBuffers, Stage};
+use super::stage::{ROWS_PER_JOB, SearchBuffers, Stage};
 use crate::codec::scale::{Scale, divide};
 use crate::codec::side::Side;
 use crate::kernels::CodeLayout;
+use crate::threads::in_parallel;
 
 /// Rows that are scaled, rotated and decoded together.
 const ROWS_AT_ONCE: usize = 64;
+
+/// A long row whose code lacks more than this share of its energy is divided, if that leaves less error.
+const LOST: f64 = 0.5;
 
 /// Scaled values are clamped to this size: codewords are about 1, and f32 must be precise enough to distinguish them.
 const FARTHEST: f64 = 1e4;
@@ -71,10 +75,27 @@ impl Windows {
         }
     }
 
+    /// What the codes of `rows: [n][dim]` decode to, the same for any number of threads.
+    pub(in crate::codec) fn coded(&self, rows: &[f32], threads: usize) -> Vec<f32> {
+        let (job, mut decoded) = (ROWS_PER_JOB * self.dim(), vec![0.0; rows.len()]);
+        in_parallel(threads, rows.chunks(job).zip(decoded.chunks_mut(job)), |(rows, decoded)| {
+            let mut codes = vec![0; rows.len() / self.dim() * self.row_bytes()];
+            self.encode(rows, &mut codes);
+            self.decode(&codes, decoded);
+        });
+        decoded
+    }
+
     /// See `Coder::is_cut`.
     pub(super) fn is_cut(&self, row: &[f32], scale: f32) -> bool {
         let scaled = row.iter().map(|value| value / scale);
-        scaled.zip(&self.means).any(|(value, mean)| (value - mean).abs() > self.reach)
+        let is_beyond = scaled.clone().zip(&self.means).any(|(value, mean)| (value - mean).abs() > self.reach);
+        // The sum of few codewords may not reach a row that is only long.
+        is_beyond
+            || self.scale.is_long(row, scale) && {
+                let energy: f64 = scaled.map(|value| f64::from(value) * f64::from(value)).sum();
+                self.error_of(row, scale) > LOST * energy
+            }
     }
 
     /// See `Coder::error_of`.

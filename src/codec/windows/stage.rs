@@ -5,13 +5,17 @@
 
 use crate::codec::shape::DIM_MAX;
 use crate::kernels::{
-    Beam, CODEWORDS, Chain, Codewords, Lanes, LookAhead, Overlapping, Paths, SIXTEENS_MAX, SURVIVORS_MAX, Stretch,
-    Strip, Trellis, Window, kernels,
+    Beam, CODEWORDS, Chain, Codewords, Lanes, LookAhead, Overlapping, Paths, SIXTEENS_MAX, SURVIVORS_MAX, StepBeam,
+    StepSearch, Stretch, Strip, Trellis, Window, kernels,
 };
+use crate::threads::in_parallel;
 use std::sync::OnceLock;
 
 /// The most dims that a window of more than two runs may span.
 const SPAN_MAX: usize = SIXTEENS_MAX * CODEWORDS;
+
+/// Rows that a thread searches at once.
+pub(super) const ROWS_PER_JOB: usize = 256;
 
 /// Windows of up to this many runs form a chain, for which the search is exact.
 pub(super) const CHAIN_WINDOW: usize = 2;
@@ -175,6 +179,7 @@ fn variance(components: impl Iterator<Item = f32>) -> f32 {
 pub(in crate::codec) struct SearchBuffers {
     paths: Paths,
     beam: Beam,
+    step_beam: StepBeam,
 }
 
 /// A stage that can encode and decode.
@@ -206,7 +211,9 @@ enum Arranged {
     /// Wider windows.
     Trellis { heads: Vec<Lanes>, tails: Vec<Lanes>, stretches: Vec<Stretch>, sixteens: usize },
     /// Wider windows, with the most effort.
-    LookAhead(LookAhead),
+    LookAhead(Box<LookAhead>),
+    /// The same for formula codes. The tables of `exact` are computed when the first row needs them: few do.
+    Steps { search: Box<StepSearch>, exact: OnceLock<Box<LookAhead>> },
 }
 
 impl Arranged {
@@ -217,10 +224,21 @@ impl Arranged {
         } else if effort.survivors < SURVIVORS_MAX {
             Arranged::trellis(layout, values)
         } else {
-            let weights = if stage.weights.is_empty() { &effort.weights(layout, values) } else { &stage.weights };
-            let (boundaries, windows) = (&layout.boundaries, &layout.windows);
-            let code = Overlapping { boundaries, windows, codewords: values, weights };
-            Arranged::LookAhead(LookAhead::new(&code, stage.look_ahead_paths))
+            Arranged::look_ahead(stage)
+        }
+    }
+
+    /// Formula codes, which have weights, are searched in steps.
+    fn look_ahead(stage: &Stage) -> Arranged {
+        let paths = stage.look_ahead_paths;
+        if stage.weights.is_empty() {
+            let weights = stage.effort.weights(&stage.layout, &stage.values);
+            return Arranged::LookAhead(Box::new(LookAhead::new(&stage.overlapping(&weights), paths)));
+        }
+        let code = stage.overlapping(&stage.weights);
+        match StepSearch::new(&code, paths) {
+            Some(search) => Arranged::Steps { search: Box::new(search), exact: OnceLock::new() },
+            None => Arranged::LookAhead(Box::new(LookAhead::new(&code, paths))),
         }
     }
 
@@ -365,9 +383,14 @@ impl Stage {
         })
     }
 
+    fn overlapping<'a>(&'a self, weights: &'a [f32]) -> Overlapping<'a> {
+        let StageLayout { boundaries, windows, .. } = &self.layout;
+        Overlapping { boundaries, windows, codewords: &self.values, weights }
+    }
+
     /// Searches the symbols for `row: [dim]`.
     pub(super) fn search(&self, row: &[f32], buffers: &mut SearchBuffers, symbols: &mut [u8]) {
-        let SearchBuffers { paths, beam } = buffers;
+        let SearchBuffers { paths, beam, step_beam } = buffers;
         let boundaries = &self.layout.boundaries;
         match self.arranged.get_or_init(|| Arranged::new(self)) {
             Arranged::Chain { heads, tails, crosses } => {
@@ -379,6 +402,12 @@ impl Stage {
                 kernels().best_symbols(&trellis, row, paths, symbols);
             }
             Arranged::LookAhead(search) => kernels().look_ahead(search, row, beam, symbols),
+            Arranged::Steps { search, exact } => {
+                if !kernels().step_search(search, row, step_beam, symbols) {
+                    let new = || Box::new(LookAhead::new(&self.overlapping(&self.weights), self.look_ahead_paths));
+                    kernels().look_ahead(exact.get_or_init(new), row, beam, symbols);
+                }
+            }
         }
     }
 
@@ -388,14 +417,17 @@ impl Stage {
         kernels().add_codewords(&Codewords { symbols: self.symbols(), strips, lanes }, symbols, rows);
     }
 
-    /// Searches the symbols for `rows: [n][dim]`: `[n][symbols]`.
-    pub(super) fn search_all(&self, rows: &[f32]) -> Vec<u8> {
+    /// Searches the symbols for `rows: [n][dim]`: `[n][symbols]`, the same for any number of threads.
+    pub(super) fn search_all(&self, rows: &[f32], threads: usize) -> Vec<u8> {
         let (dim, symbols) = (self.layout.dim(), self.symbols());
         let mut found = vec![0; rows.len() / dim * symbols];
-        let mut buffers = SearchBuffers::default();
-        for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
-            self.search(row, &mut buffers, found);
-        }
+        let jobs = rows.chunks(ROWS_PER_JOB * dim).zip(found.chunks_mut(ROWS_PER_JOB * symbols));
+        in_parallel(threads, jobs, |(rows, found)| {
+            let mut buffers = SearchBuffers::default();
+            for (row, found) in rows.chunks_exact(dim).zip(found.chunks_exact_mut(symbols)) {
+                self.search(row, &mut buffers, found);
+            }
+        });
         found
     }
 
@@ -459,7 +491,7 @@ mod tests {
         let rows: Vec<f32> = (0..100 * 24).scan(Random::new(3, 3), |random, _| Some(2.0 * random.normal())).collect();
         let error = |survivors: usize| {
             let (stage, mut residual) = (random_stage(5, survivors, &mut Random::new(2, 2)), rows.clone());
-            stage.subtract(&stage.search_all(&rows), &mut residual);
+            stage.subtract(&stage.search_all(&rows, 2), &mut residual);
             residual.iter().map(|value| value * value).sum::<f32>()
         };
         assert!(error(SURVIVORS_MAX) < 0.95 * error(3), "{} {}", error(SURVIVORS_MAX), error(3));

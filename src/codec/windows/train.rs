@@ -74,7 +74,7 @@ pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> 
         let mut stage = book::round_stage(&refine(grown, &residual, refits(number), &mut progress)?);
         stage.set_effort(SearchEffort { survivors: survivors(shape.quality, &stage), ..stage.effort });
         if number + 1 < plans.len() {
-            stage.subtract(&stage.search_all(&residual), &mut residual);
+            stage.subtract(&stage.search_all(&residual, progress.threads()), &mut residual);
         }
         stages.push(stage);
     }
@@ -82,10 +82,7 @@ pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> 
     let mut windows =
         Windows { scale, reach: sample.reach(), means: sample.means, unit: sample.unit, rotation, stages, side: None };
     if let Some(metric) = side_metric(shape) {
-        let mut codes = vec![0; rows.len() / shape.dim * windows.layout().row_bytes()];
-        windows.encode(rows, &mut codes);
-        let mut decoded = vec![0.0; rows.len()];
-        windows.decode(&codes, &mut decoded);
+        let decoded = windows.coded(rows, progress.threads());
         windows.side = Some(Side::train(metric, &windows.means, rows, &decoded, &mut || progress.step())?);
     }
     progress.finish()?;
@@ -131,26 +128,26 @@ pub(super) fn grow(
     let is_product = plan.iter().all(|step| step.window == 1);
     let mut stage = start(layout, rows, is_product, random);
     for step in plan {
-        let symbols = stage.search_all(rows);
+        let symbols = stage.search_all(rows, progress.threads());
         let errors = dim_errors(&stage, rows, &symbols);
         if step.window > stage.layout.window {
             stage = widen(stage, &errors, step.window, random);
         }
         stage.set_effort(effort(step.survivors, &errors, &stage));
         for _ in 0..step.rounds {
-            let symbols = stage.search_all(rows);
+            let symbols = stage.search_all(rows, progress.threads());
             fit(&mut stage, rows, &symbols, FIT);
             progress.step()?;
         }
     }
-    let errors = dim_errors(&stage, rows, &stage.search_all(rows));
+    let errors = dim_errors(&stage, rows, &stage.search_all(rows, progress.threads()));
     stage.set_effort(effort(stage.effort.survivors, &errors, &stage));
     if is_product {
         return Ok(stage);
     }
     // For independent dims with few distinct values, product quantization may be better.
     let product = start(StageLayout::new(stage.layout.boundaries.clone(), 1), rows, true, random);
-    let product_errors = dim_errors(&product, rows, &product.search_all(rows));
+    let product_errors = dim_errors(&product, rows, &product.search_all(rows, progress.threads()));
     Ok(if product_errors.iter().sum::<f32>() < errors.iter().sum::<f32>() { product } else { stage })
 }
 
@@ -163,7 +160,7 @@ fn refine(stage: Stage, rows: &[f32], refits: usize, progress: &mut TrainingProg
     let mut stage = stage.with_few_paths();
     stage.set_effort(SearchEffort { survivors: SURVIVORS_MAX, ..stage.effort });
     for _ in 0..refits {
-        let symbols = stage.search_all(rows);
+        let symbols = stage.search_all(rows, progress.threads());
         fit(&mut stage, rows, &symbols, FIT);
         let errors = dim_errors(&stage, rows, &symbols);
         stage.set_effort(effort(SURVIVORS_MAX, &errors, &stage));
@@ -248,6 +245,11 @@ pub(in crate::codec) struct TrainingProgress<'a, 'b> {
 impl<'a, 'b> TrainingProgress<'a, 'b> {
     pub(in crate::codec) fn new(total: usize, work: &'a mut Work<'b>) -> Self {
         TrainingProgress { done: 0, total: total as u64, work }
+    }
+
+    /// Threads that a step may use.
+    pub(in crate::codec) fn threads(&self) -> usize {
+        self.work.threads()
     }
 
     /// Reports one more step.

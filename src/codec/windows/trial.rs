@@ -116,8 +116,8 @@ impl Trial<'_> {
             let widest = self.sample.widest_window(plan::window_of(shape, number), runs.clone());
             let steps: Vec<WindowStep> = self.steps.iter().copied().filter(|step| step.window <= widest).collect();
             let stage = grow(StageLayout::new(runs, 1), &residual, &steps, &mut Random::new(self.seed, 1), progress)?;
-            stage.subtract(&stage.search_all(&residual), &mut residual);
-            stage.subtract(&stage.search_all(&held_residual), &mut held_residual);
+            stage.subtract(&stage.search_all(&residual, progress.threads()), &mut residual);
+            stage.subtract(&stage.search_all(&held_residual, progress.threads()), &mut held_residual);
         }
         let mut decoded: Vec<f32> = rotated_held.iter().zip(&held_residual).map(|(x, residual)| x - residual).collect();
         if let Some(rotation) = rotation {
