@@ -109,20 +109,8 @@ fn normals(rows: usize, dim: usize, seed: u64) -> Vec<f32> {
     (0..rows * dim).map(|_| random.normal()).collect()
 }
 
-/// Rows of `rank` hidden normals, the later the smaller, seen in all dims, and a little noise.
 fn low_rank(rows: usize, dim: usize, rank: usize, seed: u64) -> Vec<f32> {
-    let directions = normals(rank, dim, 1);
-    let mut random = Random::new(seed);
-    let mut values = Vec::with_capacity(rows * dim);
-    for _ in 0..rows {
-        let hidden: Vec<f32> = (0..rank).map(|rank| random.normal() / (1.0 + rank as f32 / 4.0)).collect();
-        values.extend((0..dim).map(|column| {
-            let sum: f32 =
-                hidden.iter().zip(directions.chunks_exact(dim)).map(|(value, row)| value * row[column]).sum();
-            sum + 0.1 * random.normal()
-        }));
-    }
-    values
+    Random::new(seed).low_rank(rows, dim, &normals(rank, dim, 1))
 }
 
 /// Whole and half codes of all kinds: all bits equal, and random.

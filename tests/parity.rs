@@ -140,20 +140,10 @@ impl Coded {
     }
 }
 
-/// Rows of hidden normals seen in all dims, and a little noise.
 fn low_rank(rows: usize, dim: usize, rank: usize) -> Vec<f32> {
     let mut random = Random::new(5);
     let directions: Vec<f32> = (0..rank * dim).map(|_| random.normal()).collect();
-    let mut values = Vec::with_capacity(rows * dim);
-    for _ in 0..rows {
-        let hidden: Vec<f32> = (0..rank).map(|rank| random.normal() / (1.0 + rank as f32 / 4.0)).collect();
-        values.extend((0..dim).map(|column| {
-            let sum: f32 =
-                hidden.iter().zip(directions.chunks_exact(dim)).map(|(value, row)| value * row[column]).sum();
-            sum + 0.1 * random.normal()
-        }));
-    }
-    values
+    random.low_rank(rows, dim, &directions)
 }
 
 /// A formula book of several blocks.

@@ -104,7 +104,7 @@ impl<'a> Region<'a> {
         probes: usize,
     ) -> Result<Vec<Range<u32>>> {
         let (mut lists, k) = (self.lists_by_distance(table)?, request.k);
-        let probes = if request.effort == 0.0 { probes.max(self.probes_for(request, query, &lists)?) } else { probes };
+        let probes = if request.effort == 0.0 { self.probes_for(request, query, &lists)? } else { probes };
         // The nearest few leave a low limit, which most rows of the others exceed, so that their ids need no test.
         let first = if self.set.tests_ids() { (probes / LISTS_PER_FIRST).max(1) } else { 0 };
         let mut near = Vec::new();

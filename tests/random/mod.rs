@@ -50,6 +50,21 @@ impl Random {
         (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
     }
 
+    /// `[rows][dim]`: a hidden normal for each of `directions: [rank][dim]`, the later the smaller, seen in all dims, and a
+    /// little noise.
+    pub fn low_rank(&mut self, rows: usize, dim: usize, directions: &[f32]) -> Vec<f32> {
+        let mut values = Vec::with_capacity(rows * dim);
+        for _ in 0..rows {
+            let rank = directions.len() / dim;
+            let hidden: Vec<f32> = (0..rank).map(|rank| self.normal() / (1.0 + rank as f32 / 4.0)).collect();
+            values.extend((0..dim).map(|column| {
+                let seen = hidden.iter().zip(directions.chunks_exact(dim)).map(|(value, row)| value * row[column]);
+                seen.sum::<f32>() + 0.1 * self.normal()
+            }));
+        }
+        values
+    }
+
     /// The numbers `0..count` in random order (Fisher, Yates).
     pub fn permutation(&mut self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
