@@ -4,7 +4,6 @@
 //! `stored_bytes`, and a type with this trait.
 
 use super::scale::Scale;
-use super::side::Correction;
 use super::table::QueryTable;
 use crate::kernels::CodeLayout;
 use crate::metric::Metric;
@@ -44,8 +43,8 @@ pub(super) trait Coder: Send + Sync {
         true
     }
 
-    /// See `Codebook::correction`; none without a side byte.
-    fn correction(&self, _code: &[u8], _decoded: &[f32]) -> Correction {
-        Correction::NONE
+    /// See `Codebook::corrected`; `distance` without a side byte.
+    fn corrected(&self, _code: &[u8], _decoded: &[f32], _query: &[f32], distance: f32) -> f32 {
+        distance
     }
 }

@@ -41,7 +41,6 @@ pub use scalar::SCALAR;
 use scale::Scale;
 pub use scale::{divide, multiply, scaled};
 pub use shape::{DIM_MAX, FormulaBudget, Quality, Shape};
-pub use side::Correction;
 use std::sync::{Arc, OnceLock};
 pub use table::{QueryTable, Slack};
 pub use windows::WINDOWS;
@@ -273,10 +272,10 @@ impl Codebook {
         self.coder.agrees(code, decoded, bound)
     }
 
-    /// How the side byte of `code: [row_bytes]` corrects the distance to `decoded: [dim]`, the vector the code decodes
-    /// to.
-    pub fn correction(&self, code: &[u8], decoded: &[f32]) -> Correction {
-        self.coder.correction(code, decoded)
+    /// The distance of `query: [dim]` to the row of `code: [row_bytes]`: its `distance` to `decoded: [dim]`, the vector
+    /// the code decodes to, corrected by the side byte.
+    pub fn corrected(&self, code: &[u8], decoded: &[f32], query: &[f32], distance: f32) -> f32 {
+        self.coder.corrected(code, decoded, query, distance)
     }
 
     /// The table of `query: [dim]`. `None` if this codebook has no table for `metric`, or if products overflow; then

@@ -4,12 +4,14 @@
 //! ```text
 //! L2              distance = n − 2 ⟨q − means, x̂ − means⟩ + ‖q − means‖²
 //!                 n = (1 − mix) ‖x̂ − means‖² + mix ‖x − means‖²
-//! inner product   distance = −f ⟨q, x̂⟩               f = ‖x‖ ÷ ‖x̂‖
+//! inner product   distance = −⟨q, c⟩ − f ⟨q, x̂ − c⟩   f = ‖x − c‖ ÷ ‖x̂ − c‖,  c = mix means
 //! cosine          distance = 1 − f ⟨q, x̂⟩ ÷ ‖q‖      f = 1 ÷ ‖x̂‖
 //! ```
 //! Quantization shrinks a vector: for a near neighbour of q, ⟨q, x⟩ is larger than ⟨q, x̂⟩. Therefore ‖x‖ is the better
 //! norm to combine with the estimate of ⟨q, x⟩ than ‖x̂‖ (Gao, Long: RaBitQ, SIGMOD 2024, §3.2, for unit vectors). The
-//! best mix of both for L2 depends on the data; training chooses it by recall.
+//! best mix of both for L2 depends on the data; training chooses it by recall. For inner products the mix is 1 where the
+//! means are longer than what is left of most rows without them, else 0: rounding f must not count for the means, which
+//! all rows share.
 
 use crate::error::Result;
 use crate::kernels::{PiecewiseLinear, SILENT, SLOPE_MAX, kernels};
@@ -39,7 +41,8 @@ const MARGIN: f64 = 1.25;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Side {
     pub(super) metric: Metric,
-    /// The share of the inserted vector in the number of an L2 side byte.
+    /// L2: the share of the inserted vector in the number of a side byte. Inner product: 1 if factors leave the means as
+    /// they are, 0 if they multiply them too.
     pub(super) mix: f32,
     /// The number of byte 1.
     pub(super) least: f32,
@@ -47,20 +50,6 @@ pub(super) struct Side {
     pub(super) ratio: f32,
     /// `[256]`: the number each byte stands for.
     numbers: Vec<f32>,
-}
-
-/// How a side byte corrects the distance to the decoded vector: `distance * factor + offset`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Correction {
-    /// Multiplies the distance.
-    pub factor: f32,
-    /// Added to the product.
-    pub offset: f32,
-}
-
-impl Correction {
-    /// Leaves the distance as it is.
-    pub const NONE: Correction = Correction { factor: 1.0, offset: 0.0 };
 }
 
 impl Side {
@@ -87,8 +76,10 @@ impl Side {
         step: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Side> {
         let of_mix = |mix: f32| Side::of_rows(metric, mix, means, rows, decoded);
-        if metric != Metric::L2 {
-            return Ok(of_mix(0.0));
+        match metric {
+            Metric::L2 => {}
+            Metric::InnerProduct => return Ok(of_mix(if are_long(means, rows) { 1.0 } else { 0.0 })),
+            Metric::Cosine => return Ok(of_mix(0.0)),
         }
         let sides = MIXES.map(of_mix);
         let offsets = sides.each_ref().map(|side| side.offsets(means, rows, decoded));
@@ -100,7 +91,7 @@ impl Side {
     /// `[n]`: the offset added to the distance to each row.
     fn offsets(&self, means: &[f32], rows: &[f32], decoded: &[f32]) -> Vec<f32> {
         let pairs = rows.chunks_exact(means.len()).zip(decoded.chunks_exact(means.len()));
-        let offset = |(row, decoded)| self.correction(self.byte_of(row, decoded, means), decoded, means).offset;
+        let offset = |(row, decoded)| self.offset(self.byte_of(row, decoded, means), decoded, means).unwrap_or(0.0);
         pairs.map(offset).collect()
     }
 
@@ -172,12 +163,26 @@ impl Side {
     }
 
     fn number_of(&self, row: &[f32], decoded: &[f32], means: &[f32]) -> f32 {
-        let norm_sq = |row: &[f32]| kernels().dot(row, row);
+        let norm_sq = |row: &[f32]| self.norm_sq(row, means);
         match self.metric {
-            Metric::L2 => (1.0 - self.mix) * kernels().l2sq(decoded, means) + self.mix * kernels().l2sq(row, means),
+            Metric::L2 => (1.0 - self.mix) * norm_sq(decoded) + self.mix * norm_sq(row),
             Metric::InnerProduct => (norm_sq(row) / norm_sq(decoded)).sqrt(),
             Metric::Cosine => norm_sq(decoded).sqrt().recip(),
         }
+    }
+
+    /// The square of the norm of `row: [dim]` that numbers tell: without the means, or with them.
+    fn norm_sq(&self, row: &[f32], means: &[f32]) -> f32 {
+        if self.metric == Metric::L2 || self.leaves_means() {
+            kernels().l2sq(row, means)
+        } else {
+            kernels().dot(row, row)
+        }
+    }
+
+    /// True if factors of inner products multiply only what rows have beside the means.
+    pub(super) fn leaves_means(&self) -> bool {
+        self.metric == Metric::InnerProduct && self.mix == 1.0
     }
 
     /// False if no row within `bound` of `decoded: [dim]` can have the side byte `byte`.
@@ -185,12 +190,8 @@ impl Side {
         if !NUMBERS.contains(&byte) {
             return true;
         }
-        let dot = |row: &[f32]| f64::from(kernels().dot(row, row));
         let bound = f64::from(bound);
-        let norm = match self.metric {
-            Metric::L2 => f64::from(kernels().l2sq(decoded, means)).sqrt(),
-            _ => dot(decoded).sqrt(),
-        };
+        let norm = f64::from(self.norm_sq(decoded, means)).sqrt();
         // The row's norm differs from that of `decoded` by at most `bound`; see `number_of` for how both enter a
         // number.
         let (low, high) = ((norm - bound).max(0.0), norm + bound);
@@ -206,23 +207,36 @@ impl Side {
         within || !of_norm(high).is_finite()
     }
 
-    /// How `byte` corrects the distance to `decoded: [dim]`.
-    pub(super) fn correction(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Correction {
-        // With mix 0 the number is a less exact norm of `decoded`.
-        if !NUMBERS.contains(&byte) || self.metric == Metric::L2 && self.mix == 0.0 {
-            return Correction::NONE;
-        }
-        let number = self.numbers[usize::from(byte)];
+    /// The distance of `query: [dim]` to the row of `byte`, from its `distance` to `decoded: [dim]`.
+    pub(super) fn corrected(&self, byte: u8, decoded: &[f32], means: &[f32], query: &[f32], distance: f32) -> f32 {
         match self.metric {
-            Metric::L2 => {
-                let offset = number - kernels().l2sq(decoded, means);
-                if offset.is_finite() { Correction { factor: 1.0, offset } } else { Correction::NONE }
+            Metric::L2 => self.offset(byte, decoded, means).map_or(distance, |offset| distance + offset),
+            Metric::InnerProduct if NUMBERS.contains(&byte) => {
+                let factor = self.numbers[usize::from(byte)];
+                let kept = if self.leaves_means() { kernels().dot(query, means) } else { 0.0 };
+                factor * distance - (1.0 - factor) * kept
             }
-            Metric::InnerProduct => Correction { factor: number, offset: 0.0 },
             // A cosine does not depend on the length of the vector.
-            Metric::Cosine => Correction::NONE,
+            _ => distance,
         }
     }
+
+    /// For L2: the number of `byte` less that of `decoded: [dim]`; `None` if the byte tells nothing better.
+    fn offset(&self, byte: u8, decoded: &[f32], means: &[f32]) -> Option<f32> {
+        // With mix 0 the number is a less exact norm of `decoded`.
+        if !NUMBERS.contains(&byte) || self.mix == 0.0 {
+            return None;
+        }
+        let offset = self.numbers[usize::from(byte)] - kernels().l2sq(decoded, means);
+        offset.is_finite().then_some(offset)
+    }
+}
+
+/// True if `means: [dim]` are longer than what the median row of `rows: [n][dim]` has beside them.
+fn are_long(means: &[f32], rows: &[f32]) -> bool {
+    let mut left: Vec<f32> = rows.chunks_exact(means.len()).map(|row| kernels().l2sq(row, means)).collect();
+    let middle = left.len() / 2;
+    middle < left.len() && kernels().dot(means, means) > *left.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// Counts how many of their true nearest neighbours among `rows: [n][dim]` a sample of the rows finds when each of
@@ -279,7 +293,7 @@ fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Correction, Side};
+    use super::Side;
     use crate::metric::Metric;
 
     #[test]
@@ -294,7 +308,7 @@ mod tests {
         assert_eq!(side.byte_of(&[0.0], &[1e9], &[0.0]), 255);
         // The norm of a huge vector overflows f32; its side byte gives no correction.
         let huge = side.byte_of(&[f32::MAX], &[f32::MAX], &[0.0]);
-        assert_eq!(side.correction(huge, &[f32::MAX], &[0.0]), Correction::NONE);
+        assert_eq!(side.corrected(huge, &[f32::MAX], &[0.0], &[0.0], 7.0), 7.0);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! ```text
 //! products   ⟨q, codeword⟩ for each codeword of each symbol; q rotated if the codebook has a rotation
 //! L2         distance = ‖q − means‖² + n − 2 Σ products            n and f: the number of the side byte (`side`)
-//! inner p.   distance = −f · (⟨q, means⟩ + Σ products)
+//! inner p.   distance = −f · (⟨q, means⟩ + Σ products), or −⟨q, means⟩ − f · Σ products
 //! cosine     distance = 1 − f · (⟨q, means⟩ + Σ products) ÷ ‖q‖
 //! score      the same in integers; a product counts as a byte, in steps below the largest of its symbol
 //! ```
@@ -145,7 +145,12 @@ impl<'a> QueryTable<'a> {
         let (fixed, most) = (f64::from(fixed), table.most);
         match (metric, side) {
             (Metric::L2, Some(side)) => Some(table.with_added(side, fixed - 2.0 * most)),
-            (_, Some(side)) => table.with_scaled(side, fixed + most, f64::from(kernels().dot(query, query)).sqrt()),
+            (Metric::InnerProduct, Some(side)) if side.leaves_means() => table.with_scaled(side, most, -fixed, 1.0),
+            (Metric::InnerProduct, Some(side)) => table.with_scaled(side, fixed + most, 0.0, 1.0),
+            (Metric::Cosine, Some(side)) => {
+                let norm = f64::from(kernels().dot(query, query)).sqrt();
+                if norm.is_normal() { table.with_scaled(side, fixed + most, 1.0, norm) } else { None }
+            }
             (_, None) => Some(table),
         }
     }
@@ -168,7 +173,7 @@ impl<'a> QueryTable<'a> {
         let best = f64::from(fixed) + most;
         let (reach, steepest) = match (metric, side) {
             (Metric::L2, Some(side)) => (total + side.spread() / 2.0, side.steepest() / 2.0),
-            _ => (total.max(best), 0.0),
+            _ => (total.max(best).max(most), 0.0),
         };
         let steps = [widest / BYTE, reach / SCORES, steepest / f64::from(SLOPE_MAX), f64::from(f32::MIN_POSITIVE)];
         let step = steps.into_iter().fold(0.0, f64::max);
@@ -211,12 +216,12 @@ impl<'a> QueryTable<'a> {
         self
     }
 
-    /// For the other metrics: scales the inner product, at most `best`, by the number of the side byte. `None` if no
-    /// inner product is positive, because scores start at an inner product of zero.
-    fn with_scaled(mut self, side: &Side, best: f64, query_norm: f64) -> Option<QueryTable<'a>> {
+    /// For the other metrics: scales a sum of at most `best` by the number of the side byte. The distance is `zero`
+    /// less the scaled sum divided by `norm`. `None` if no sum is positive, because scores start at a sum of zero.
+    fn with_scaled(mut self, side: &Side, best: f64, zero: f64, norm: f64) -> Option<QueryTable<'a>> {
         let from = best / self.unit;
         let whole = side.number(255) * 1.01;
-        if from < 1.0 || self.metric == Metric::Cosine && !query_norm.is_normal() {
+        if from < 1.0 {
             return None;
         }
         let (steps, below, above) = side.steps(|number| number / whole * WHOLE);
@@ -224,10 +229,9 @@ impl<'a> QueryTable<'a> {
         // `above / WHOLE + inexact` is the error of the factor; dropping fractions loses up to two steps.
         (self.below, self.above) =
             (self.below - from * (above / WHOLE + inexact) - 2.0, self.above - from * (below / WHOLE - inexact));
-        let (nearest, norm) = if self.metric == Metric::Cosine { (1.0, query_norm) } else { (0.0, 1.0) };
         self.sides = Sides::Scale { from: from as u16, factor: steps };
         self.unit *= whole / norm;
-        self.zero = nearest - WORST * self.unit;
+        self.zero = zero - WORST * self.unit;
         Some(self)
     }
 
@@ -317,6 +321,7 @@ impl<'a> QueryTable<'a> {
         let sum = self.sum_of_products(block, lane);
         let distance = match self.metric {
             Metric::L2 => self.fixed - 2.0 * sum + number,
+            _ if self.side.is_some_and(Side::leaves_means) => -self.fixed - sum * number,
             _ => -(self.fixed + sum) * number,
         };
         // The estimate of a small distance can be negative.

@@ -2,6 +2,7 @@
 
 use super::arrange::lists_of;
 use crate::codec::{Codebook, Shape};
+use crate::format::{BLOCK_BYTES, align};
 use crate::segment::scales::ScaleSizes;
 use crate::segment::{CodedSizes, coded_file_bytes};
 
@@ -22,8 +23,12 @@ const STAGE_GAIN: f64 = 0.1;
 /// Scales may take one byte in so many: shorter codes leave more error, but without scales rows are lost.
 const SCALES_SHARE: u64 = 2;
 
-/// Bytes of a file of codes, its lists included.
+/// Bytes on disk of a file of codes, its lists included: whole blocks.
 pub fn file_bytes(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, scales: ScaleSizes) -> u64 {
+    align(file_length(rows, row_bytes, codebook_bytes, ids_bytes, scales), BLOCK_BYTES as u64)
+}
+
+fn file_length(rows: u64, row_bytes: u64, codebook_bytes: u64, ids_bytes: u64, scales: ScaleSizes) -> u64 {
     let lists = lists_of(rows, row_bytes);
     coded_file_bytes(CodedSizes { rows, row_bytes, codebook_bytes, lists, scales }, ids_bytes)
 }
@@ -64,7 +69,7 @@ impl Budget {
 
     /// True if sections of these sizes beside codes of `row_bytes` take so much that codes without scales are better.
     pub fn is_too_much(&self, row_bytes: usize, scales: ScaleSizes) -> bool {
-        let bytes = |scales| file_bytes(self.rows, row_bytes as u64, 0, self.ids_bytes, scales);
+        let bytes = |scales| file_length(self.rows, row_bytes as u64, 0, self.ids_bytes, scales);
         (bytes(scales) - bytes(ScaleSizes::default())) * SCALES_SHARE > self.bytes
     }
 
@@ -100,10 +105,12 @@ impl Budget {
 
     /// About how many bytes a row has for its code and its share of the codebook.
     pub fn bytes_a_row(&self) -> f64 {
+        // A file takes whole blocks.
+        let bytes = self.planned() / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
         // Files of shorter codes may have no lists.
-        let row_bytes = self.planned() / self.rows.max(1);
-        let filled = file_bytes(self.rows, row_bytes, 0, self.ids_bytes, self.scales);
-        row_bytes as f64 - (filled as f64 - self.planned() as f64) / self.rows.max(1) as f64
+        let row_bytes = bytes / self.rows.max(1);
+        let filled = file_length(self.rows, row_bytes, 0, self.ids_bytes, self.scales);
+        row_bytes as f64 - (filled as f64 - bytes as f64) / self.rows.max(1) as f64
     }
 
     /// The longest code of at most `most` bytes whose file fits beside a codebook of `book_bytes`; `None` if none does.

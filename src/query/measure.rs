@@ -5,7 +5,7 @@ use super::request::Tile;
 use super::row_set::RowSet;
 use super::scan::Scanner;
 use super::top::TopK;
-use crate::codec::{Codebook, Correction, block};
+use crate::codec::{Codebook, block};
 use crate::error::Result;
 use crate::kernels::{self, BLOCK_ROWS};
 use crate::metric::Metric;
@@ -99,22 +99,19 @@ pub fn measure_decoded(
         } else {
             view.decode_rows(&scratch.rows, &mut scratch.codes, vectors)?;
         }
+        let book = view.codebook.as_ref().filter(|_| !tile.request.is_exact);
         for (index, (row, vector)) in scratch.rows.iter().zip(vectors.chunks_exact(dim)).enumerate() {
-            let Correction { factor, offset } = correction(view, tile, &scratch.codes, index, vector);
             for query in queries {
-                // The correction can move a small distance out of the range.
-                let distance = tile.request.metric.in_range(tile.distance(*query, vector) * factor + offset);
+                let mut distance = tile.distance(*query, vector);
+                if let Some(book) = book {
+                    let code = &scratch.codes[index * book.row_bytes()..][..book.row_bytes()];
+                    // The correction can move a small distance out of the range.
+                    let corrected = book.corrected(code, vector, tile.queries[*query], distance);
+                    distance = tile.request.metric.in_range(corrected);
+                }
                 offer_row(view, distance, *row, &mut tops[*query])?;
             }
         }
-    }
-}
-
-/// The correction of distances to code number `index` of `codes`, which decodes to `vector: [dim]`.
-fn correction(segment: &SegmentView, tile: &Tile, codes: &[u8], index: usize, vector: &[f32]) -> Correction {
-    match segment.codebook.as_ref().filter(|_| !tile.request.is_exact) {
-        Some(book) => book.correction(&codes[index * book.row_bytes()..][..book.row_bytes()], vector),
-        None => Correction::NONE,
     }
 }
 

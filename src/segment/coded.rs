@@ -4,7 +4,7 @@ use super::lists::{Lists, section_bytes};
 use super::parity::{self, parity_bytes};
 use super::scales::{RowClass, ScaleSizes, Scales};
 use crate::error::Result;
-use crate::format::{BLOCK_BYTES, Footer, Kind, Section, SectionKind, SectionLayout, align, bound_of, to_usize};
+use crate::format::{Footer, Kind, Section, SectionKind, SectionLayout, bound_of, to_usize};
 use crate::kernels::{CodeLayout, block_bytes, blocks_for};
 use crate::sealed::{Sealed, file_bytes};
 use std::borrow::Cow;
@@ -48,14 +48,14 @@ fn coded_sections(sizes: CodedSizes) -> CodedSections {
     ]
 }
 
-/// Exact bytes on disk of a file of codes. `ids_bytes` is the length of the section of ids.
+/// Exact length in bytes of a file of codes. `ids_bytes` is the length of the section of ids.
 pub fn coded_file_bytes(sizes: CodedSizes, ids_bytes: u64) -> u64 {
     let mut layout = SectionLayout::new(Kind::Code);
     for (kind, length, count) in coded_sections(sizes) {
         layout.add(kind, length, count);
     }
     layout.add(SectionKind::Ids, ids_bytes, sizes.rows);
-    align(file_bytes(&layout), BLOCK_BYTES as u64)
+    file_bytes(&layout)
 }
 
 /// The parts of an open file of codes.
@@ -139,7 +139,7 @@ impl CodedParts {
 mod tests {
     use super::{CodedSizes, coded_file_bytes};
     use crate::error::Result;
-    use crate::format::{BLOCK_BYTES, FileHeader, Kind, Measured};
+    use crate::format::{FileHeader, Kind, Measured};
     use crate::index::Visits;
     use crate::kernels::{BLOCK_ROWS, block_bytes, blocks_for};
     use crate::metric::Metric;
@@ -187,7 +187,7 @@ mod tests {
                 let sizes =
                     CodedSizes { rows, row_bytes, codebook_bytes, lists: list_count, scales: scales.sizes(rows) };
                 let planned = coded_file_bytes(sizes, ids_bytes);
-                assert_eq!(planned, entry.length.next_multiple_of(BLOCK_BYTES as u64));
+                assert_eq!(planned, entry.length);
                 crate::segment::Segment::open(&dir, &entry, 8)?;
             }
         }

@@ -41,7 +41,7 @@ fn use_forged(what: &str, bytes: &[u8]) -> bool {
             assert!(rows.iter().all(|value| value.is_finite()));
             for metric in Metric::ALL {
                 let _ = book.table(metric, &row);
-                let _ = book.correction(&codes, &row);
+                let _ = book.corrected(&codes, &row, &row, 1.0);
             }
             true
         })

@@ -12,7 +12,7 @@ use crate::codec::windows::Rotation;
 use crate::kernels::kernels;
 
 /// Codes that would be shorter than this, in bytes, are not considered for the sake of a rotation.
-const CODE_BYTES_MIN: usize = 8;
+const CODE_BYTES_MIN: usize = 4;
 
 /// Up to so many directions are tried in any case.
 const COUNT_MIN: usize = 64;
@@ -321,6 +321,21 @@ mod tests {
         let of_dims = RotationChoice::of_dims(variances(DIM), &budget);
         assert!(choice.rotation.is_none());
         assert_eq!((choice.variances, choice.code_bytes), (of_dims.variances, of_dims.code_bytes));
+    }
+
+    #[test]
+    fn short_codes_leave_room_for_the_directions_of_few_rows() {
+        // Twelve directions need 96 bytes at a bit a component, and half of the bytes beside a code are a parity.
+        let variances: Vec<f64> = (0..DIM).map(|rank| if rank < 12 { 1.0 } else { 1e-4 }).collect();
+        let directions = directions();
+        let spectrum = Spectrum { variances: &variances, directions: &directions };
+        let unrotated: Vec<f64> = vec![variances.iter().sum::<f64>() / DIM as f64; DIM];
+        for row_bytes in [11.0, 12.0, 13.5, 16.0] {
+            let budget = RotationBudget { rows: 200, row_bytes, parity_bytes: 4096, other_bytes: 200 };
+            let choice = choose_rotation(&spectrum, &budget);
+            let without = error_bound(&unrotated, 8.0 * row_bytes);
+            assert!(choice.bound < 0.2 * without, "{row_bytes}: {} {without}", choice.bound);
+        }
     }
 
     #[test]

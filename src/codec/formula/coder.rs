@@ -5,7 +5,6 @@ use super::book::FormulaBook;
 use super::rotation::CoarseDirections;
 use crate::codec::coder::Coder;
 use crate::codec::scale::Scale;
-use crate::codec::side::Correction;
 use crate::codec::table::QueryTable;
 use crate::codec::windows::Windows;
 use crate::kernels::CodeLayout;
@@ -74,7 +73,7 @@ impl Coder for FormulaCoder {
         self.windows().agrees(code, decoded, bound)
     }
 
-    fn correction(&self, code: &[u8], decoded: &[f32]) -> Correction {
-        self.windows().correction(code, decoded)
+    fn corrected(&self, code: &[u8], decoded: &[f32], query: &[f32], distance: f32) -> f32 {
+        self.windows().corrected(code, decoded, query, distance)
     }
 }

@@ -32,7 +32,6 @@ mod trial;
 use super::coder::Coder;
 use super::scale::Scale;
 use super::shape::Shape;
-use super::side::Correction;
 use super::table::QueryTable;
 use crate::error::Result;
 use crate::kernels::{CodeLayout, kernels};
@@ -118,10 +117,10 @@ impl Coder for Windows {
         }
     }
 
-    fn correction(&self, code: &[u8], decoded: &[f32]) -> Correction {
+    fn corrected(&self, code: &[u8], decoded: &[f32], query: &[f32], distance: f32) -> f32 {
         match (&self.side, code.last()) {
-            (Some(side), Some(byte)) => side.correction(*byte, decoded, &self.means),
-            _ => Correction::NONE,
+            (Some(side), Some(byte)) => side.corrected(*byte, decoded, &self.means, query, distance),
+            _ => distance,
         }
     }
 }
