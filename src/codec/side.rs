@@ -55,7 +55,12 @@ pub(super) struct Side {
 impl Side {
     /// The scale with these parameters; `None` if they are not valid.
     pub(super) fn of_parts(metric: Metric, mix: f32, least: f32, ratio: f32) -> Option<Side> {
-        let is_sound = (0.0..=1.0).contains(&mix) && least.is_normal() && least > 0.0 && (1.0..=2.0).contains(&ratio);
+        let is_mix = match metric {
+            Metric::L2 => (0.0..=1.0).contains(&mix),
+            Metric::InnerProduct => mix == 0.0 || mix == 1.0,
+            Metric::Cosine => mix == 0.0,
+        };
+        let is_sound = is_mix && least.is_normal() && least > 0.0 && (1.0..=2.0).contains(&ratio);
         let mut number = f64::from(least) / f64::from(ratio);
         let next = |_| {
             let now = number.min(f64::from(f32::MAX)) as f32;
@@ -316,5 +321,8 @@ mod tests {
         for (mix, least, ratio) in [(f32::NAN, 1.0, 1.1), (0.5, 0.0, 1.1), (0.5, 1.0, 0.9), (0.5, f32::INFINITY, 1.1)] {
             assert_eq!(Side::of_parts(Metric::L2, mix, least, ratio), None);
         }
+        assert_eq!(Side::of_parts(Metric::InnerProduct, 0.5, 1.0, 1.1), None);
+        assert!(Side::of_parts(Metric::InnerProduct, 1.0, 1.0, 1.1).is_some_and(|side| side.leaves_means()));
+        assert_eq!(Side::of_parts(Metric::Cosine, 1.0, 1.0, 1.1), None);
     }
 }

@@ -295,6 +295,19 @@ impl<'a> QueryTable<'a> {
         Slack::fixed((self.above - self.below - symbols + rounded).ceil().clamp(0.0, WORST) as u16)
     }
 
+    /// The distance of a code of this score, less and plus half of `slack`.
+    pub fn range(&self, score: u16, slack: u16) -> (f32, f32) {
+        let (zero, unit) = match (&self.length, self.metric) {
+            (Some(_), _) => (0.0, 1.0 / f64::from(DIRECTIONS)),
+            // A product is half of a squared distance.
+            (None, Metric::L2) if self.is_coarse => (2.0 * self.zero, 2.0 * self.unit),
+            _ => (self.zero, self.unit),
+        };
+        let at = |score: f64| (zero + unit * score) as f32;
+        let (score, half) = (f64::from(score), f64::from(slack) / 2.0);
+        (at(score - half), at(score + half))
+    }
+
     /// The highest score of a code that may be as near as `distance`.
     pub fn limit(&self, distance: f32) -> u16 {
         if self.is_coarse {

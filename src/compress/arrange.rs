@@ -7,6 +7,7 @@ use super::scale::RowScales;
 use crate::codec::{Codebook, divide, scaled};
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
+use crate::kernels::kernels;
 use crate::metric::Metric;
 use crate::segment::lists::{self, LISTS_MAX, NewLists};
 use crate::segment::scales::NewScales;
@@ -41,6 +42,8 @@ pub struct Order<'a> {
     by_list: Option<ByList>,
     /// The scales of all rows.
     scales: Option<&'a RowScales>,
+    /// How they are stored; with the lengths of rows, once they are assigned to lists.
+    stored: NewScales,
 }
 
 /// A row to be written.
@@ -58,7 +61,7 @@ struct ByList {
 
 impl<'a> Order<'a> {
     pub fn by_id(source: &'a Snapshot) -> Order<'a> {
-        Order { view: source.view(), ids: Vec::new(), by_list: None, scales: None }
+        Order { view: source.view(), ids: Vec::new(), by_list: None, scales: None, stored: NewScales::One }
     }
 
     /// The order for codes of `book` of rows with these `scales`. Reports to `work` while it assigns rows to lists, so
@@ -71,7 +74,7 @@ impl<'a> Order<'a> {
         work: &mut Work,
     ) -> Result<Order<'a>> {
         let (rows, dim) = (source.view().count(), source.dim);
-        let mut order = Order { scales: Some(scales), ..Order::by_id(source) };
+        let mut order = Order { scales: Some(scales), stored: scales.stored.clone(), ..Order::by_id(source) };
         let classes = scales.sizes(rows).classes;
         let most = LISTS_MAX / classes.max(1);
         let count = lists_of(rows, book.row_bytes() as u64).min(most).max(u32::from(classes > 0));
@@ -105,18 +108,22 @@ impl<'a> Order<'a> {
                 return Ok(list_of);
             }
             let mut floats = vec![0.0; batch.len() * dim];
+            let mut classes = Vec::with_capacity(batch.len());
             for (row, out) in batch.iter().zip(floats.chunks_exact_mut(dim)) {
                 self.view.read(row.place, &mut scratch, out)?;
+                let class = self.stored.class_of(row.scale);
+                self.stored.add_to_class(class, kernels().dot(out, out).sqrt());
+                classes.push(class);
                 divide(out, row.scale);
             }
             let (assigned, share) = (list_of.len(), batch.len().div_ceil(threads));
             list_of.resize(assigned + batch.len(), 0);
             let parts = floats.chunks(share * dim).zip(list_of[assigned..].chunks_mut(share));
             in_parallel(threads, parts, |(rows, lists)| index.assign(rows, lists));
-            if let Some(scales) = self.scales {
-                let lists = list_of[assigned..].iter_mut().zip(&batch);
-                lists.for_each(|(list, row)| *list += (scales.stored.class_of(row.scale) * index.lists()) as u16);
-            }
+            list_of[assigned..]
+                .iter_mut()
+                .zip(classes)
+                .for_each(|(list, class)| *list += (class * index.lists()) as u16);
             work.report(0, 1)?;
         }
     }
@@ -141,10 +148,10 @@ impl<'a> Order<'a> {
     }
 
     /// `[rows]`: the scale of each row, in the order in which the rows are written; empty if no length is stored.
-    fn scales_of_rows(&self, scales: &RowScales) -> Vec<f32> {
-        if !matches!(scales.stored, NewScales::Lengths { .. }) {
+    fn scales_of_rows(&self) -> Vec<f32> {
+        let Some(scales) = self.scales.filter(|_| matches!(self.stored, NewScales::Lengths { .. })) else {
             return Vec::new();
-        }
+        };
         let ranks = self.by_list.as_ref().map(|by_list| by_list.lists.ranks());
         let rank_of = |row: usize| ranks.as_ref().map_or(row, |ranks| ranks[row] as usize);
         (0..self.ids.len()).map(|row| scales.of_rank(rank_of(row))).collect()
@@ -152,7 +159,7 @@ impl<'a> Order<'a> {
 
     /// The ids, ascending, the lists if there are any, and the scales as `SegmentWriter::finish` takes them.
     pub fn finish(self) -> (Vec<u64>, Option<NewLists>, (NewScales, Vec<f32>)) {
-        let scales = self.scales.map(|scales| (scales.stored.clone(), self.scales_of_rows(scales)));
-        (self.ids, self.by_list.map(|by_list| by_list.lists), scales.unwrap_or_default())
+        let of_rows = self.scales_of_rows();
+        (self.ids, self.by_list.map(|by_list| by_list.lists), (self.stored, of_rows))
     }
 }

@@ -14,6 +14,9 @@ use crate::snapshot::{Scratch, SegmentView};
 /// Rows decoded together.
 const ROWS_AT_ONCE: usize = 64;
 
+/// With more rows at the distance of the k-th nearest than this many a neighbour, those that cannot win are left out.
+const TIES_PER_NEIGHBOUR: usize = 4;
+
 /// Distance in bytes between the row that is measured and the row that is prefetched.
 const BYTES_AHEAD: usize = 2048;
 
@@ -115,40 +118,92 @@ pub fn measure_decoded(
     }
 }
 
-/// The candidates of `scanner` with their distances.
-pub fn measure_candidates(
-    view: &SegmentView,
-    book: &Codebook,
-    tile: &Tile,
-    scanner: &Scanner,
-) -> Result<Vec<(f32, u32)>> {
-    let (mut code, mut vector) = (vec![0; book.row_bytes()], vec![0.0; book.dim()]);
-    let measure = |row: u32| {
-        let (block, lane) = (view.segment.block(row / BLOCK_ROWS as u32)?, row as usize % BLOCK_ROWS);
-        let distance = scanner.table.estimate(block, lane).unwrap_or_else(|| {
-            block::unpack(block, lane, book.symbols(), book.side_bytes(), &mut code);
-            book.decode(&code, &mut vector);
-            tile.distance(scanner.query, &vector)
-        });
-        Ok((distance, row))
-    };
-    scanner.reservoir.rows().map(measure).collect()
+/// Measures candidates of one segment.
+pub struct CandidateMeter<'a> {
+    view: &'a SegmentView,
+    book: &'a Codebook,
+    /// The code that was decoded last, its vector, and room for the next code.
+    code: Vec<u8>,
+    vector: Vec<f32>,
+    next: Vec<u8>,
+}
+
+impl<'a> CandidateMeter<'a> {
+    /// For candidates in codes of `book`.
+    pub fn new(view: &'a SegmentView, book: &'a Codebook) -> CandidateMeter<'a> {
+        CandidateMeter { view, book, code: Vec::new(), vector: vec![0.0; book.dim()], next: vec![0; book.row_bytes()] }
+    }
+
+    /// The distances of `rows` to the query of `scanner`, which is one of `tile`. Equal blocks and codes one after the other
+    /// are measured once: there may be many where rows are equal, which all are candidates then.
+    pub fn measure(
+        &mut self,
+        tile: &Tile,
+        scanner: &Scanner,
+        rows: impl Iterator<Item = u32>,
+    ) -> Result<Vec<(f32, u32)>> {
+        let mut rows: Vec<u32> = rows.collect();
+        rows.sort_unstable();
+        let mut measured = Vec::with_capacity(rows.len());
+        let (mut last, mut known): (&[u8], _) = (&[], [None; BLOCK_ROWS]);
+        for rows in rows.chunk_by(|row, next| row / BLOCK_ROWS as u32 == next / BLOCK_ROWS as u32) {
+            let block = self.view.segment.block(rows[0] / BLOCK_ROWS as u32)?;
+            if block != last {
+                (last, known) = (block, [None; BLOCK_ROWS]);
+            }
+            for row in rows {
+                let lane = *row as usize % BLOCK_ROWS;
+                let distance = known[lane].unwrap_or_else(|| self.distance(tile, scanner, (block, lane)));
+                known[lane] = Some(distance);
+                measured.push((distance, *row));
+            }
+        }
+        Ok(measured)
+    }
+
+    fn distance(&mut self, tile: &Tile, scanner: &Scanner, (block, lane): (&[u8], usize)) -> f32 {
+        scanner.table.estimate(block, lane).unwrap_or_else(|| {
+            block::unpack(block, lane, self.book.symbols(), self.book.side_bytes(), &mut self.next);
+            if self.code != self.next {
+                self.book.decode(&self.next, &mut self.vector);
+                self.code.clone_from(&self.next);
+            }
+            tile.distance(scanner.query, &self.vector)
+        })
+    }
 }
 
 /// Offers the nearest of `measured` (distances and rows) to `top`.
 pub fn offer_measured(view: &SegmentView, mut measured: Vec<(f32, u32)>, top: &mut TopK) -> Result<()> {
-    let farthest = kth_distance(&mut measured, top.k());
-    let near = measured.iter().filter(|(distance, _)| *distance <= farthest);
-    near.into_iter().try_for_each(|(distance, row)| offer_row(view, *distance, *row, top))
+    let farthest = kth_distance(&measured, top.k());
+    measured.retain(|(distance, _)| *distance <= farthest);
+    if measured.len() > TIES_PER_NEIGHBOUR * top.k() {
+        measured = without_later_ties(view, measured, top.k())?;
+    }
+    measured.iter().try_for_each(|(distance, row)| offer_row(view, *distance, *row, top))
+}
+
+/// Of rows at the same distance whose ids ascend, only the first `k` of `measured` can be among the k nearest.
+fn without_later_ties(view: &SegmentView, mut measured: Vec<(f32, u32)>, k: usize) -> Result<Vec<(f32, u32)>> {
+    measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let (mut kept, mut rest) = (Vec::new(), measured.as_slice());
+    while let Some((distance, row)) = rest.first() {
+        let until = view.segment.ids_ascend_until(*row)?;
+        let ties = rest.partition_point(|next| next.0 == *distance && next.1 < until);
+        kept.extend_from_slice(&rest[..ties.min(k)]);
+        rest = &rest[ties..];
+    }
+    Ok(kept)
 }
 
 /// The k-th smallest distance, infinite if there are no more than k. Looking up an id costs far more than this
 /// selection, so ids are looked up for the k nearest only.
-fn kth_distance(measured: &mut [(f32, u32)], k: usize) -> f32 {
+fn kth_distance(measured: &[(f32, u32)], k: usize) -> f32 {
     if measured.len() <= k {
         return f32::INFINITY;
     }
-    measured.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0)).1.0
+    let mut distances: Vec<f32> = measured.iter().map(|(distance, _)| *distance).collect();
+    *distances.select_nth_unstable_by(k - 1, f32::total_cmp).1
 }
 
 fn offer_row(view: &SegmentView, distance: f32, row: u32, top: &mut TopK) -> Result<()> {

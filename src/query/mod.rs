@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! search     divides queries and rows into jobs for threads, merges and writes the answers          this file
-//! nearest    one tile of queries: segment by segment, then the tail; one access path per segment
+//! nearest    one tile of queries: segment by segment, then the tail; the classes of a segment together
+//! joined     the candidates of all classes of a segment
+//! segment_query   one tile at the rows of one class; one access path
 //! class_tile a tile as the codes of rows of one scale see it
 //! measure    exact or estimated distances of raw rows, of decoded codes, and of a scan's candidates
 //! scan       integer scores of codes, block by block; candidates go to a reservoir
@@ -20,12 +22,14 @@ mod access;
 mod class_tile;
 mod filter;
 mod id_filter;
+mod joined;
 mod measure;
 mod nearest;
 mod request;
 mod reservoir;
 mod row_set;
 mod scan;
+mod segment_query;
 mod top;
 
 pub use id_filter::IdFilter;

@@ -46,11 +46,21 @@ impl<'a> Tile<'a> {
     /// The tiles of `request`, whose queries have `dim` floats each.
     pub fn all(request: &SearchRequest<'a>, dim: usize) -> impl Iterator<Item = Tile<'a>> {
         let request = *request;
-        request.queries.chunks(QUERIES_PER_TILE * dim).map(move |queries| {
-            let queries: Vec<&[f32]> = queries.chunks_exact(dim).collect();
-            let norms = queries.iter().map(|query| kernels::dot(query, query)).collect();
-            Tile { request, queries, norms }
-        })
+        request
+            .queries
+            .chunks(QUERIES_PER_TILE * dim)
+            .map(move |queries| Tile::new(request, queries.chunks_exact(dim).collect()))
+    }
+
+    /// The tile of `queries`, at most [`QUERIES_PER_TILE`].
+    pub fn new(request: SearchRequest<'a>, queries: Vec<&'a [f32]>) -> Tile<'a> {
+        let norms = queries.iter().map(|query| kernels::dot(query, query)).collect();
+        Tile { request, queries, norms }
+    }
+
+    /// `[queries]`: ‖q‖².
+    pub fn norms(&self) -> &[f32] {
+        &self.norms
     }
 
     /// The distance of `vector: [dim]` to query number `query` of the tile.

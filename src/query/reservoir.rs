@@ -26,6 +26,8 @@ pub struct Reservoir {
     seen: usize,
     /// Rows of score 0.
     silent: Vec<u32>,
+    /// Room for the scores of all hits.
+    scores: Vec<u16>,
 }
 
 impl Reservoir {
@@ -40,6 +42,7 @@ impl Reservoir {
             hits: Vec::with_capacity(HITS_MIN),
             seen: 0,
             silent: Vec::new(),
+            scores: Vec::new(),
         }
     }
 
@@ -80,15 +83,24 @@ impl Reservoir {
             self.hits.sort();
         }
         if kept >= self.k {
-            let farthest =
-                if self.is_sorting { self.hits[self.k - 1] } else { *self.hits.select_nth_unstable(self.k - 1).1 };
-            self.limit = self.limit.min(farthest.score.saturating_add(self.slack.at(farthest.score)));
+            let farthest = self.kth_score();
+            self.limit = self.limit.min(farthest.saturating_add(self.slack.at(farthest)));
             self.hits.retain(|hit| hit.score <= self.limit);
         }
         self.seen = self.hits.len();
         // Room for at least as many new hits as are kept, so that this runs seldom.
         self.hits.reserve(self.seen.max(BLOCK_ROWS));
         Ok(())
+    }
+
+    /// The k-th best score. Hits keep their order, so that those of later rows stay behind.
+    fn kth_score(&mut self) -> u16 {
+        if self.is_sorting {
+            return self.hits[self.k - 1].score;
+        }
+        self.scores.clear();
+        self.scores.extend(self.hits.iter().map(|hit| hit.score));
+        *self.scores.select_nth_unstable(self.k - 1).1
     }
 
     /// Replaces each kept row by `map(row)`.
@@ -98,7 +110,17 @@ impl Reservoir {
 
     /// The rows kept, once `tighten` has seen all hits.
     pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
-        self.hits.iter().map(|hit| hit.row).chain(self.silent.iter().copied())
+        self.hits.iter().map(|hit| hit.row).chain(self.silent())
+    }
+
+    /// Those of score 0.
+    pub fn silent(&self) -> impl Iterator<Item = u32> + '_ {
+        self.silent.iter().copied()
+    }
+
+    /// How far a row may be above the k-th best score, if that is `score`.
+    pub fn slack(&self, score: u16) -> u16 {
+        self.slack.at(score)
     }
 }
 

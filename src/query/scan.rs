@@ -47,6 +47,11 @@ impl<'a> Scanner<'a> {
         Scanner { query, table, reservoir }
     }
 
+    /// The candidates, and for each a range in which its distance probably is; without those of score 0.
+    pub fn candidates(&self) -> impl Iterator<Item = (u32, (f32, f32))> + '_ {
+        self.reservoir.hits.iter().map(|hit| (hit.row, self.table.range(hit.score, self.reservoir.slack(hit.score))))
+    }
+
     /// Scores `blocks`, the first of which has number `first`, and keeps candidates among the rows that `accepts`.
     fn score(&mut self, blocks: &[u8], first: u32, accepts: impl Fn(u32) -> Result<bool>) -> Result<()> {
         let scan = self.table.scan();

@@ -2,7 +2,7 @@
 
 use super::lists::{Lists, section_bytes};
 use super::parity::{self, parity_bytes};
-use super::scales::{RowClass, ScaleSizes, Scales};
+use super::scales::{CLASS_BYTES, RowClass, ScaleSizes, Scales};
 use crate::error::Result;
 use crate::format::{Footer, Kind, Section, SectionKind, SectionLayout, bound_of, to_usize};
 use crate::kernels::{CodeLayout, block_bytes, blocks_for};
@@ -43,7 +43,7 @@ fn coded_sections(sizes: CodedSizes) -> CodedSections {
         (SectionKind::Bounds, blocks * BOUND_BYTES, blocks),
         (SectionKind::CodebookParity, parity_bytes(codebook_bytes), 1),
         (SectionKind::Lists, lists_bytes, u64::from(lists) * u64::from(classes)),
-        (SectionKind::Classes, u64::from(scales.classes) * 4, u64::from(scales.classes)),
+        (SectionKind::Classes, u64::from(scales.classes) * CLASS_BYTES, u64::from(scales.classes)),
         (SectionKind::Lengths, scales.length_bytes, if scales.length_bytes > 0 { rows } else { 0 }),
     ]
 }

@@ -187,6 +187,18 @@ impl Lists {
         Ok(start..end)
     }
 
+    /// The end of the list that `row` is in.
+    pub fn end_of(&self, file: &Sealed, row: u32) -> Result<u32> {
+        let ends = file.bytes(self.starts_at() + 4, self.count as usize * 4)?;
+        let (ends, _) = ends.as_chunks::<4>();
+        let list = ends.partition_point(|end| u32::from_le_bytes(*end) <= row);
+        let rows = self.rows_of(file, list.min(ends.len() - 1) as u32)?;
+        if rows.contains(&row) {
+            return Ok(rows.end);
+        }
+        Err(file.section_error(SectionKind::Lists, format!("row {row} of {} is in no list", self.rows)))
+    }
+
     /// The lists that a search visits by default.
     pub fn visits(&self, file: &Sealed) -> Result<Visits> {
         let at = self.starts_at() + (u64::from(self.count) + 1) * 4;

@@ -220,6 +220,12 @@ impl Segment {
         Ok((self.ids.id_at(&self.file, rank)?, self.row_at(rank)?))
     }
 
+    /// The rows from `row` of a file of codes up to this one have ascending ids.
+    pub fn ids_ascend_until(&self, row: u32) -> Result<u32> {
+        let Some(lists) = self.inverted_lists() else { return Ok(self.rows()) };
+        lists.end_of(&self.file, row)
+    }
+
     /// The id of `row`.
     pub fn id_of(&self, row: u32) -> Result<u64> {
         if let Some(lists) = self.inverted_lists() {

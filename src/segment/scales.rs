@@ -30,14 +30,44 @@ const SAME_LENGTHS: u32 = 1 << (CUT_BITS - 1);
 /// Bytes of the parameters of lengths.
 const LENGTHS_HEADER: u64 = 4;
 
+/// Bytes of a class.
+pub const CLASS_BYTES: u64 = 12;
+
+/// Rounding makes a length at most this much shorter or longer, relative to it.
+const ROUNDING: f32 = 1e-5;
+
+/// A length of rows is in this range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LengthRange {
+    /// The least.
+    pub least: f32,
+    /// The largest; below the least if there is no row.
+    pub most: f32,
+}
+
+impl LengthRange {
+    /// Of no row.
+    pub const EMPTY: LengthRange = LengthRange { least: f32::MAX, most: 0.0 };
+
+    /// Of a row of any length.
+    pub const ANY: LengthRange = LengthRange { least: 0.0, most: f32::MAX };
+
+    /// Adds a row of this length, as floats round it.
+    pub fn add(&mut self, length: f32) {
+        self.least = self.least.min(length * (1.0 - ROUNDING));
+        self.most = self.most.max(length * (1.0 + ROUNDING)).min(f32::MAX);
+    }
+}
+
 /// How the scales of a new file are stored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum NewScales {
     /// Every scale is 1.
     #[default]
     One,
-    /// `[classes]`: their scales, ascending; at least one, which is not 1 if it is the only one.
-    Classes(Vec<f32>),
+    /// `[classes]`: their scales, ascending; at least one, which is not 1 if it is the only one. And the lengths of their
+    /// rows.
+    Classes(Vec<f32>, Vec<LengthRange>),
     /// The lengths of rows.
     Lengths {
         /// The upper bits of the least length. A length is stored as the difference of its upper bits to these.
@@ -61,7 +91,19 @@ impl NewScales {
                 classes.insert(at, *scale);
             }
         }
-        if classes.is_empty() || classes == [1.0] { NewScales::One } else { NewScales::Classes(classes) }
+        if classes.is_empty() || classes == [1.0] { NewScales::One } else { NewScales::with_classes(classes) }
+    }
+
+    fn with_classes(scales: Vec<f32>) -> NewScales {
+        let lengths = vec![LengthRange::EMPTY; scales.len()];
+        NewScales::Classes(scales, lengths)
+    }
+
+    /// Adds a row of this length to its class.
+    pub fn add_to_class(&mut self, class: usize, length: f32) {
+        if let NewScales::Classes(_, lengths) = self {
+            lengths[class].add(length);
+        }
     }
 
     fn of_lengths(lengths: &[f32]) -> NewScales {
@@ -84,7 +126,7 @@ impl NewScales {
         match uppers.as_slice() {
             [only] if length_of(*only) == 1.0 => NewScales::One,
             [only] => NewScales::Lengths { least: *only, bytes: 0 },
-            _ => NewScales::Classes(uppers.into_iter().map(length_of).collect()),
+            _ => NewScales::with_classes(uppers.into_iter().map(length_of).collect()),
         }
     }
 
@@ -92,7 +134,7 @@ impl NewScales {
     pub fn stored(&self, scale: f32) -> f32 {
         match self {
             NewScales::One => 1.0,
-            NewScales::Classes(classes) => classes[self.class_of(scale)],
+            NewScales::Classes(classes, _) => classes[self.class_of(scale)],
             NewScales::Lengths { least, .. } => length_of(least + self.difference(scale)),
         }
     }
@@ -101,7 +143,7 @@ impl NewScales {
     pub fn class_of(&self, scale: f32) -> usize {
         let off = |class: &f32| class.to_bits().abs_diff(scale.to_bits());
         match self {
-            NewScales::Classes(classes) => (0..classes.len()).min_by_key(|class| off(&classes[*class])).unwrap_or(0),
+            NewScales::Classes(classes, _) => (0..classes.len()).min_by_key(|class| off(&classes[*class])).unwrap_or(0),
             NewScales::One | NewScales::Lengths { .. } => 0,
         }
     }
@@ -118,7 +160,7 @@ impl NewScales {
     pub fn sizes(&self, rows: u64) -> ScaleSizes {
         match self {
             NewScales::One => ScaleSizes::default(),
-            NewScales::Classes(classes) => ScaleSizes { classes: classes.len() as u32, length_bytes: 0 },
+            NewScales::Classes(classes, _) => ScaleSizes { classes: classes.len() as u32, length_bytes: 0 },
             NewScales::Lengths { bytes, .. } => {
                 ScaleSizes { classes: 0, length_bytes: LENGTHS_HEADER + u64::from(*bytes) * rows }
             }
@@ -129,7 +171,10 @@ impl NewScales {
     pub fn encode(&self, scales: impl Iterator<Item = f32>) -> (Vec<u8>, Vec<u8>) {
         match self {
             NewScales::One => (Vec::new(), Vec::new()),
-            NewScales::Classes(classes) => (classes.iter().flat_map(|scale| scale.to_le_bytes()).collect(), Vec::new()),
+            NewScales::Classes(classes, lengths) => {
+                let numbers = classes.iter().zip(lengths).flat_map(|(scale, of)| [*scale, of.least, of.most]);
+                (numbers.flat_map(f32::to_le_bytes).collect(), Vec::new())
+            }
             NewScales::Lengths { least, bytes: width } => {
                 let mut bytes = least.to_le_bytes().to_vec();
                 for scale in scales {
@@ -159,6 +204,8 @@ pub struct RowClass {
     pub rows: Range<u32>,
     /// The number of its first inverted list.
     pub first_list: u32,
+    /// The lengths of its rows as they were inserted.
+    pub lengths: LengthRange,
 }
 
 /// The scales of one sealed segment.
@@ -210,7 +257,7 @@ impl Scales {
         }
         let read = match lists {
             Some(lists) if self.classes > 0 => self.read_classes(file, lists)?,
-            _ => vec![RowClass { scale: 1.0, rows: 0..self.rows, first_list: 0 }],
+            _ => vec![RowClass { scale: 1.0, rows: 0..self.rows, first_list: 0, lengths: LengthRange::ANY }],
         };
         Ok(self.read.get_or_init(|| read))
     }
@@ -218,10 +265,16 @@ impl Scales {
     fn read_classes(&self, file: &Sealed, lists: &Lists) -> Result<Vec<RowClass>> {
         let mut classes: Vec<RowClass> = Vec::new();
         for number in 0..self.classes {
-            let scale = f32_at(file.bytes(self.classes_offset + u64::from(number) * 4, 4)?, 0);
+            let stored = file.bytes(self.classes_offset + u64::from(number) * CLASS_BYTES, CLASS_BYTES as usize)?;
+            let (scale, lengths) =
+                (f32_at(stored, 0), LengthRange { least: f32_at(stored, 4), most: f32_at(stored, 8) });
             let above = classes.last().map_or(0.0, |last| last.scale);
             if !(scale.is_normal() && scale > above) {
                 let what = format!("class {number} has scale {scale}, expected a number above {above}");
+                return Err(file.section_error(SectionKind::Classes, what));
+            }
+            if !(lengths.least >= 0.0 && lengths.most >= 0.0 && lengths.least.max(lengths.most).is_finite()) {
+                let what = format!("class {number} has lengths {} to {}", lengths.least, lengths.most);
                 return Err(file.section_error(SectionKind::Classes, what));
             }
             let first_list = number * lists.of_class();
@@ -230,7 +283,7 @@ impl Scales {
             if rows.start != classes.last().map_or(0, |last| last.rows.end) {
                 return Err(file.section_error(SectionKind::Classes, format!("class {number} has rows {rows:?}")));
             }
-            classes.push(RowClass { scale, rows, first_list });
+            classes.push(RowClass { scale, rows, first_list, lengths });
         }
         Ok(classes)
     }
