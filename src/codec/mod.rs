@@ -15,10 +15,11 @@
 //! `Codebook::train`, `stored_bytes` and `parse`. A formula book makes a window code of its own codewords, and is encoded
 //! and decoded as such. All kinds share `shape` (parameters of a codebook), `block` (codes
 //! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `reader` (stored codebooks),
-//! `random`, `round`, and `scale` (what a row is divided by before it is coded).
+//! `random`, `round`, `exponential`, `water_filling`, and `scale` (what a row is divided by before it is coded).
 
 pub mod block;
 mod coder;
+mod exponential;
 mod formula;
 mod random;
 mod reader;
@@ -28,6 +29,7 @@ mod scale;
 mod shape;
 mod side;
 mod table;
+mod water_filling;
 mod windows;
 
 use crate::error::{Error, Result};
@@ -35,6 +37,7 @@ use crate::kernels::{CodeLayout, kernels};
 use crate::metric::Metric;
 use crate::work::Work;
 use coder::Coder;
+pub use exponential::log2;
 pub use formula::FORMULA;
 use reader::BookReader;
 pub use scalar::SCALAR;

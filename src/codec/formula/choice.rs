@@ -5,10 +5,11 @@
 //! them. Both are chosen by the error bound of the variances that the stored rotation has, and by its own error.
 
 use super::basis::transpose;
-use super::exponential::log2;
 use super::rotation::CoarseDirections;
-use super::variances::{error_bound, water_level};
+use crate::codec::exponential::log2;
+use crate::codec::water_filling::{error_bound, water_level};
 use crate::codec::windows::Rotation;
+use crate::error::Result;
 use crate::kernels::kernels;
 
 /// Codes that would be shorter than this, in bytes, are not considered for the sake of a rotation.
@@ -91,18 +92,21 @@ impl RotationChoice {
     }
 }
 
-/// The rotation with the least error bound that the budget allows, of dims that may be rotated.
-pub(super) fn choose_rotation(spectrum: &Spectrum<'_>, budget: &RotationBudget) -> RotationChoice {
+/// The rotation with the least error bound that the budget allows, of dims that may be rotated. Calls `check` before each
+/// rotation that is tried; an error of it ends the search.
+pub(super) fn choose_rotation(
+    spectrum: &Spectrum<'_>,
+    budget: &RotationBudget,
+    check: &mut dyn FnMut() -> Result<()>,
+) -> Result<RotationChoice> {
     let chooser = Chooser::new(spectrum, budget);
     // The products of a unit vector with the directions are a row of their transpose.
     let unrotated = RotationChoice::of_dims(chooser.variances_along(&chooser.transposed), budget);
     if unrotated.bound == 0.0 {
-        return unrotated;
+        return Ok(unrotated);
     }
-    match chooser.rotated() {
-        Some(choice) if choice.bound < unrotated.bound => choice,
-        _ => unrotated,
-    }
+    let rotated = chooser.rotated(check)?.filter(|choice| choice.bound < unrotated.bound);
+    Ok(rotated.unwrap_or(unrotated))
 }
 
 /// The most bits for the components of directions of `dim` dims with these falling `rates`, 1 to 8 each, that take at
@@ -174,28 +178,37 @@ impl Chooser<'_> {
 
     /// The best rotation; `None` if none fits. The bound has one minimum over the lengths of codes, up to rounding.
     /// Lengths are tried in growing steps from the longest code, and then half a step from the best.
-    fn rotated(&self) -> Option<RotationChoice> {
+    fn rotated(&self, check: &mut dyn FnMut() -> Result<()>) -> Result<Option<RotationChoice>> {
         let (rates, longest) = (self.rates(), self.longest());
         let (mut best, mut worse, mut shorter): (Option<Found>, usize, usize) = (None, 0, 1);
         while worse < WORSE_MAX && shorter + CODE_BYTES_MIN <= longest {
             let first = best.as_ref().map_or(0, |best| best.rank);
-            match self.of_length(&rates, longest - shorter, first) {
+            match self.of_length(&rates, longest - shorter, first, check)? {
                 Some(found) if is_better(&found, best.as_ref()) => (best, worse) = (Some(found), 0),
                 _ => worse += usize::from(best.is_some()),
             }
             shorter += step_from(shorter);
         }
-        let best = best?;
+        let Some(mut best) = best else { return Ok(None) };
         let (length, first) = (best.choice.code_bytes, best.rank.saturating_sub(1));
         let half = step_from(longest - length) / 2;
         let near = [length + half, length - half].into_iter().filter(|near| *near != length && *near >= CODE_BYTES_MIN);
-        let near = near.filter_map(|length| self.of_length(&rates, length, first));
-        Some(near.fold(best, |best, found| if is_better(&found, Some(&best)) { found } else { best }).choice)
+        for length in near {
+            let found = self.of_length(&rates, length, first, check)?;
+            best = found.filter(|found| is_better(found, Some(&best))).unwrap_or(best);
+        }
+        Ok(Some(best.choice))
     }
 
     /// The best rotation beside codes of `length` bytes, of as many directions as `counts` has at `first` or behind:
     /// shorter codes have more directions. `None` if none fits.
-    fn of_length(&self, rates: &[f64], length: usize, first: usize) -> Option<Found> {
+    fn of_length(
+        &self,
+        rates: &[f64],
+        length: usize,
+        first: usize,
+        check: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<Found>> {
         let bytes = self.budget.rotation_bytes(length);
         // Bounds of a few directions more rise and fall; a count that is known to be good needs no such patience.
         let patience = if first == 0 { WORSE_MAX } else { 1 };
@@ -203,6 +216,7 @@ impl Chooser<'_> {
         for (rank, count) in self.counts.iter().enumerate().skip(first) {
             let bits = bits_within(&rates[..*count], self.dim(), bytes);
             let Some(bits) = bits else { break };
+            check()?;
             // Coarse directions may depend on each other; more of them, or finer ones, need not.
             let Some(choice) = self.of_bits(&bits) else { continue };
             let found = Found { choice, rank };
@@ -216,7 +230,7 @@ impl Chooser<'_> {
                 break;
             }
         }
-        best
+        Ok(best)
     }
 
     /// The rotation with these `bits: [directions]`; `None` if the directions depend on each other.
@@ -259,9 +273,10 @@ fn is_better(found: &Found, best: Option<&Found>) -> bool {
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::super::basis::orthonormal_basis;
-    use super::super::exponential::exp2;
-    use super::super::variances::error_bound;
-    use super::{CoarseDirections, RotationBudget, RotationChoice, Spectrum, bits_within, choose_rotation};
+    use super::{
+        CoarseDirections, RotationBudget, RotationChoice, Spectrum, bits_within, choose_rotation, error_bound,
+    };
+    use crate::codec::exponential::exp2;
     use crate::codec::random::Random;
 
     const DIM: usize = 64;
@@ -278,7 +293,7 @@ mod tests {
     fn choose(directions: &[f32], rows: usize) -> (RotationChoice, RotationBudget) {
         let variances = variances(directions.len().isqrt());
         let budget = RotationBudget { rows, row_bytes: 16.0, parity_bytes: 200, other_bytes: 100 };
-        (choose_rotation(&Spectrum { variances: &variances, directions }, &budget), budget)
+        (choose_rotation(&Spectrum { variances: &variances, directions }, &budget, &mut || Ok(())).unwrap(), budget)
     }
 
     #[test]
@@ -309,7 +324,7 @@ mod tests {
         for row_bytes in [24.0, 32.0, 48.0] {
             let budget = RotationBudget { rows: 50_000, row_bytes, parity_bytes: 0, other_bytes: 100 };
             let unrotated: Vec<f64> = vec![variances.iter().sum::<f64>() / DIM as f64; DIM];
-            let choice = choose_rotation(&spectrum, &budget);
+            let choice = choose_rotation(&spectrum, &budget, &mut || Ok(())).unwrap();
             assert!(choice.bound < 0.7 * error_bound(&unrotated, 8.0 * row_bytes), "{row_bytes}: {}", choice.bound);
         }
     }
@@ -332,7 +347,7 @@ mod tests {
         let unrotated: Vec<f64> = vec![variances.iter().sum::<f64>() / DIM as f64; DIM];
         for row_bytes in [11.0, 12.0, 13.5, 16.0] {
             let budget = RotationBudget { rows: 200, row_bytes, parity_bytes: 4096, other_bytes: 200 };
-            let choice = choose_rotation(&spectrum, &budget);
+            let choice = choose_rotation(&spectrum, &budget, &mut || Ok(())).unwrap();
             let without = error_bound(&unrotated, 8.0 * row_bytes);
             assert!(choice.bound < 0.2 * without, "{row_bytes}: {} {without}", choice.bound);
         }

@@ -10,14 +10,13 @@
 //! ```
 //!
 //! A decoder computes the same codewords as the encoder, so all of this gives the same bits on every machine:
-//! additions, multiplications, divisions and square roots in a fixed order (`exponential` has powers and logarithms).
+//! additions, multiplications, divisions and square roots in a fixed order (`codec/exponential.rs` has powers and logarithms).
 //! The tests measure the error of plan and words by the search that they are made for (`lookahead`).
 
 mod basis;
 mod book;
 mod choice;
 mod coder;
-mod exponential;
 mod levels;
 #[cfg(test)]
 mod lookahead;

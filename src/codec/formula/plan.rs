@@ -5,8 +5,8 @@
 //! `KERNEL_BEHIND`, `KERNEL_DECAY`). Proportional fitting makes every symbol spend the same number of bits and gives
 //! each dim the bits of reverse water-filling.
 
-use super::exponential::exp2;
-use super::variances::water_level;
+use crate::codec::exponential::exp2;
+use crate::codec::water_filling::water_level;
 use crate::kernels::{CODEWORDS, Window};
 use std::ops::Range;
 

@@ -107,7 +107,7 @@ fn rotation(
     }
     progress.step()?;
     let spectrum = Spectrum { variances: &principal.variances, directions: &principal.directions };
-    Ok(Some(choose_rotation(&spectrum, budget)))
+    choose_rotation(&spectrum, budget, &mut || progress.check()).map(Some)
 }
 
 /// `[dim]`: the mean square of each dim of `rows: [n][dim]`.

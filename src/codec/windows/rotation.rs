@@ -3,6 +3,8 @@
 //! Directions are orthogonal except for rounding, so the same numbers rotate a vector and rotate it back. The measured
 //! error includes the rounding and the directions that are left out.
 
+use crate::codec::exponential::log2;
+use crate::codec::water_filling::error_bound;
 use crate::kernels::kernels;
 use nalgebra::DMatrix;
 
@@ -146,23 +148,17 @@ impl Principal {
             let Some(run) = smallest else { break };
             let row = boundaries[run] + filled[run].1;
             basis[row * dim..(row + 1) * dim].copy_from_slice(direction);
-            filled[run].0 += (variance.max(least) / least).ln();
+            filled[run].0 += log2(variance.max(least) / least);
             filled[run].1 += 1;
         }
         basis
     }
 
     /// The least mean squared error of a code of `bits` that leaves out all but the first `count` directions, for a
-    /// normal distribution (reverse water-filling: Cover, Thomas, Elements of Information Theory, §10.3.3).
+    /// normal distribution.
     pub(in crate::codec) fn error_bound(&self, count: usize, bits: f64) -> f64 {
         let (kept, left) = self.variances.split_at(count);
-        let bits_at = |level: f64| kept.iter().map(|variance| (variance / level).max(1.0).log2() / 2.0).sum::<f64>();
-        let (mut low, mut high) = (f64::MIN_POSITIVE, self.variances[0].max(f64::MIN_POSITIVE));
-        for _ in 0..64 {
-            let level = (low * high).sqrt().max(f64::MIN_POSITIVE);
-            if bits_at(level) > bits { low = level } else { high = level }
-        }
-        kept.iter().map(|variance| variance.min(high)).sum::<f64>() + left.iter().sum::<f64>()
+        error_bound(kept, bits) + left.iter().sum::<f64>()
     }
 }
 

@@ -258,6 +258,11 @@ impl<'a, 'b> TrainingProgress<'a, 'b> {
         self.work.report(self.done, self.total)
     }
 
+    /// Reports within a long step, so that the caller can cancel.
+    pub(in crate::codec) fn check(&mut self) -> Result<()> {
+        self.work.report(self.done, self.total)
+    }
+
     /// Reports the last step.
     pub(in crate::codec) fn finish(&mut self) -> Result<()> {
         self.work.report(self.total, self.total)

@@ -1,5 +1,5 @@
 //! Powers of two and logarithms of f64 from additions, multiplications and divisions. The functions of std may round
-//! differently on each machine, and codewords follow from these.
+//! differently on each machine, and stored bytes follow from these.
 
 use std::f64::consts::{LN_2, SQRT_2};
 
@@ -16,7 +16,7 @@ const EXPONENT_BIAS: i64 = 1023;
 const OUT_OF_SUBNORMAL: f64 = 18_014_398_509_481_984.0;
 
 /// 2^`power`, with a relative error below 1e-13. 0 for powers below -1022, infinity from 1024 on.
-pub(super) fn exp2(power: f64) -> f64 {
+pub fn exp2(power: f64) -> f64 {
     if power < -1022.0 {
         return 0.0;
     }
@@ -30,7 +30,7 @@ pub(super) fn exp2(power: f64) -> f64 {
 }
 
 /// The logarithm to base 2 of `number`, which is positive and finite; its relative error is below 1e-13.
-pub(super) fn log2(number: f64) -> f64 {
+pub fn log2(number: f64) -> f64 {
     debug_assert!(number > 0.0 && number.is_finite());
     if number < f64::MIN_POSITIVE {
         return log2(number * OUT_OF_SUBNORMAL) - 54.0;

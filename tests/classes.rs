@@ -1,0 +1,116 @@
+//! Rows of unlike length: the classes of a segment are searched together, and equal rows are told apart by their ids.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod random;
+
+use omen::metric::Metric;
+use omen::store::{CompressOptions, Options, SearchOptions, Store};
+use omen::work::Work;
+use random::Random;
+use tempfile::TempDir;
+
+const DIM: usize = 32;
+const K: usize = 10;
+const QUERIES: usize = 60;
+/// Too few for inverted lists, and enough.
+const COUNTS: [usize; 2] = [3000, 20_000];
+
+/// `count` rows in a hundred groups; the longest is some thousand times as long as the shortest.
+fn of_unlike_length(count: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random::new(1);
+    let centres: Vec<f32> = (0..100 * DIM).map(|_| random.normal()).collect();
+    let mut random = Random::new(seed);
+    let mut rows = Vec::with_capacity(count * DIM);
+    for _ in 0..count {
+        let (centre, factor) = (random.index(100) * DIM, random.normal().exp());
+        rows.extend(centres[centre..centre + DIM].iter().map(|x| factor * (x + 0.3 * random.normal())));
+    }
+    rows
+}
+
+fn compressed(home: &TempDir, metric: Metric, rows: &[f32], ratio: f64) -> Store {
+    let options = Options { metric: Some(metric), ..Options::default() };
+    let store = Store::open(home.path(), DIM as u32, &options).unwrap();
+    store.insert(None, rows).unwrap();
+    store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default()).unwrap();
+    store
+}
+
+/// `[nq][K]` of ids and distances.
+fn found(store: &Store, queries: &[f32], options: &SearchOptions) -> Vec<(u64, u32)> {
+    let count = queries.len() / DIM * K;
+    let (mut ids, mut distances) = (vec![0; count], vec![0.0; count]);
+    store.search(queries, K, options, &mut ids, &mut distances).unwrap();
+    ids.into_iter().zip(distances.into_iter().map(f32::to_bits)).collect()
+}
+
+#[test]
+fn classes_give_one_answer_however_they_are_searched() {
+    for (count, metric, ratio) in [
+        (COUNTS[0], Metric::L2, 4.0),
+        (COUNTS[0], Metric::InnerProduct, 8.0),
+        (COUNTS[1], Metric::L2, 8.0),
+        (COUNTS[1], Metric::InnerProduct, 4.0),
+    ] {
+        let (home, rows) = (tempfile::tempdir().unwrap(), of_unlike_length(count, 2));
+        let store = compressed(&home, metric, &rows, ratio);
+        let queries = of_unlike_length(QUERIES, 3);
+        for effort in [0.0, 0.1, 1.0] {
+            let with = |threads| SearchOptions { threads, effort, ..SearchOptions::default() };
+            let all = found(&store, &queries, &with(1));
+            assert_eq!(found(&store, &queries, &with(3)), all, "{count} {metric} {effort}");
+            let alone: Vec<_> = queries.chunks(DIM).flat_map(|query| found(&store, query, &with(4))).collect();
+            assert_eq!(alone, all, "{count} {metric} {effort}");
+        }
+    }
+}
+
+#[test]
+fn classes_left_out_by_the_lengths_of_their_rows_have_no_neighbours() {
+    for (count, metric) in COUNTS.into_iter().flat_map(|count| [(count, Metric::L2), (count, Metric::InnerProduct)]) {
+        let (home, rows) = (tempfile::tempdir().unwrap(), of_unlike_length(count, 2));
+        let store = compressed(&home, metric, &rows, 4.0);
+        // Also far longer and far shorter than the rows.
+        let queries: Vec<f32> = [1.0, 100.0, 0.001]
+            .iter()
+            .flat_map(|x| of_unlike_length(QUERIES, 3).into_iter().map(move |y| x * y))
+            .collect();
+        let exact = found(&store, &queries, &SearchOptions { is_exact: true, ..SearchOptions::default() });
+        let default = found(&store, &queries, &SearchOptions::default());
+        for (factor, (exact, default)) in exact.chunks(QUERIES * K).zip(default.chunks(QUERIES * K)).enumerate() {
+            let pairs = exact.chunks(K).zip(default.chunks(K));
+            let hits: usize = pairs
+                .map(|(exact, default)| {
+                    exact.iter().filter(|(id, _)| default.iter().any(|found| found.0 == *id)).count()
+                })
+                .sum();
+            assert!(hits * 100 >= 97 * QUERIES * K, "{count} {metric} {factor}: {hits}");
+        }
+    }
+}
+
+#[test]
+fn equal_rows_are_found_by_ascending_id() {
+    for count in COUNTS {
+        for (metric, ratio) in [(Metric::L2, 4.0), (Metric::InnerProduct, 8.0), (Metric::Cosine, 8.0)] {
+            // Two kinds of rows in turns, so that equal rows are not side by side.
+            let (home, kinds) = (tempfile::tempdir().unwrap(), of_unlike_length(2, 5));
+            let rows: Vec<f32> = (0..count).flat_map(|row| kinds[row % 2 * DIM..][..DIM].to_vec()).collect();
+            let store = compressed(&home, metric, &rows, ratio);
+            let ids = |first: u64| -> Vec<u64> {
+                let found = found(&store, &kinds[..DIM], &SearchOptions::default());
+                let ids: Vec<u64> = found.into_iter().map(|(id, _)| id).collect();
+                let kind = ids[0] % 2;
+                assert_eq!(
+                    ids,
+                    (0..K as u64).map(|number| first + kind + 2 * number).collect::<Vec<_>>(),
+                    "{count} {metric}"
+                );
+                ids
+            };
+            let first = ids(0);
+            store.delete(&(0..400).collect::<Vec<_>>()).unwrap();
+            assert_eq!(ids(400)[0] % 2, first[0] % 2);
+        }
+    }
+}
