@@ -14,7 +14,7 @@
 //! Every kind of codebook is a folder with the same small interface (`coder`). A new kind adds a folder, and an arm in
 //! `Codebook::train`, `stored_bytes` and `parse`. A formula book makes a window code of its own codewords, and is encoded
 //! and decoded as such. All kinds share `shape` (parameters of a codebook), `block` (codes
-//! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `reader` (stored codebooks),
+//! interleaved for the scan), `side` (the side byte), `table` (scores for a query), `slack`, `reader` (stored codebooks),
 //! `random`, `round`, `exponential`, `water_filling`, and `scale` (what a row is divided by before it is coded).
 
 pub mod block;
@@ -28,6 +28,7 @@ mod scalar;
 mod scale;
 mod shape;
 mod side;
+mod slack;
 mod table;
 mod water_filling;
 mod windows;
@@ -44,8 +45,9 @@ pub use scalar::SCALAR;
 use scale::Scale;
 pub use scale::{divide, multiply, scaled};
 pub use shape::{DIM_MAX, FormulaBudget, Quality, Shape};
+pub use slack::Slack;
 use std::sync::{Arc, OnceLock};
-pub use table::{QueryTable, Slack};
+pub use table::QueryTable;
 pub use windows::WINDOWS;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -32,6 +32,15 @@ const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
 /// Bytes with a number of the scale. The byte below them means "too small for the scale", the byte above "too large".
 const NUMBERS: std::ops::RangeInclusive<u8> = SILENT[0] + 1..=SILENT[1] - 1;
 
+/// Bytes of one segment of the function of a scan.
+const SEGMENT: usize = 16;
+
+/// A byte of usual numbers: the middle of the scale.
+const USUAL: u8 = 128;
+
+/// Numbers are squares of distances to the means: so many times the number is 4 times the distance.
+const FAR: f64 = 16.0;
+
 /// One sample row in this many may be beyond the scale at each end.
 const BEYOND: usize = 1000;
 /// The scale extends beyond the numbers of the other sample rows by this factor.
@@ -134,14 +143,23 @@ impl Side {
         f64::from(self.numbers[usize::from(byte)])
     }
 
-    /// The largest number minus the smallest.
-    pub(super) fn spread(&self) -> f64 {
-        self.number(u8::MAX) - self.number(0)
+    /// The byte up to which a scan tells numbers apart, for a query whose own number is `own`: that of 16 times `own` and 16
+    /// times a usual number, or the next last byte of a segment. Vectors of larger numbers are 4 times as far from the
+    /// means as the query and as most vectors, so these are all nearer.
+    pub(super) fn last_near(&self, own: f64) -> u8 {
+        let far = FAR * own.max(self.number(USUAL));
+        let within = self.numbers.partition_point(|number| f64::from(*number) <= far);
+        (within.min(usize::from(u8::MAX)) | (SEGMENT - 1)) as u8
     }
 
-    /// The largest difference of the numbers of bytes b and b + 16.
-    pub(super) fn steepest(&self) -> f64 {
-        (self.number(u8::MAX) - self.number(239)).max(self.number(1) - self.number(0))
+    /// The number of byte `last` minus the smallest.
+    pub(super) fn spread(&self, last: u8) -> f64 {
+        self.number(last) - self.number(0)
+    }
+
+    /// The largest difference of the numbers of bytes b and b + 16, up to byte `last`.
+    pub(super) fn steepest(&self, last: u8) -> f64 {
+        (self.number(last) - self.number(last.saturating_sub(SEGMENT as u8))).max(self.number(1) - self.number(0))
     }
 
     /// The largest relative rounding error of a number.
@@ -149,20 +167,24 @@ impl Side {
         (f64::from(self.ratio) - 1.0) / 2.0
     }
 
-    /// Approximates `count` of each number (increasing, 0 to 65,535) by the piecewise linear function of a scan. Also
-    /// returns the smallest (0 or negative) and the largest value of exact count minus approximation.
-    pub(super) fn steps(&self, count: impl Fn(f64) -> f64) -> (PiecewiseLinear, f64, f64) {
+    /// Approximates `count` of each number up to byte `last` (increasing, 0 to 65,535), the last of a segment, by the
+    /// piecewise linear function of a scan; it is 65,535 for all other bytes. Also returns the smallest (0 or negative) and
+    /// the largest value of exact count minus approximation, up to `last`.
+    pub(super) fn steps(&self, last: u8, count: impl Fn(f64) -> f64) -> (PiecewiseLinear, f64, f64) {
         let at = |byte: usize| count(f64::from(self.numbers[byte]));
-        let base: [f64; 16] = std::array::from_fn(|segment| at(segment * 16).round());
+        let is_near = |segment: usize| segment * SEGMENT <= usize::from(last);
+        let base: [f64; 16] = std::array::from_fn(|segment| at(segment * SEGMENT).round());
         let slope = std::array::from_fn(|segment| {
             let (rise, bytes) = match base.get(segment + 1) {
                 Some(next) => (next - base[segment], 16.0),
                 None => (at(255) - base[segment], 15.0),
             };
-            ((rise * 16.0 / bytes).round() as u16).min(SLOPE_MAX)
+            if is_near(segment) { ((rise * 16.0 / bytes).round() as u16).min(SLOPE_MAX) } else { 0 }
         });
-        let steps = PiecewiseLinear::new(&base.map(|count| count as u16), &slope);
-        let off = NUMBERS.map(|byte| at(usize::from(byte)) - f64::from(steps.at(byte)));
+        let bases = std::array::from_fn(|segment| if is_near(segment) { base[segment] as u16 } else { u16::MAX });
+        let steps = PiecewiseLinear::new(&bases, &slope);
+        let off =
+            (*NUMBERS.start()..=last.min(*NUMBERS.end())).map(|byte| at(usize::from(byte)) - f64::from(steps.at(byte)));
         let (below, above) = off.fold((0.0f64, 0.0f64), |(below, above), off| (below.min(off), above.max(off)));
         (steps, below, above)
     }

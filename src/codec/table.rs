@@ -16,6 +16,7 @@
 //! Each kind of codebook computes its own products; everything else is here.
 
 use super::side::Side;
+use super::slack::{NormError, Slack};
 use super::{block, round};
 use crate::kernels::{BLOCK_ROWS, CODEWORDS, CodeLayout, Lanes, SILENT, SLOPE_MAX, Scan, Sides, kernels, sums_fit};
 use crate::metric::Metric;
@@ -77,28 +78,10 @@ pub struct QueryTable<'a> {
     above: f64,
     /// The standard deviation of the rounding of a score.
     deviation: f64,
+    /// L2 with side bytes: what they are off.
+    norms: NormError,
     /// Coarse scores: the variance of a score per step of it, for the parts of a code that are not symbols.
     variance_a_step: f64,
-}
-
-/// How far the score of a near row may exceed the k-th best score: the root of a number and of one in proportion to that
-/// score.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Slack {
-    square: f64,
-    square_a_step: f64,
-}
-
-impl Slack {
-    /// The same for all scores.
-    pub fn fixed(steps: u16) -> Slack {
-        Slack { square: f64::from(steps).powi(2), square_a_step: 0.0 }
-    }
-
-    /// Of the k-th best score `score`.
-    pub fn at(&self, score: u16) -> u16 {
-        (self.square + self.square_a_step * f64::from(score)).sqrt().min(WORST) as u16
-    }
 }
 
 impl<'a> QueryTable<'a> {
@@ -172,7 +155,10 @@ impl<'a> QueryTable<'a> {
         let (widest, total) = (widest_byte(&ranges), ranges.iter().sum::<f64>());
         let best = f64::from(fixed) + most;
         let (reach, steepest) = match (metric, side) {
-            (Metric::L2, Some(side)) => (total + side.spread() / 2.0, side.steepest() / 2.0),
+            (Metric::L2, Some(side)) => {
+                let last = side.last_near(f64::from(fixed));
+                (total + side.spread(last) / 2.0, side.steepest(last) / 2.0)
+            }
             _ => (total.max(best).max(most), 0.0),
         };
         let steps = [widest / BYTE, reach / SCORES, steepest / f64::from(SLOPE_MAX), f64::from(f32::MIN_POSITIVE)];
@@ -201,6 +187,7 @@ impl<'a> QueryTable<'a> {
             below: -off,
             above: off,
             deviation: f64::from(variance).sqrt(),
+            norms: NormError::default(),
             variance_a_step: 0.0,
         })
     }
@@ -208,11 +195,13 @@ impl<'a> QueryTable<'a> {
     /// For L2: adds the number of the side byte. `at_best` is the distance without it when all products are the
     /// largest.
     fn with_added(mut self, side: &Side, at_best: f64) -> QueryTable<'a> {
-        let (unit, least, most) = (2.0 * self.unit, side.number(0), side.number(254));
-        let (steps, below, above) = side.steps(|number| (number - least) / unit);
-        let off = (if self.is_estimated() { 0.0 } else { side.coarseness() * most } + FLOAT_ERROR * most) / unit;
+        let (unit, least, last) = (2.0 * self.unit, side.number(0), side.last_near(f64::from(self.fixed)));
+        let (steps, below, above) = side.steps(last, |number| (number - least) / unit);
         (self.sides, self.unit, self.zero) = (Sides::Add(steps), unit, at_best + least);
-        (self.below, self.above) = (self.below + below - off, self.above + above + off);
+        (self.below, self.above) = (self.below + below, self.above + above);
+        let rounding = if self.is_estimated() { 0.0 } else { side.coarseness() };
+        let root = f64::from(self.fixed).max(0.0).sqrt();
+        self.norms = NormError { relative: rounding + FLOAT_ERROR, root, zero: self.zero, unit };
         self
     }
 
@@ -224,7 +213,7 @@ impl<'a> QueryTable<'a> {
         if from < 1.0 {
             return None;
         }
-        let (steps, below, above) = side.steps(|number| number / whole * WHOLE);
+        let (steps, below, above) = side.steps(u8::MAX, |number| number / whole * WHOLE);
         let inexact = if self.is_estimated() { 0.0 } else { side.coarseness() };
         // `above / WHOLE + inexact` is the error of the factor; dropping fractions loses up to two steps.
         (self.below, self.above) =
@@ -288,15 +277,20 @@ impl<'a> QueryTable<'a> {
             return Slack {
                 square: of_variance * self.deviation.powi(2),
                 square_a_step: of_variance * self.variance_a_step,
+                norms: NormError::default(),
             };
         }
         let symbols = self.products.len() as f64;
         let rounded = symbols.min(DEVIATIONS * self.deviation);
-        Slack::fixed((self.above - self.below - symbols + rounded).ceil().clamp(0.0, WORST) as u16)
+        let steps = (self.above - self.below - symbols + rounded).ceil().clamp(0.0, WORST);
+        Slack { norms: self.norms, ..Slack::fixed(steps as u16) }
     }
 
-    /// The distance of a code of this score, less and plus half of `slack`.
+    /// The distance of a code of this score, less and plus half of `slack`; any distance for the worst score.
     pub fn range(&self, score: u16, slack: u16) -> (f32, f32) {
+        if score == u16::MAX {
+            return (f32::NEG_INFINITY, f32::INFINITY);
+        }
         let (zero, unit) = match (&self.length, self.metric) {
             (Some(_), _) => (0.0, 1.0 / f64::from(DIRECTIONS)),
             // A product is half of a squared distance.
@@ -313,7 +307,8 @@ impl<'a> QueryTable<'a> {
         if self.is_coarse {
             return u16::MAX;
         }
-        let score = (f64::from(distance) - self.zero) / self.unit - self.below;
+        let distance = f64::from(distance);
+        let score = (distance - self.zero) / self.unit - self.below + self.norms.steps_within(distance);
         // NaN (infinity divided by infinity) means no limit.
         if score < WORST { score.max(0.0) as u16 } else { u16::MAX }
     }
