@@ -20,6 +20,9 @@ const RUN_ROWS: usize = 1024;
 /// Lists are visited until they have this many rows per neighbour.
 const ROWS_PER_NEIGHBOUR: usize = 8;
 
+/// See [`Region::probes_of_share`].
+const LISTS_OF_SHARE: f64 = 0.75;
+
 /// Of the lists to visit, the nearest one in so many are scanned first.
 const LISTS_PER_FIRST: usize = 8;
 
@@ -71,11 +74,11 @@ impl<'a> Region<'a> {
         Ok(AccessPath::Lists { probes: self.probes_of_share(probes) })
     }
 
-    /// The nearest of fewer rows are farther away, and more lists may hold them: s^(-1/8) times as many as `probes` for a
-    /// share s of the rows (docs/performance.md). Square roots are the same on every machine.
+    /// The nearest of fewer rows are farther away, and more lists may hold them: ¾ s^(-1/4) times as many as `probes` for a
+    /// share s of the rows, but no fewer (docs/performance.md). Square roots are the same on every machine.
     fn probes_of_share(&self, probes: f64) -> usize {
-        let probes = (probes / self.set.share().sqrt().sqrt().sqrt()).ceil() as usize;
-        probes.clamp(1, self.lists.len())
+        let times = (LISTS_OF_SHARE / self.set.share().sqrt().sqrt()).max(1.0);
+        ((probes * times).ceil() as usize).clamp(1, self.lists.len())
     }
 
     /// Approximate number of bytes that one query of `request` reads.
