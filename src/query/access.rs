@@ -74,10 +74,11 @@ impl<'a> Region<'a> {
         Ok(AccessPath::Lists { probes: self.probes_of_share(probes) })
     }
 
-    /// The nearest of fewer rows are farther away, and more lists may hold them: ¾ s^(-1/4) times as many as `probes` for a
-    /// share s of the rows, but no fewer (docs/performance.md). Square roots are the same on every machine.
+    /// The nearest of fewer rows are farther away, and more lists may hold them: for a share s of the rows, s^(-1/8) times as
+    /// many as `probes`, and ¾ s^(-1/4) times for less than a tenth (docs/performance.md). Square roots are the same on every machine.
     fn probes_of_share(&self, probes: f64) -> usize {
-        let times = (LISTS_OF_SHARE / self.set.share().sqrt().sqrt()).max(1.0);
+        let fourth = self.set.share().sqrt().sqrt();
+        let times = fourth.sqrt().recip().max(LISTS_OF_SHARE / fourth);
         ((probes * times).ceil() as usize).clamp(1, self.lists.len())
     }
 
