@@ -4,6 +4,7 @@ use super::budget::Budget;
 use super::encode::encode_alone;
 use super::relative::relative;
 use super::sample::sample_rows;
+use super::scale::RowScales;
 use super::{CompressOptions, Limit, TRAINING_ROWS_MIN};
 use crate::codec::{Codebook, Shape};
 use crate::error::{Error, Result, short};
@@ -12,6 +13,7 @@ use crate::metric::Metric;
 use crate::segment::scales::ScaleSizes;
 use crate::segment::{ids, tombstones};
 use crate::snapshot::{SegmentView, Snapshot};
+use crate::work::Work;
 use std::sync::Arc;
 
 /// Number of rows encoded to measure drift. Fewer new rows neither show drift nor train a better codebook.
@@ -161,7 +163,12 @@ impl<'a> Parts<'a> {
         let (same, others): (Vec<_>, Vec<_>) =
             self.coded.iter().cloned().partition(|segment| segment.is_coded_with(&book));
         let source = self.state(self.raw.iter().cloned().chain(same).collect());
-        let fits = self.budget(&source, &others)?.excess(&book, ScaleSizes::default()) == 0;
+        let budget = self.budget(&source, &others)?;
+        // The scales of rows are read only if codes fit without them.
+        let fits = budget.excess(&book, ScaleSizes::default()) == 0 && {
+            let scales = RowScales::new(&source, &book, &mut Work::default())?;
+            budget.excess(&book, scales.sizes(budget.rows)) == 0
+        };
         let is_larger = self.coded_rows >= self.raw_rows;
         let most = self.options.largest_error();
         if most.is_none() && !(fits && is_larger) {
