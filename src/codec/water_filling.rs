@@ -3,9 +3,8 @@
 
 use super::exponential::{exp2, log2};
 
-/// log2 of the level of reverse water-filling: dims whose
-/// variance is above the level get ½ · log2(variance / level) bits each, `bits` in all. `logarithms` are log2 of the
-/// variances; minus infinity if all of them are that.
+/// log2 of the level of reverse water-filling: dims whose variance is above the level get ½ · log2(variance / level) bits
+/// each, `bits` in all. `logarithms` are log2 of the variances. Minus infinity if all of them are that.
 pub fn water_level(logarithms: &[f64], bits: f64) -> f64 {
     let mut falling = logarithms.to_vec();
     falling.sort_unstable_by(|a, b| b.total_cmp(a));

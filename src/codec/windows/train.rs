@@ -255,7 +255,7 @@ impl<'a, 'b> TrainingProgress<'a, 'b> {
     /// Reports one more step.
     pub(in crate::codec) fn step(&mut self) -> Result<()> {
         self.done += 1;
-        self.work.report(self.done, self.total)
+        self.check()
     }
 
     /// Reports within a long step, so that the caller can cancel.
