@@ -22,7 +22,7 @@ const LONG: f64 = 2.0;
 /// Lengths are spread if one row in [`SPREAD_ROWS`] is this many times as long as the median. Then short rows are
 /// multiplied as well. Otherwise rows that are only [`LITTLE`] times as long as these are not divided: dividing costs
 /// precision.
-const SPREAD: f64 = 6.0;
+const SPREAD: f64 = 2.0;
 const SPREAD_ROWS: usize = 50;
 const LITTLE: f64 = 1.5;
 

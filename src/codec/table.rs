@@ -57,6 +57,8 @@ pub struct QueryTable<'a> {
     block_bytes: usize,
     /// True if symbols are only a part of each code. Then scores choose candidates and give no bound on distances.
     is_coarse: bool,
+    /// The largest size of what is added up for a distance.
+    size: f64,
     /// For cosines of codes without a side byte: the lengths of vectors, computed from symbols.
     length: Option<Length>,
     side: Option<&'a Side>,
@@ -173,6 +175,7 @@ impl<'a> QueryTable<'a> {
         Some(QueryTable {
             block_bytes: block::bytes(layout.row_bytes()),
             is_coarse: false,
+            size,
             length: None,
             side,
             metric,
@@ -334,6 +337,23 @@ impl<'a> QueryTable<'a> {
         };
         // The estimate of a small distance can be negative.
         Some(self.metric.in_range(distance))
+    }
+
+    /// True if [`QueryTable::bounds`] tell more than scores.
+    pub fn has_bounds(&self) -> bool {
+        self.metric == Metric::L2 && self.side.is_some() && !self.is_estimated()
+    }
+
+    /// The distance to the vector that the code in `lane` of `block` stands for is in this range.
+    pub fn bounds(&self, block: &[u8], lane: usize) -> (f32, f32) {
+        let byte = block::side_byte(block, lane);
+        let Some(side) = self.side.filter(|_| !SILENT.contains(&byte)) else {
+            return (f32::NEG_INFINITY, f32::INFINITY);
+        };
+        let number = side.number(byte);
+        let off = number * side.coarseness() + FLOAT_ERROR * (self.size + number);
+        let distance = f64::from(self.fixed) - 2.0 * f64::from(self.sum_of_products(block, lane)) + number;
+        ((distance - off) as f32, (distance + off) as f32)
     }
 
     /// Sums the products of a code's symbols in four independent sums, so that additions do not wait for each other.

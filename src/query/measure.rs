@@ -134,8 +134,8 @@ impl<'a> CandidateMeter<'a> {
         CandidateMeter { view, book, code: Vec::new(), vector: vec![0.0; book.dim()], next: vec![0; book.row_bytes()] }
     }
 
-    /// The distances of `rows` to the query of `scanner`, which is one of `tile`. Equal blocks and codes one after the other
-    /// are measured once: there may be many where rows are equal, which all are candidates then.
+    /// The distances of `rows` to the query of `scanner`, which is one of `tile`; without rows that are farther than k
+    /// others.
     pub fn measure(
         &mut self,
         tile: &Tile,
@@ -144,7 +144,25 @@ impl<'a> CandidateMeter<'a> {
     ) -> Result<Vec<(f32, u32)>> {
         let mut rows: Vec<u32> = rows.collect();
         rows.sort_unstable();
-        let mut measured = Vec::with_capacity(rows.len());
+        if rows.len() > tile.request.k && scanner.table.has_bounds() {
+            rows = self.without_far(scanner, &rows, tile.request.k)?;
+        }
+        let distances = self.of_codes(&rows, |meter, block, lane| meter.distance(tile, scanner, (block, lane)))?;
+        Ok(distances.into_iter().zip(rows).collect())
+    }
+
+    /// Those of `rows` that may be among the `k` nearest.
+    fn without_far(&mut self, scanner: &Scanner, rows: &[u32], k: usize) -> Result<Vec<u32>> {
+        let bounds = self.of_codes(rows, |_, block, lane| scanner.table.bounds(block, lane))?;
+        let mut highs: Vec<f32> = bounds.iter().map(|(_, high)| *high).collect();
+        let farthest = *highs.select_nth_unstable_by(k - 1, f32::total_cmp).1;
+        Ok(rows.iter().zip(bounds).filter(|(_, (low, _))| *low <= farthest).map(|(row, _)| *row).collect())
+    }
+
+    /// What `of` tells of each of `rows`, which ascend, from its block and its place there. Equal blocks one after the
+    /// other are asked once: where rows are equal, all of them may be candidates.
+    fn of_codes<T: Copy>(&mut self, rows: &[u32], mut of: impl FnMut(&mut Self, &[u8], usize) -> T) -> Result<Vec<T>> {
+        let mut told = Vec::with_capacity(rows.len());
         let (mut last, mut known): (&[u8], _) = (&[], [None; BLOCK_ROWS]);
         for rows in rows.chunk_by(|row, next| row / BLOCK_ROWS as u32 == next / BLOCK_ROWS as u32) {
             let block = self.view.segment.block(rows[0] / BLOCK_ROWS as u32)?;
@@ -153,12 +171,10 @@ impl<'a> CandidateMeter<'a> {
             }
             for row in rows {
                 let lane = *row as usize % BLOCK_ROWS;
-                let distance = known[lane].unwrap_or_else(|| self.distance(tile, scanner, (block, lane)));
-                known[lane] = Some(distance);
-                measured.push((distance, *row));
+                told.push(*known[lane].get_or_insert_with(|| of(self, block, lane)));
             }
         }
-        Ok(measured)
+        Ok(told)
     }
 
     fn distance(&mut self, tile: &Tile, scanner: &Scanner, (block, lane): (&[u8], usize)) -> f32 {
