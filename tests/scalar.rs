@@ -8,7 +8,8 @@ mod scaled;
 use omen::codec::{Codebook, FORMULA, Quality, SCALAR, Shape, WINDOWS};
 use omen::error::Error;
 use omen::ffi::constants::{OMEN_CODEC_FORMULA, OMEN_CODEC_SCALAR, OMEN_CODEC_WINDOWS};
-use omen::store::{CompressOptions, CompressReport, Options, Store};
+use omen::metric::Metric;
+use omen::store::{CompressOptions, CompressReport, Options, SearchOptions, Store};
 use omen::work::Work;
 use random::Random;
 
@@ -99,6 +100,32 @@ fn whole_numbers_stay_exact_with_few_bits_where_their_range_fits() {
     let scaled: Vec<f32> = rows.iter().map(|x| x * 0.3).collect();
     let decoded = through(&train(&scaled, 5, 4), &scaled);
     assert!(relative_mse(&scaled, &decoded) < 1e-11, "{}", relative_mse(&scaled, &decoded));
+}
+
+#[test]
+fn dims_of_few_bits_share_symbols() {
+    // 128 zeros and ones are 32 symbols and nothing else.
+    let mut random = Random::new(2);
+    let ones: Vec<f32> = (0..300 * DIM).map(|_| random.below(2) as f32).collect();
+    let book = train(&ones, DIM, DIM);
+    assert_eq!((book.symbols(), book.row_bytes()), (32, 16));
+    assert_eq!(bits(&through(&book, &ones)), bits(&ones));
+    // All mixtures of widths: every bit has its place, whatever shares a symbol.
+    for mixture in 0..40 {
+        let dim = 1 + random.index(61);
+        let widths: Vec<u64> = (0..dim).map(|_| random.below(11)).collect();
+        let mut rows = Vec::new();
+        for row in 0..300 {
+            rows.extend(widths.iter().map(|width| {
+                // The first two rows are the ends of the ranges.
+                let number = if row < 2 { row * ((1 << width) - 1) } else { random.below(1 << width) };
+                number as f32
+            }));
+        }
+        let book = Codebook::exact(&rows, dim).unwrap().expect("whole numbers");
+        assert_eq!(book.row_bytes(), (widths.iter().sum::<u64>().div_ceil(8) as usize).max(1), "{mixture}: {widths:?}");
+        assert_eq!(bits(&through(&book, &rows)), bits(&rows), "{mixture}: {widths:?}");
+    }
 }
 
 #[test]
@@ -345,6 +372,50 @@ fn through_a_store_bytes_and_halves_are_exact_and_ratio_2_is_reached() {
     let (report, found) = stored(&rows, 2.0);
     assert!(report.code_bytes < 256 && report.relative_mse < 1e-6, "{report:?}");
     assert!((relative_mse(&rows, &found) / report.relative_mse - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn whole_numbers_of_small_ranges_are_exact_at_every_ratio_they_reach() {
+    // One bit a dim.
+    let ones: Vec<f32> = sift()[..2000 * DIM].iter().map(|value| f32::from(u8::from(*value > 20.0))).collect();
+    for ratio in [0.0, 4.0, 16.0, 21.0] {
+        let (report, out) = stored(&ones, ratio);
+        assert_eq!((report.codec, report.code_bytes, report.relative_mse), (OMEN_CODEC_SCALAR, 16, 0.0), "{report:?}");
+        assert_eq!(bits(&out), bits(&ones));
+    }
+    // One value that needs more bits takes them in its dim only.
+    let mut more = ones.clone();
+    more[77] = 9.0;
+    let (report, out) = stored(&more, 16.0);
+    assert_eq!((report.codec, report.code_bytes), (OMEN_CODEC_SCALAR, 17), "{report:?}");
+    assert_eq!(bits(&out), bits(&more));
+    // Thirds are not whole numbers.
+    let thirds: Vec<f32> = ones.iter().map(|value| value / 3.0).collect();
+    assert_ne!(stored(&thirds, 16.0).0.codec, OMEN_CODEC_SCALAR);
+}
+
+#[test]
+fn symbols_of_several_dims_find_what_an_exact_search_finds() {
+    let ones: Vec<f32> = sift()[..3000 * DIM].iter().map(|value| f32::from(u8::from(*value > 20.0))).collect();
+    let queries: Vec<f32> = ones.iter().step_by(11).copied().take(20 * DIM).collect();
+    for metric in Metric::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { metric: Some(metric), ..Options::default() };
+        let store = Store::open(&directory.path().join("store"), DIM as u32, &options).unwrap();
+        store.insert(None, &ones).unwrap();
+        let nearest = |is_exact| {
+            let (mut ids, mut distances) = (vec![0; 20 * 10], vec![f32::NAN; 20 * 10]);
+            let options = SearchOptions { is_exact, ..SearchOptions::default() };
+            store.search(&queries, 10, &options, &mut ids, &mut distances).unwrap();
+            distances
+        };
+        let expected = nearest(true);
+        store.compress(&CompressOptions { ratio: 16.0, ..CompressOptions::default() }, &mut Work::default()).unwrap();
+        let found = nearest(false);
+        // Rows at the same distance are as good as each other.
+        let missed = expected.iter().zip(&found).filter(|(expected, found)| (*found - *expected).abs() > 1e-5).count();
+        assert!(missed <= 4, "{metric}: {missed} of 200");
+    }
 }
 
 #[test]

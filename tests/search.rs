@@ -436,3 +436,20 @@ fn a_rerank_below_k_counts_as_k() {
     assert!(with(1).iter().all(|answer| answer.iter().all(|(id, _)| *id != NO_ID)));
     assert_eq!(with(u64::MAX), with(3000));
 }
+
+#[test]
+fn candidates_that_are_not_decoded_are_none_of_the_nearest() {
+    // Codes of directions, whose distances are those of decoded codes: most candidates are ruled out before.
+    for ratio in [8.0, 16.0] {
+        let home = tempfile::tempdir().unwrap();
+        let store = opened(&home, Metric::Cosine);
+        store.insert(None, &sift(0, 4000)).unwrap();
+        store.compress(&CompressOptions { ratio, ..CompressOptions::default() }, &mut Work::default()).unwrap();
+        let queries = sift(9000, 200);
+        let ids = |is_exact| -> Vec<Vec<u64>> {
+            let found = answers(&store, &queries, 10, &SearchOptions { is_exact, ..SearchOptions::default() });
+            found.iter().map(|answer| answer.iter().map(|(id, _)| *id).collect()).collect()
+        };
+        assert_eq!(ids(false), ids(true), "ratio {ratio}");
+    }
+}

@@ -151,7 +151,7 @@ impl Codebook {
         } else {
             windows::train(sample, shape, seed, work)?
         };
-        Codebook::parse(&bytes).map_err(|what| Error::Internal(format!("a trained codebook: {what}")))
+        Codebook::trained("learned", &bytes)
     }
 
     /// A codebook of formula codes for rows like `sample: [n][dim]`, with codes as long as `budget` allows; the dim, the
@@ -165,8 +165,18 @@ impl Codebook {
     ) -> Result<Option<Codebook>> {
         check(sample, shape)?;
         let Some(bytes) = formula::train(sample, shape, budget, seed, work)? else { return Ok(None) };
-        let book = Codebook::parse(&bytes).map_err(|what| Error::Internal(format!("a formula codebook: {what}")))?;
-        Ok(Some(book))
+        Codebook::trained("formula", &bytes).map(Some)
+    }
+
+    /// A codebook whose codes keep `sample: [n][dim]`, n at least 1, whole numbers, exactly; `None` if there is none.
+    pub fn exact(sample: &[f32], dim: usize) -> Result<Option<Codebook>> {
+        let Some(bytes) = scalar::exact(sample, dim) else { return Ok(None) };
+        Codebook::trained("exact", &bytes).map(Some)
+    }
+
+    /// The codebook that a training stored as `bytes`.
+    fn trained(kind: &str, bytes: &[u8]) -> Result<Codebook> {
+        Codebook::parse(bytes).map_err(|what| Error::Internal(format!("{kind} codebook: {what}")))
     }
 
     /// Upper bound on the stored bytes of a codebook of this shape. Constant dims can make the runs of window codes

@@ -57,8 +57,10 @@ pub struct QueryTable<'a> {
     block_bytes: usize,
     /// True if symbols are only a part of each code. Then scores choose candidates and give no bound on distances.
     is_coarse: bool,
-    /// The largest size of what is added up for a distance.
+    /// The largest size of what is added up for a sum of products.
     size: f64,
+    /// What sums of products are divided by: the norm of the query for cosines, else 1.
+    norm: f64,
     /// For cosines of codes without a side byte: the lengths of vectors, computed from symbols.
     length: Option<Length>,
     side: Option<&'a Side>,
@@ -176,6 +178,7 @@ impl<'a> QueryTable<'a> {
             block_bytes: block::bytes(layout.row_bytes()),
             is_coarse: false,
             size,
+            norm: 1.0,
             length: None,
             side,
             metric,
@@ -222,6 +225,7 @@ impl<'a> QueryTable<'a> {
         (self.below, self.above) =
             (self.below - from * (above / WHOLE + inexact) - 2.0, self.above - from * (below / WHOLE - inexact));
         self.sides = Sides::Scale { from: from as u16, factor: steps };
+        self.norm = norm;
         self.unit *= whole / norm;
         self.zero = zero - WORST * self.unit;
         Some(self)
@@ -341,7 +345,7 @@ impl<'a> QueryTable<'a> {
 
     /// True if [`QueryTable::bounds`] tell more than scores.
     pub fn has_bounds(&self) -> bool {
-        self.metric == Metric::L2 && self.side.is_some() && !self.is_estimated()
+        self.side.is_some() && !self.is_estimated()
     }
 
     /// The distance to the vector that the code in `lane` of `block` stands for is in this range.
@@ -350,9 +354,15 @@ impl<'a> QueryTable<'a> {
         let Some(side) = self.side.filter(|_| !SILENT.contains(&byte)) else {
             return (f32::NEG_INFINITY, f32::INFINITY);
         };
-        let number = side.number(byte);
-        let off = number * side.coarseness() + FLOAT_ERROR * (self.size + number);
-        let distance = f64::from(self.fixed) - 2.0 * f64::from(self.sum_of_products(block, lane)) + number;
+        let (sum, number, fixed) =
+            (f64::from(self.sum_of_products(block, lane)), side.number(byte), f64::from(self.fixed));
+        let (distance, off) = match self.metric {
+            Metric::L2 => (fixed - 2.0 * sum + number, number * side.coarseness() + FLOAT_ERROR * (self.size + number)),
+            _ => {
+                let (cosine, off) = ((fixed + sum) * number / self.norm, self.size * number / self.norm);
+                (1.0 - cosine, cosine.abs() * side.coarseness() + FLOAT_ERROR * (1.0 + off))
+            }
+        };
         ((distance - off) as f32, (distance + off) as f32)
     }
 
@@ -417,17 +427,22 @@ impl QueryTable<'_> {
         self.length.as_ref().map(|length| Scan { tables: &length.counts, ..self.scan() })
     }
 
-    /// The score of a code by its cosine distance, 0 if its symbols tell no direction, from its score `product` of [`QueryTable::scan`] and its
-    /// score `length` of [`QueryTable::scan_of_lengths`].
+    /// The scores of the codes of a block by their cosine distances, 0 if symbols tell no direction, from their scores
+    /// `products` of [`QueryTable::scan`] and `lengths` of [`QueryTable::scan_of_lengths`].
     #[inline]
-    pub fn score_by_direction(&self, product: u16, length: u16) -> u16 {
-        let Some(of) = &self.length else { return product };
-        let product = self.most as f32 - self.step as f32 * f32::from(product);
-        let square = of.most - of.step * f32::from(length);
-        let cosine = product / (of.query_norm * square.max(f32::MIN_POSITIVE).sqrt());
-        // 0: the row is measured in any case.
-        let least = if square <= of.least_square { 0.0 } else { WORST as f32 };
-        ((1.0 - cosine) * DIRECTIONS).clamp(1.0, WORST as f32).min(least) as u16
+    pub fn scores_by_direction(&self, products: [u16; BLOCK_ROWS], lengths: [u16; BLOCK_ROWS]) -> [u16; BLOCK_ROWS] {
+        let Some(of) = &self.length else { return products };
+        let (most, step) = (self.most as f32, self.step as f32);
+        std::array::from_fn(|lane| {
+            let product = most - step * f32::from(products[lane]);
+            let square = of.most - of.step * f32::from(lengths[lane]);
+            let cosine = product / (of.query_norm * square.max(f32::MIN_POSITIVE).sqrt());
+            // 0: the row is measured in any case.
+            let least = if square <= of.least_square { 0.0 } else { WORST as f32 };
+            let score = ((1.0 - cosine) * DIRECTIONS).clamp(1.0, WORST as f32).min(least);
+            // Unlike a cast, this is done for many lanes at once.
+            (score + round::TO_WHOLE).to_bits() as u16
+        })
     }
 }
 

@@ -81,11 +81,16 @@ impl<'a> TrainingRows<'a> {
         let most = HELD_OUT_MAX as usize * self.source.dim;
         if self.held_out.is_empty() { &self.rows[..self.rows.len().min(most)] } else { &self.held_out }
     }
+
+    /// `error`, that of [`TrainingRows::measured`]; NaN if no rows were held out.
+    fn held_out_or_nan(&self, error: f64) -> f64 {
+        if self.held_out.is_empty() { f64::NAN } else { error }
+    }
 }
 
 impl Trained {
-    /// The longest codes that fit `budget`, trained on `sample`, and their error on the rows held out: formula codes or
-    /// those of `plain`, whichever have the smaller error.
+    /// The longest codes that fit `budget`, trained on `sample`, and their error on the rows held out: those that keep all
+    /// rows exactly if there are such codes, else formula codes or those of `plain`, whichever have the smaller error.
     pub fn within(
         sample: &TrainingRows,
         budget: &Budget,
@@ -94,6 +99,14 @@ impl Trained {
         work: &mut Work,
     ) -> Result<Trained> {
         let trainer = Trainer { sample, budget, plain, seed };
+        if let Some(Fitting { book, scales, .. }) = trainer.exact(work)? {
+            return Ok(Trained {
+                book,
+                scales,
+                limit: Limit::Ratio,
+                held_out_relative_mse: sample.held_out_or_nan(0.0),
+            });
+        }
         let formula = work.part((0, FORMULA_ENDS), 100, |work| trainer.fitting(Method::Formula, work))?;
         // Where scales take too many bytes for one method only, the other one codes short rows far better.
         let is_decided = match &formula {
@@ -116,7 +129,7 @@ impl Trained {
         let Some((found_error, Fitting { book, scales, .. })) = found.min_by(by_error) else {
             return Err(Error::Internal("compress: no codebook fits the planned bytes".to_owned()));
         };
-        let held_out_relative_mse = if sample.held_out.is_empty() { f64::NAN } else { found_error };
+        let held_out_relative_mse = sample.held_out_or_nan(found_error);
         Ok(Trained { book, scales, limit: Limit::Ratio, held_out_relative_mse })
     }
 }
@@ -171,6 +184,19 @@ impl Trainer<'_> {
         // Scales would take too many bytes.
         let book = self.book(method, self.budget, false, work)?;
         Ok(book.map(|book| Fitting { book, scales: RowScales::default(), is_scaled: false }))
+    }
+
+    /// Codes that fit the budget and keep all rows that can be measured exactly.
+    fn exact(&self, work: &mut Work) -> Result<Option<Fitting>> {
+        let Some(book) = Codebook::exact(&self.sample.rows, self.plain.dim)? else { return Ok(None) };
+        let (rows, metric) = (self.sample.measured(), self.plain.metric);
+        let fits = self.budget.excess(&book, ScaleSizes::default()) == 0;
+        if !fits || relative_mse(&book, rows, metric, work.threads()) > 0.0 {
+            return Ok(None);
+        }
+        let scales = work.part((0, 1), 100, |work| RowScales::new(self.sample.source, &book, work))?;
+        let fits = self.budget.excess(&book, scales.sizes(self.budget.rows)) == 0;
+        Ok(fits.then(|| Fitting { book: Arc::new(book), scales, is_scaled: self.plain.is_scaled }))
     }
 
     /// The longest codes that fit `budget`.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// Ids of a bucket, if ids are evenly spread.
 const IDS_PER_BUCKET: usize = 8;
@@ -9,12 +10,16 @@ const IDS_PER_BUCKET: usize = 8;
 /// The ids of a bucket are compared one by one if there are at most so many: that has no branches to mispredict.
 const FEW: usize = 32;
 
+/// Ids that are compared before the next test whether all ascend.
+const ASCEND_AT_ONCE: usize = 4096;
+
 /// A set of ids: the caller's array if it ascends, else a sorted copy.
 #[derive(Debug)]
 pub struct IdSet<'a> {
     /// Ascending, each once.
     ids: Cow<'a, [u64]>,
-    buckets: Buckets,
+    /// Made when an id is first looked up.
+    buckets: OnceLock<Buckets>,
 }
 
 /// Where to look for an id: bucket b of a set has the ids that are from b · 2^shift to less than (b + 1) · 2^shift above
@@ -23,7 +28,7 @@ pub struct IdSet<'a> {
 struct Buckets {
     first: u64,
     shift: u32,
-    /// The position of the first id of each bucket, and at the end the number of ids; empty if there are none.
+    /// The position of the first id of each bucket, and at the end the number of ids; empty if there was no memory.
     starts: Vec<u32>,
 }
 
@@ -32,14 +37,13 @@ impl<'a> IdSet<'a> {
     fn new(name: &str, ids: &'a [u64]) -> Result<IdSet<'a>> {
         let no_memory = || {
             let count = ids.len();
-            Error::TooBig(format!("{name}: no memory to look up {count} ids; give fewer, or in ascending order"))
+            Error::TooBig(format!("{name}: no memory to sort {count} ids; give fewer, or in ascending order"))
         };
-        if let Some(buckets) = Buckets::of_ascending(ids).ok_or_else(no_memory)? {
-            return Ok(IdSet { ids: Cow::Borrowed(ids), buckets });
-        }
-        let ids = sorted(ids).ok_or_else(no_memory)?;
-        let buckets = Buckets::of_ascending(&ids).ok_or_else(no_memory)?.unwrap_or_default();
-        Ok(IdSet { ids: Cow::Owned(ids), buckets })
+        let ids = match ascend(ids) {
+            true => Cow::Borrowed(ids),
+            false => Cow::Owned(sorted(ids).ok_or_else(no_memory)?),
+        };
+        Ok(IdSet { ids, buckets: OnceLock::new() })
     }
 
     /// Ascending, each once.
@@ -50,7 +54,8 @@ impl<'a> IdSet<'a> {
     /// True if `id` is in the set.
     #[inline]
     pub fn contains(&self, id: u64) -> bool {
-        let ids = &self.ids[self.buckets.range_of(id)];
+        let buckets = self.buckets.get_or_init(|| Buckets::of_ascending(&self.ids).flatten().unwrap_or_default());
+        let ids = buckets.range_of(id).map_or(&*self.ids, |range| &self.ids[range]);
         if ids.len() > FEW {
             ids.binary_search(&id).is_ok()
         } else {
@@ -94,15 +99,24 @@ impl Buckets {
         ascends
     }
 
-    /// The positions of the ids of the bucket of `id`.
+    /// The positions of the ids of the bucket of `id`; `None` if there are no buckets.
     #[inline]
-    fn range_of(&self, id: u64) -> std::ops::Range<usize> {
+    fn range_of(&self, id: u64) -> Option<std::ops::Range<usize>> {
         let bucket = (id.wrapping_sub(self.first) >> self.shift) as usize;
         match self.starts.get(bucket..).and_then(<[u32]>::first_chunk::<2>) {
-            Some([start, end]) => *start as usize..*end as usize,
-            None => 0..0,
+            Some([start, end]) => Some(*start as usize..*end as usize),
+            None => (!self.starts.is_empty()).then_some(0..0),
         }
     }
+}
+
+/// True if each of `ids` is above the one before.
+fn ascend(ids: &[u64]) -> bool {
+    let parts = (0..ids.len()).step_by(ASCEND_AT_ONCE);
+    // Without an early end in a part, many are compared at once.
+    parts
+        .map(|first| &ids[first..ids.len().min(first + ASCEND_AT_ONCE + 1)])
+        .all(|part| part.iter().zip(&part[1..]).fold(true, |ascend, (id, next)| ascend & (id < next)))
 }
 
 /// A copy of `ids` that ascends, each once; `None` if there is no memory for it.
@@ -153,7 +167,7 @@ impl<'a> IdFilter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Buckets, FEW, IdFilter};
+    use super::{ASCEND_AT_ONCE, Buckets, FEW, IdFilter, ascend};
 
     #[test]
     fn a_set_has_the_ids_it_was_made_of_whatever_their_order() -> crate::error::Result<()> {
@@ -183,14 +197,25 @@ mod tests {
     #[test]
     fn ids_that_do_not_ascend_are_noticed_wherever_they_are() {
         let ids: Vec<u64> = (10..300).collect();
-        let ascends = |ids: &[u64]| Buckets::of_ascending(ids).map(|buckets| buckets.is_some());
-        assert_eq!((ascends(&ids), ascends(&[]), ascends(&[7])), (Some(true), Some(true), Some(true)));
+        let long: Vec<u64> = (0..2 * ASCEND_AT_ONCE as u64 + 1).collect();
+        assert!(ascend(&long));
+        for at in [1, ASCEND_AT_ONCE - 1, ASCEND_AT_ONCE, ASCEND_AT_ONCE + 1, 2 * ASCEND_AT_ONCE] {
+            let mut wrong = long.clone();
+            wrong[at] = wrong[at - 1];
+            assert!(!ascend(&wrong), "{at}");
+        }
+        let ascends = |ids: &[u64]| {
+            let ascends = ascend(ids);
+            assert_eq!(Buckets::of_ascending(ids).map(|buckets| buckets.is_some()), Some(ascends));
+            ascends
+        };
+        assert_eq!((ascends(&ids), ascends(&[]), ascends(&[7])), (true, true, true));
         for at in 1..ids.len() {
             for wrong in [ids[at - 1], 0, u64::MAX] {
                 let mut ids = ids.clone();
                 ids[at] = wrong;
                 let is_last = at == ids.len() - 1 && wrong == u64::MAX;
-                assert_eq!(ascends(&ids), Some(is_last), "{at} {wrong}");
+                assert_eq!(ascends(&ids), is_last, "{at} {wrong}");
             }
         }
     }

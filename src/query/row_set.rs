@@ -20,6 +20,9 @@ const RAW_PER_ALLOWED: usize = 4;
 const MARKED_MOST: usize = 1 << 14;
 const ROWS_PER_MARKED: usize = 4;
 
+/// Of codes, up to so many rows that are not allowed are found by their ids: then no id of a near row is tested.
+const EXCEPT_MOST: usize = 256;
+
 /// This many allowed rows are all measured, even if there are inverted lists: to choose lists would take as long.
 const FEW: usize = 256;
 
@@ -44,6 +47,8 @@ enum Members {
     Listed(Vec<u32>),
     /// The live rows whose bits are set. Bit `row % 64` of word `row / 64`.
     Marked(Vec<u64>),
+    /// Every live row but these live ones, ascending.
+    Except(Vec<u32>),
     /// Every live row whose id is allowed.
     Tested,
 }
@@ -59,8 +64,21 @@ impl<'a> RowSet<'a> {
             true => CODES_PER_ALLOWED,
             false => RAW_PER_ALLOWED,
         };
+        let others = match allowed {
+            None => denied.len(),
+            // Of ids that count up, those left out are found without a look at the others.
+            Some(allowed) if denied.is_empty() && segment.ids_count_up() => count - allowed.len(),
+            Some(_) => count,
+        };
         let members = match allowed {
             None if denied.is_empty() => Members::Live,
+            _ if segment.is_coded() && others <= EXCEPT_MOST && most > EXCEPT_MOST => {
+                segment.load_maps()?;
+                let others = allowed.map_or_else(|| segment.rows_of(denied), |allowed| segment.other_rows(allowed))?;
+                let mut others = live_rows(view, others);
+                others.sort_unstable();
+                Members::Except(others)
+            }
             _ if most > count / per_allowed => {
                 segment.load_maps()?;
                 Members::Tested
@@ -75,6 +93,7 @@ impl<'a> RowSet<'a> {
         let rows = segment.rows().max(1);
         let share = match &members {
             Members::Live => view.count() as f64 / f64::from(rows),
+            Members::Except(others) => (view.count() as f64 - others.len() as f64) / f64::from(rows),
             Members::Listed(listed) => listed.len() as f64 / f64::from(rows),
             Members::Marked(words) => f64::from(ones_in(0..rows, |word| words[word])) / f64::from(rows),
             Members::Tested => most as f64 / count as f64 * (view.count() as f64 / count as f64),
@@ -116,6 +135,7 @@ impl<'a> RowSet<'a> {
         match &self.members {
             Members::Live | Members::Tested => !self.hidden.hides(row),
             Members::Listed(_) => true,
+            Members::Except(others) => !self.hidden.hides(row) && others.binary_search(&row).is_err(),
             Members::Marked(words) => words[row as usize / 64] >> (row % 64) & 1 == 1,
         }
     }
@@ -158,13 +178,16 @@ impl<'a> RowSet<'a> {
     /// How many rows of `ranges` are in the set. If ids are tested, the first `exact` are counted, and the
     /// number of others is estimated.
     pub fn count_in(&self, ranges: &[Range<u32>], exact: usize, id_of: impl Fn(u32) -> Result<u64>) -> Result<usize> {
+        let within = |rows: &[u32], range: &Range<u32>| {
+            let before = |row: u32| rows.partition_point(|other| *other < row);
+            before(range.end) - before(range.start)
+        };
+        let live = |range: &Range<u32>| range.len() - self.hidden.count_in(range.clone()) as usize;
         let count = |range: &Range<u32>| match &self.members {
-            Members::Listed(rows) => {
-                let before = |row: u32| rows.partition_point(|other| *other < row);
-                before(range.end) - before(range.start)
-            }
+            Members::Listed(rows) => within(rows, range),
             Members::Marked(words) => ones_in(range.clone(), |word| words[word]) as usize,
-            Members::Live | Members::Tested => range.len() - self.hidden.count_in(range.clone()) as usize,
+            Members::Except(others) => live(range) - within(others, range),
+            Members::Live | Members::Tested => live(range),
         };
         if self.tests_ids() { self.count_tested(ranges, exact, id_of) } else { Ok(ranges.iter().map(count).sum()) }
     }
@@ -189,10 +212,8 @@ impl<'a> RowSet<'a> {
 
 impl Members {
     /// The live ones of `rows`, which may come in any order: marked where inverted lists pay, else listed.
-    fn of_rows(view: &SegmentView, mut rows: Vec<u32>) -> Members {
-        if view.hidden.count() > 0 {
-            rows.retain(|row| !view.hidden.hides(*row));
-        }
+    fn of_rows(view: &SegmentView, rows: Vec<u32>) -> Members {
+        let mut rows = live_rows(view, rows);
         if view.segment.lists().is_none() || rows.len() <= FEW {
             rows.sort_unstable();
             return Members::Listed(rows);
@@ -201,6 +222,14 @@ impl Members {
         rows.iter().for_each(|row| words[*row as usize / 64] |= 1 << (row % 64));
         Members::Marked(words)
     }
+}
+
+/// The live ones of `rows`.
+fn live_rows(view: &SegmentView, mut rows: Vec<u32>) -> Vec<u32> {
+    if view.hidden.count() > 0 {
+        rows.retain(|row| !view.hidden.hides(*row));
+    }
+    rows
 }
 
 /// Runs of the consecutive blocks that hold `ranges` of rows, which ascend and are not empty.

@@ -88,10 +88,13 @@ impl<'a> Scanner<'a> {
                 kernels().scan(scan, part, first_row, u16::MAX, hits);
             }
             let limit = self.reservoir.limit();
-            self.reservoir.hits.extend(products.iter().zip(&*lengths).filter_map(|(product, length)| {
-                let score = self.table.score_by_direction(product.score, length.score);
-                (score <= limit).then_some(Hit { score, row: product.row })
-            }));
+            for (products, lengths) in products.as_chunks().0.iter().zip(lengths.as_chunks().0) {
+                let [of_products, of_lengths] =
+                    [products, lengths].map(|hits: &[Hit; BLOCK_ROWS]| hits.map(|hit| hit.score));
+                let scores = self.table.scores_by_direction(of_products, of_lengths);
+                let hits = scores.into_iter().zip(products).map(|(score, hit)| Hit { score, row: hit.row });
+                self.reservoir.hits.extend(hits.filter(|hit| hit.score <= limit));
+            }
             self.reservoir.tighten(&accepts)?;
             first_row += (COSINE_BLOCKS * BLOCK_ROWS) as u32;
         }

@@ -164,6 +164,11 @@ impl Segment {
         self.ids.within(ids)
     }
 
+    /// True if each id is that before it plus one.
+    pub fn ids_count_up(&self) -> bool {
+        self.ids.counts_up()
+    }
+
     /// Makes `id_of` and `row_of` fast, if they are not: where rows are stored list by list, the first call reads the
     /// whole map into memory, 8 bytes a row.
     pub fn load_maps(&self) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::grid::Grid;
 use super::half;
 use crate::codec::scale::Scale;
-use crate::kernels::{BitFields, CODE_PADDING, CodeLayout, Dequantizer, GROUP_DIMS, kernels};
+use crate::kernels::{BitFields, CODE_PADDING, CODEWORDS, CodeLayout, Dequantizer, GROUP_DIMS, kernels};
 
 /// The values of the numbers in a code.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +22,29 @@ const CUT_MIN: f64 = 1e-5;
 /// The bits of a symbol.
 const SYMBOL_BITS: u8 = 4;
 
-/// How the bits of a dim's number are divided between the symbols and the rest of a code.
+/// Of the numbers that share a symbol, each has at most so many bits in it.
+const SHARED_BITS: u8 = 2;
+
+/// How the bits of a dim's number are divided between a symbol and the rest of a code.
 #[derive(Clone, Copy, Debug)]
 struct Split {
-    /// True if the highest four bits are a symbol.
-    has_symbol: bool,
+    /// Number of bits in a symbol, the highest; 0: none.
+    high: u8,
+    /// Position in the code of the lowest of them, in bits.
+    position: usize,
     /// Number of the other bits.
     rest: u8,
+}
+
+/// What a symbol tells of one dim.
+pub(super) struct SymbolDim {
+    /// The number of the symbol.
+    pub(super) symbol: usize,
+    pub(super) dim: usize,
+    /// For each value of the symbol, the middle of the range in which the dim's value is.
+    pub(super) middles: [f32; CODEWORDS],
+    /// The width of that range; 0 if the symbol tells the value.
+    pub(super) width: f32,
 }
 
 /// Everything needed to encode and decode scalar codes.
@@ -54,14 +70,7 @@ impl Scalar {
             Form::Halves(dim) => *dim as u64 * 16,
         };
         let grids = if let Form::Grids(grids) = &form { grids.as_slice() } else { &[] };
-        let symbols = grids.iter().filter(|grid| grid.bits >= SYMBOL_BITS).count() / 2 * 2;
-        let mut split_off = 0;
-        let split = |grid: &Grid| {
-            let has_symbol = grid.bits >= SYMBOL_BITS && split_off < symbols;
-            split_off += usize::from(has_symbol);
-            Split { has_symbol, rest: if has_symbol { grid.bits - SYMBOL_BITS } else { grid.bits } }
-        };
-        let splits: Vec<Split> = grids.iter().map(split).collect();
+        let (splits, symbols) = split(grids);
         let numbers = bit_positions(grids, &splits, symbols);
         let is_bytes = symbols == grids.len() && grids.iter().all(|grid| grid.bits == 8) && symbols > 0;
         // At least one byte, even if no dim varies: the number of rows is computed from the number of bytes.
@@ -88,12 +97,16 @@ impl Scalar {
         self.layout
     }
 
-    /// The dim of each symbol and, for each value of the symbol, the middle of the range of numbers with these high
-    /// bits.
-    pub(super) fn symbol_values(&self) -> impl Iterator<Item = (usize, [f32; 16])> {
+    /// What the symbols tell, in the order of dims.
+    pub(super) fn symbol_dims(&self) -> impl Iterator<Item = SymbolDim> {
         let grids = if let Form::Grids(grids) = &self.form { grids.as_slice() } else { &[] };
-        let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.has_symbol);
-        dims.map(|(dim, (grid, split))| (dim, middles(grid, split)))
+        let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.high > 0);
+        dims.map(|(dim, (grid, split))| SymbolDim {
+            symbol: split.position / usize::from(SYMBOL_BITS),
+            dim,
+            middles: middles(grid, split),
+            width: if split.rest > 0 { grid.step * (Grid::most(split.rest) + 1.0) } else { 0.0 },
+        })
     }
 
     /// See `Coder::is_cut`.
@@ -163,15 +176,14 @@ impl Scalar {
     fn pack(&self, grids: &[Grid], row: &[f32], code: &mut [u8]) {
         let (pairs, rest) = code.split_at_mut(self.layout.symbol_bytes());
         pairs.fill(0);
-        let (mut held, mut count, mut symbol) = (0u64, 0u32, 0);
+        let (mut held, mut count) = (0u64, 0u32);
         let mut slots = rest.iter_mut();
         for ((value, grid), split) in row.iter().zip(grids).zip(&self.splits) {
             // A dim without bits has the number 0.
             let mut number = grid.number(*value);
-            if split.has_symbol {
-                pairs[symbol / 2] |= ((number >> split.rest) as u8) << (symbol % 2 * 4);
+            if split.high > 0 {
+                pairs[split.position / 8] |= ((number >> split.rest) as u8) << (split.position % 8);
                 number &= (1 << split.rest) - 1;
-                symbol += 1;
             }
             held |= u64::from(number) << count;
             count += u32::from(split.rest);
@@ -188,16 +200,69 @@ impl Scalar {
     }
 }
 
-/// For each value of a dim's symbol, the middle of the range of numbers with these high bits.
-fn middles(grid: &Grid, split: &Split) -> [f32; 16] {
-    let numbers = Grid::most(split.rest);
-    std::array::from_fn(|symbol| grid.value(symbol as f32 * (numbers + 1.0) + numbers / 2.0))
+/// For each value of the symbol of `split`, the middle of the range of numbers with these high bits.
+fn middles(grid: &Grid, split: &Split) -> [f32; CODEWORDS] {
+    let (numbers, shift) = (Grid::most(split.rest), split.position % usize::from(SYMBOL_BITS));
+    let high = |symbol: usize| (symbol >> shift & ((1 << split.high) - 1)) as f32;
+    std::array::from_fn(|symbol| grid.value(high(symbol) * (numbers + 1.0) + numbers / 2.0))
+}
+
+/// Divides the numbers of `grids` between symbols and the rest; also returns the number of symbols. A dim of four bits or
+/// more has a symbol. Others of the eight dims that are decoded together share symbols.
+fn split(grids: &[Grid]) -> (Vec<Split>, usize) {
+    let mut splits: Vec<Split> = grids.iter().map(|grid| Split { high: 0, position: 0, rest: grid.bits }).collect();
+    let mut symbols = 0;
+    for dims in splits.chunks_mut(GROUP_DIMS) {
+        symbols = split_together(dims, symbols);
+    }
+    if !symbols.is_multiple_of(2) {
+        symbols -= 1;
+        clear(&mut splits, symbols);
+    }
+    (splits, symbols)
+}
+
+/// Splits the numbers of up to [`GROUP_DIMS`] dims into symbols from number `symbols` on; returns the number after the
+/// last. Only symbols all of whose bits are used are formed.
+fn split_together(dims: &mut [Split], symbols: usize) -> usize {
+    let bits = usize::from(SYMBOL_BITS);
+    // The symbol that is shared, and its bits so far.
+    let (mut next, mut shared, mut used) = (symbols, None, 0);
+    for split in dims.iter_mut().filter(|split| split.rest > 0) {
+        if split.rest >= SYMBOL_BITS {
+            (split.high, split.position) = (SYMBOL_BITS, next * bits);
+            next += 1;
+        } else {
+            let symbol = *shared.get_or_insert(next);
+            next = next.max(symbol + 1);
+            (split.high, split.position) =
+                (split.rest.min(SHARED_BITS).min(SYMBOL_BITS - used), symbol * bits + usize::from(used));
+            used += split.high;
+        }
+        split.rest -= split.high;
+        if used == SYMBOL_BITS {
+            (shared, used) = (None, 0);
+        }
+    }
+    let Some(unfinished) = shared else { return next };
+    clear(dims, unfinished);
+    let after = |split: &&mut Split| split.high > 0 && split.position > unfinished * bits;
+    dims.iter_mut().filter(after).for_each(|split| split.position -= bits);
+    next - 1
+}
+
+/// Moves the bits of symbol `symbol` to the rest.
+fn clear(dims: &mut [Split], symbol: usize) {
+    let is_in = |split: &&mut Split| split.high > 0 && split.position / usize::from(SYMBOL_BITS) == symbol;
+    dims.iter_mut().filter(is_in).for_each(|split| {
+        *split = Split { high: 0, position: 0, rest: split.rest + split.high };
+    });
 }
 
 /// The positions of each dim's bits in a code of `symbols` symbols, as the kernel reads them.
 fn bit_positions(grids: &[Grid], splits: &[Split], symbols: usize) -> Vec<Dequantizer> {
     let mut numbers = vec![Dequantizer::default(); grids.len().div_ceil(GROUP_DIMS)];
-    let (mut symbol, mut rest) = (0, symbols * usize::from(SYMBOL_BITS));
+    let mut rest = symbols * usize::from(SYMBOL_BITS);
     for (dim, (grid, split)) in grids.iter().zip(splits).enumerate() {
         let (numbers, at) = (&mut numbers[dim / GROUP_DIMS], dim % GROUP_DIMS);
         let set = |bits: &mut BitFields, start: usize, count: u8| {
@@ -209,9 +274,8 @@ fn bit_positions(grids: &[Grid], splits: &[Split], symbols: usize) -> Vec<Dequan
         };
         set(&mut numbers.low, rest, split.rest);
         rest += usize::from(split.rest);
-        if split.has_symbol {
-            set(&mut numbers.high, symbol, SYMBOL_BITS);
-            symbol += usize::from(SYMBOL_BITS);
+        if split.high > 0 {
+            set(&mut numbers.high, split.position, split.high);
         }
         (numbers.low_bits[at], numbers.first[at], numbers.step[at]) = (u32::from(split.rest), grid.low, grid.step);
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! grids      dim d has bits[d], 0 to 16: value = low[d] + step[d] · number       (`grid`)
 //! halves     each dim is a half                                                  (`half`)
-//! symbols    the four highest bits of each dim with four bits or more; of an odd number of such dims the last has none
+//! symbols    the four highest bits of each dim with four bits or more; dims with fewer bits share symbols (`codes`)
 //! code       the symbols, two per byte, low nibble first; then the other bits of the numbers, lowest bit first,
 //!            dim after dim, without gaps; unused bits are zero
 //! ```
@@ -32,6 +32,11 @@ use std::sync::Arc;
 /// Learns a codebook and returns its stored form. `Codebook::train` has checked the arguments.
 pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Vec<u8>> {
     train::train(sample, shape, work)
+}
+
+/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none.
+pub(super) fn exact(sample: &[f32], dim: usize) -> Option<Vec<u8>> {
+    train::exact(sample, dim)
 }
 
 /// Parses a stored codebook, which is not trusted.

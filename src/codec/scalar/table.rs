@@ -1,8 +1,8 @@
 //! The products of a query with the symbols of scalar codes.
 
-use super::codes::Scalar;
+use super::codes::{Scalar, SymbolDim};
 use crate::codec::table::QueryTable;
-use crate::kernels::Lanes;
+use crate::kernels::{CODEWORDS, Lanes};
 use crate::metric::Metric;
 
 /// See `Codebook::table`. `None` for codes without symbols.
@@ -16,16 +16,21 @@ pub(super) fn table(scalar: &Scalar, metric: Metric, query: &[f32]) -> Option<Qu
 }
 
 /// `[symbols]`: products whose sum over a code estimates its distance to `query: [dim]` from the symbols. For L2 a
-/// product is minus half the squared distance in its dim, else it is the inner product.
+/// product is minus half the squared distance in the symbol's dims, else it is the inner product.
 fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
-    let product =
-        |(dim, middles): (usize, [f32; 16])| {
-            let query = query[dim];
-            Lanes(middles.map(|value| {
-                if metric == Metric::L2 { -0.5 * (query - value) * (query - value) } else { query * value }
-            }))
-        };
-    scalar.symbol_values().map(product).collect()
+    sums(scalar, |dim, value| {
+        let query = query[dim];
+        if metric == Metric::L2 { -0.5 * (query - value) * (query - value) } else { query * value }
+    })
+}
+
+/// `[symbols]`: for each value of a symbol, the sum of `of(dim, value)` over its dims.
+fn sums(scalar: &Scalar, of: impl Fn(usize, f32) -> f32) -> Vec<Lanes> {
+    let mut sums = vec![Lanes([0.0; CODEWORDS]); scalar.layout().symbols];
+    for SymbolDim { symbol, dim, middles, .. } in scalar.symbol_dims() {
+        sums[symbol].0.iter_mut().zip(middles).for_each(|(sum, value)| *sum += of(dim, value));
+    }
+    sums
 }
 
 /// The variance of the sum of products, and its growth with the sum: a value is anywhere in the range of its symbol, of
@@ -33,7 +38,7 @@ fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
 /// contribute to it in proportion to w², since all ranges are cut into as many symbols; half the sum of (q − x)² is the
 /// sum of products.
 fn variance(scalar: &Scalar, metric: Metric, query: &[f32]) -> (f64, f64) {
-    let widths = scalar.symbol_values().map(|(dim, middles)| (dim, f64::from(middles[1]) - f64::from(middles[0])));
+    let widths = scalar.symbol_dims().map(|told| (told.dim, f64::from(told.width)));
     if metric != Metric::L2 {
         return (widths.map(|(dim, width)| (f64::from(query[dim]) * width).powi(2) / 12.0).sum(), 0.0);
     }
@@ -46,5 +51,5 @@ fn variance(scalar: &Scalar, metric: Metric, query: &[f32]) -> (f64, f64) {
 
 /// `[symbols]`: the squares of the symbols' values; their sum over a code estimates the squared length of its vector.
 fn squares(scalar: &Scalar) -> Vec<Lanes> {
-    scalar.symbol_values().map(|(_, middles)| Lanes(middles.map(|value| value * value))).collect()
+    sums(scalar, |_, value| value * value)
 }

@@ -98,6 +98,19 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     Ok(to_bytes(form, scale, error))
 }
 
+/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none.
+pub(super) fn exact(sample: &[f32], dim: usize) -> Option<Vec<u8>> {
+    if sample.iter().any(|value| value.fract() != 0.0) {
+        return None;
+    }
+    let exact = |number| {
+        let values = Values::new(column(sample, dim, number));
+        (1..=BITS_MAX).find_map(|bits| values.exact(bits))
+    };
+    let grids: Option<Vec<Grid>> = (0..dim).map(exact).collect();
+    Some(to_bytes(Form::Grids(grids?), Scale::NONE, 0.0))
+}
+
 /// The stored form of a codebook whose mean squared error of a row is `error`, or that of rounding if that is larger:
 /// the rows of the sample may be on the grids, others are not.
 fn to_bytes(form: Form, scale: Scale, error: f64) -> Vec<u8> {
