@@ -112,8 +112,9 @@ fn dims_of_few_bits_share_symbols() {
     assert_eq!(bits(&through(&book, &ones)), bits(&ones));
     // All mixtures of widths: every bit has its place, whatever shares a symbol.
     for mixture in 0..40 {
-        let dim = 1 + random.index(61);
-        let widths: Vec<u64> = (0..dim).map(|_| random.below(11)).collect();
+        let dim = 2 + random.index(61);
+        // The width of the first dim makes them no bytes, and halves are longer.
+        let widths: Vec<u64> = (0..dim).map(|dim| if dim == 0 { 9 } else { random.below(11) }).collect();
         let mut rows = Vec::new();
         for row in 0..300 {
             rows.extend(widths.iter().map(|width| {
@@ -122,10 +123,15 @@ fn dims_of_few_bits_share_symbols() {
                 number as f32
             }));
         }
-        let book = Codebook::exact(&rows, dim).unwrap().expect("whole numbers");
-        assert_eq!(book.row_bytes(), (widths.iter().sum::<u64>().div_ceil(8) as usize).max(1), "{mixture}: {widths:?}");
+        let book = train(&rows, dim, 2 * dim - 1);
+        assert_eq!(book.row_bytes(), widths.iter().sum::<u64>().div_ceil(8) as usize, "{mixture}: {widths:?}");
         assert_eq!(bits(&through(&book, &rows)), bits(&rows), "{mixture}: {widths:?}");
     }
+    // Whole numbers of few bits are kept exactly at any length of codes, others only if the bytes allow it.
+    let numbers =
+        |most: u64, random: &mut Random| -> Vec<f32> { (0..900).map(|_| random.below(most) as f32).collect() };
+    assert!(Codebook::exact(&numbers(16, &mut random), 9).unwrap().is_some());
+    assert!(Codebook::exact(&numbers(40, &mut random), 9).unwrap().is_none());
 }
 
 #[test]

@@ -168,7 +168,8 @@ impl Codebook {
         Codebook::trained("formula", &bytes).map(Some)
     }
 
-    /// A codebook whose codes keep `sample: [n][dim]`, n at least 1, whole numbers, exactly; `None` if there is none.
+    /// A codebook whose codes keep `sample: [n][dim]`, n at least 1, whole numbers, exactly; `None` if there is none with at
+    /// most four bits a dim.
     pub fn exact(sample: &[f32], dim: usize) -> Result<Option<Codebook>> {
         let Some(bytes) = scalar::exact(sample, dim) else { return Ok(None) };
         Codebook::trained("exact", &bytes).map(Some)

@@ -27,8 +27,11 @@ pub struct RowError {
 }
 
 impl RowError {
-    /// The error of `row`, which was divided by `scale` and coded as `decoded`.
+    /// The error of `row`, which was divided by `scale` and coded as `decoded`. Zeros of scale 0 are exact.
     fn new(row: &[f32], decoded: &[f32], scale: f32) -> RowError {
+        if scale == 0.0 {
+            return RowError::default();
+        }
         let scale = f64::from(scale);
         let (energy, error) = row.iter().zip(decoded).fold((0.0, 0.0), |(energy, error), (x, decoded)| {
             let (x, difference) = (f64::from(*x), f64::from(*x) - scale * f64::from(*decoded));

@@ -15,6 +15,7 @@ use crate::metric::Metric;
 use crate::segment::scales::RowClass;
 use crate::snapshot::{SegmentView, View};
 use std::cell::OnceCell;
+use std::ops::Range;
 
 /// Approximate number of bytes that one query of `request` reads.
 pub fn bytes_per_query(view: &View, request: &SearchRequest, filter: &Filter) -> Result<u64> {
@@ -59,7 +60,8 @@ fn offer_segment(
     if view.segment.is_unscaled() {
         return SegmentQuery::new(tile, Region::whole(view, set), segment)?.offer_nearest(share, tops);
     }
-    let classes = classes_in_order(view, tile.request.metric)?;
+    let (zeros, classes): (Vec<&RowClass>, Vec<&RowClass>) =
+        classes_in_order(view, tile.request.metric)?.into_iter().partition(|class| class.scale == 0.0);
     let class_tiles: Vec<ClassTile> = classes.iter().map(|class| ClassTile::new(tile, class)).collect();
     let tiles: Vec<Tile> = class_tiles.iter().map(ClassTile::tile).collect();
     let cells = || tops.iter().map(|_| OnceCell::new()).collect();
@@ -82,8 +84,30 @@ fn offer_segment(
         }
         class_tile.offer(found, tops);
     }
-    let Some(book) = view.codebook.as_deref() else { return Ok(()) };
-    joined.into_iter().zip(tops).try_for_each(|(joined, top)| joined.offer_nearest(view, book, top))
+    if let Some(book) = view.codebook.as_deref() {
+        joined.into_iter().zip(&mut *tops).try_for_each(|(joined, top)| joined.offer_nearest(view, book, top))?;
+    }
+    let mut zeros = zeros.into_iter().filter(|_| share.owns(segment));
+    zeros.try_for_each(|class| offer_zeros(tile, view, set, class.rows.clone(), tops))
+}
+
+/// Offers those of `rows`, rows of zeros, that are in `set`.
+fn offer_zeros(tile: &Tile, view: &SegmentView, set: &RowSet, rows: Range<u32>, tops: &mut [TopK]) -> Result<()> {
+    let zeros = vec![0.0; tile.queries[0].len()];
+    for (query, top) in tops.iter_mut().enumerate() {
+        let distance = tile.distance(query, &zeros);
+        if distance > top.bound() {
+            continue;
+        }
+        for part in Part::divide(rows.clone(), set.listed(), Share { number: 0, of: 1 }) {
+            for row in (0..part.count()).map(|index| part.row(index)) {
+                if set.has(row, |row| view.segment.id_of(row))? {
+                    top.offer(distance, view.segment.id_of(row)?);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The classes of a segment: first those that probably have most of the nearest rows.

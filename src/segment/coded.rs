@@ -176,7 +176,7 @@ mod tests {
                 let ids: Vec<u64> = (0..rows).map(|rank| rank * step + rank % step).collect();
                 let lists = (list_count > 0).then(|| lists(rows, list_count, row_bytes));
                 let scales = if list_count == 7 {
-                    NewScales::Lengths { least: 16256, bytes: step as u8 - 1 }
+                    NewScales::Lengths { least: 16256, bytes: step as u8 - 1, has_zeros: false }
                 } else {
                     NewScales::One
                 };

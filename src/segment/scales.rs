@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! lengths    files whose codes are directions: one or two bytes a row, or one length for all rows
-//! classes    files with few scales: rows of one scale lie side by side. Each class has the same number of inverted lists
+//! classes    files with few scales: rows of one scale lie side by side. Each class has the same number of inverted lists.
+//!            Among directions, rows of zeros are a class of scale 0
 //! neither    every scale is 1
 //! ```
 
@@ -18,6 +19,9 @@ pub const CLASSES_MAX: u32 = 256;
 
 /// Lengths of directions are stored as classes if there are at most this many.
 const LENGTH_CLASSES: usize = 4;
+
+/// The scales of classes where rows have lengths: of rows of zeros, and of all others, whose scales are their lengths.
+const ZEROS_AND_OTHERS: [f32; 2] = [0.0, 1.0];
 
 /// Stored lengths are floats of this many bits: their other bits are zero, so a length is stored as it is when a file is
 /// written anew.
@@ -66,7 +70,7 @@ pub enum NewScales {
     #[default]
     One,
     /// `[classes]`: their scales, ascending; at least one, which is not 1 if it is the only one. And the lengths of their
-    /// rows.
+    /// rows. Rows of scale 0 are zeros.
     Classes(Vec<f32>, Vec<LengthRange>),
     /// The lengths of rows.
     Lengths {
@@ -74,6 +78,8 @@ pub enum NewScales {
         least: u32,
         /// Bytes of the difference, 0 to 2; 0 if all lengths count as one.
         bytes: u8,
+        /// True if there are rows of zeros: then there are two classes, see [`ZEROS_AND_OTHERS`].
+        has_zeros: bool,
     },
 }
 
@@ -109,8 +115,9 @@ impl NewScales {
     fn of_lengths(lengths: &[f32]) -> NewScales {
         let mut bits: Vec<u32> =
             lengths.iter().filter(|length| **length > 0.0).map(|length| length.to_bits()).collect();
+        let has_zeros = bits.len() < lengths.len();
         if bits.is_empty() {
-            return NewScales::One;
+            return if has_zeros { NewScales::with_classes(vec![0.0]) } else { NewScales::One };
         }
         // Positive floats are in the order of their bits.
         bits.sort_unstable();
@@ -120,13 +127,17 @@ impl NewScales {
             bits.iter().map(|bits| if is_common(*bits) { common } else { bits >> CUT_BITS }).collect();
         uppers.dedup();
         let (least, most) = (uppers[0], uppers[uppers.len() - 1]);
-        if uppers.len() > LENGTH_CLASSES {
-            return NewScales::Lengths { least, bytes: if most - least <= u32::from(u8::MAX) { 1 } else { 2 } };
+        if uppers.len() + usize::from(has_zeros) > LENGTH_CLASSES {
+            let bytes = if most - least <= u32::from(u8::MAX) { 1 } else { 2 };
+            return NewScales::Lengths { least, bytes, has_zeros };
         }
         match uppers.as_slice() {
-            [only] if length_of(*only) == 1.0 => NewScales::One,
-            [only] => NewScales::Lengths { least: *only, bytes: 0 },
-            _ => NewScales::with_classes(uppers.into_iter().map(length_of).collect()),
+            [only] if length_of(*only) == 1.0 && !has_zeros => NewScales::One,
+            [only] if !has_zeros => NewScales::Lengths { least: *only, bytes: 0, has_zeros },
+            _ => {
+                let lengths = uppers.into_iter().map(length_of);
+                NewScales::with_classes(has_zeros.then_some(0.0).into_iter().chain(lengths).collect())
+            }
         }
     }
 
@@ -135,23 +146,28 @@ impl NewScales {
         match self {
             NewScales::One => 1.0,
             NewScales::Classes(classes, _) => classes[self.class_of(scale)],
+            NewScales::Lengths { has_zeros: true, .. } if scale == 0.0 => 0.0,
             NewScales::Lengths { least, .. } => length_of(least + self.difference(scale)),
         }
     }
 
-    /// The class of a row of this scale: the nearest.
+    /// The class of a row of this scale: the nearest; only rows of zeros have the class of scale 0.
     pub fn class_of(&self, scale: f32) -> usize {
         let off = |class: &f32| class.to_bits().abs_diff(scale.to_bits());
         match self {
-            NewScales::Classes(classes, _) => (0..classes.len()).min_by_key(|class| off(&classes[*class])).unwrap_or(0),
-            NewScales::One | NewScales::Lengths { .. } => 0,
+            NewScales::Classes(classes, _) => {
+                let suits = |class: &usize| classes[*class] > 0.0 || scale == 0.0;
+                (0..classes.len()).filter(suits).min_by_key(|class| off(&classes[*class])).unwrap_or(0)
+            }
+            NewScales::Lengths { has_zeros, .. } => usize::from(*has_zeros && scale != 0.0),
+            NewScales::One => 0,
         }
     }
 
     /// What is stored for a row of this length.
     fn difference(&self, length: f32) -> u32 {
         match self {
-            NewScales::Lengths { least, bytes: 1 | 2 } => (length.to_bits() >> CUT_BITS).saturating_sub(*least),
+            NewScales::Lengths { least, bytes: 1 | 2, .. } => (length.to_bits() >> CUT_BITS).saturating_sub(*least),
             _ => 0,
         }
     }
@@ -161,9 +177,10 @@ impl NewScales {
         match self {
             NewScales::One => ScaleSizes::default(),
             NewScales::Classes(classes, _) => ScaleSizes { classes: classes.len() as u32, length_bytes: 0 },
-            NewScales::Lengths { bytes, .. } => {
-                ScaleSizes { classes: 0, length_bytes: LENGTHS_HEADER + u64::from(*bytes) * rows }
-            }
+            NewScales::Lengths { bytes, has_zeros, .. } => ScaleSizes {
+                classes: if *has_zeros { ZEROS_AND_OTHERS.len() as u32 } else { 0 },
+                length_bytes: LENGTHS_HEADER + u64::from(*bytes) * rows,
+            },
         }
     }
 
@@ -175,12 +192,14 @@ impl NewScales {
                 let numbers = classes.iter().zip(lengths).flat_map(|(scale, of)| [*scale, of.least, of.most]);
                 (numbers.flat_map(f32::to_le_bytes).collect(), Vec::new())
             }
-            NewScales::Lengths { least, bytes: width } => {
+            NewScales::Lengths { least, bytes: width, has_zeros } => {
                 let mut bytes = least.to_le_bytes().to_vec();
                 for scale in scales {
                     bytes.extend_from_slice(&self.difference(scale).to_le_bytes()[..usize::from(*width)]);
                 }
-                (Vec::new(), bytes)
+                let LengthRange { least, most } = LengthRange::ANY;
+                let numbers = ZEROS_AND_OTHERS.iter().filter(|_| *has_zeros).flat_map(|scale| [*scale, least, most]);
+                (numbers.flat_map(f32::to_le_bytes).collect(), bytes)
             }
         }
     }
@@ -189,7 +208,7 @@ impl NewScales {
 /// The sizes of the sections of scales.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScaleSizes {
-    /// Number of classes; 0: every scale is 1, or rows have lengths.
+    /// Number of classes; 0: all rows are one.
     pub classes: u32,
     /// Bytes of the section of lengths.
     pub length_bytes: u64,
@@ -212,7 +231,7 @@ pub struct RowClass {
 #[derive(Debug)]
 pub struct Scales {
     rows: u32,
-    /// Number of classes; 0 without.
+    /// Number of classes; 0: all rows are one.
     classes: u32,
     /// Offset of the classes.
     classes_offset: u64,
@@ -232,7 +251,8 @@ impl Scales {
         let has_lengths = lengths.length > 0;
         let is_whole = |bytes: u64| lengths.length == LENGTHS_HEADER + bytes * u64::from(rows);
         let expected = if has_lengths { u64::from(rows) } else { 0 };
-        if lengths.count != expected || has_lengths && (!(0..=2).any(is_whole) || count > 0) {
+        let may_have_lengths = count == 0 || count as usize == ZEROS_AND_OTHERS.len();
+        if lengths.count != expected || has_lengths && !((0..=2).any(is_whole) && may_have_lengths) {
             let what = format!("{} bytes for {rows} rows and {count} classes", lengths.length);
             return Err(file.section_error(SectionKind::Lengths, what));
         }
@@ -269,7 +289,8 @@ impl Scales {
             let (scale, lengths) =
                 (f32_at(stored, 0), LengthRange { least: f32_at(stored, 4), most: f32_at(stored, 8) });
             let above = classes.last().map_or(0.0, |last| last.scale);
-            if !(scale.is_normal() && scale > above) {
+            let is_of_zeros = number == 0 && scale.to_bits() == 0;
+            if !(is_of_zeros || scale.is_normal() && scale > above) {
                 let what = format!("class {number} has scale {scale}, expected a number above {above}");
                 return Err(file.section_error(SectionKind::Classes, what));
             }
@@ -290,14 +311,12 @@ impl Scales {
 
     /// The scale of `row`.
     pub fn of_row(&self, file: &Sealed, lists: Option<&Lists>, row: u32) -> Result<f32> {
-        if self.lengths.1 > 0 {
-            return self.length_of(file, row);
-        }
         let classes = self.classes(file, lists)?;
-        let class = classes.iter().find(|class| row < class.rows.end);
-        class.map(|class| class.scale).ok_or_else(|| {
-            file.section_error(SectionKind::Classes, format!("row {row} of {} is in no class", self.rows))
-        })
+        match classes.iter().find(|class| row < class.rows.end).map(|class| class.scale) {
+            Some(scale) if scale > 0.0 && self.lengths.1 > 0 => self.length_of(file, row),
+            Some(scale) => Ok(scale),
+            None => Err(file.section_error(SectionKind::Classes, format!("row {row} of {} is in no class", self.rows))),
+        }
     }
 
     fn length_of(&self, file: &Sealed, row: u32) -> Result<f32> {
@@ -331,12 +350,15 @@ mod tests {
             let stored = scales.stored(length);
             assert!((stored / length - 1.0).abs() < 0.008, "{length} is stored as {stored}");
         }
-        assert_eq!(NewScales::of(&[0.999, 0.0, 1.001], true), NewScales::One);
+        assert_eq!(NewScales::of(&[0.999, 1.001], true), NewScales::One);
+        let with_zeros = NewScales::of(&[0.999, 0.0, 1.001], true);
+        assert_eq!([0.0, 1.001, 1e-30].map(|scale| with_zeros.stored(scale)), [0.0, 1.0, 1.0]);
         let equal = NewScales::of(&[511.5, 512.5], true);
         assert_eq!((equal.stored(511.5), equal.sizes(9).length_bytes), (512.0, 4));
+        assert_eq!((scales.stored(0.0), scales.class_of(0.0), scales.class_of(1e-3)), (0.0, 0, 1));
         // What was stored is stored again.
         assert_eq!(scales.stored(scales.stored(700.0)), scales.stored(700.0));
-        assert_eq!(NewScales::of(&[0.0], true), NewScales::One);
+        assert_eq!(NewScales::of(&[0.0], true).stored(0.0), 0.0);
     }
 
     #[test]

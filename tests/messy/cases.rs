@@ -130,16 +130,31 @@ fn rows_of_zeros_are_found_where_all_others_point_away() {
     let mut rows = SIFT.rows(600, &mut Random::new(5));
     rows.chunks_exact_mut(dim).step_by(60).for_each(|row| row.fill(0.0));
     let queries: Vec<f32> = rows[dim..][..QUERIES / 2 * dim].iter().map(|value| -value).collect();
-    // Codes of fewer bytes have no zero.
-    for ratio in [2.0, 3.0, 3.5] {
-        let searched = Searched::new(&rows, &queries, dim, Metric::Cosine);
-        searched.compress(ratio);
-        let recall = searched.recall(&DEFAULT);
-        assert!(recall > 0.9, "ratio {ratio}: recall {recall}");
-        // A row of zeros has no direction, whose error could be told.
-        let error = searched.store.stats().unwrap().errors.relative_mse;
-        assert!(error < 0.001, "ratio {ratio}: {error}");
+    for is_unit in [false, true] {
+        if is_unit {
+            rows.chunks_exact_mut(dim).for_each(to_unit);
+        }
+        for ratio in [2.0, 3.5, 4.0, 5.0, 8.0, 12.0] {
+            let searched = Searched::new(&rows, &queries, dim, Metric::Cosine);
+            searched.compress(ratio);
+            let recall = searched.recall(&DEFAULT);
+            assert!(recall > 0.9, "unit {is_unit}, ratio {ratio}: recall {recall}");
+            // A row of zeros has no direction, whose error could be told.
+            let error = searched.store.stats().unwrap().errors.relative_mse;
+            assert!(error < 0.1 && (ratio > 3.5 || error < 0.001), "ratio {ratio}: {error}");
+            // It comes back as it was.
+            let ids: Vec<u64> = (0..600).step_by(60).collect();
+            let mut found = vec![f32::NAN; ids.len() * dim];
+            searched.store.get(&ids, &mut found, None).unwrap();
+            assert!(found.iter().all(|value| value.to_bits() == 0), "unit {is_unit}, ratio {ratio}");
+        }
     }
+}
+
+/// Divides `row` by its length, unless that is zero.
+fn to_unit(row: &mut [f32]) {
+    let length = length(row) as f32;
+    row.iter_mut().for_each(|value| *value /= if length > 0.0 { length } else { 1.0 });
 }
 
 /// Rows of unlike lengths use a part of each grid, and their four highest bits tell little. A default search measured too

@@ -34,7 +34,8 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     train::train(sample, shape, work)
 }
 
-/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none.
+/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none with
+/// at most four bits a dim.
 pub(super) fn exact(sample: &[f32], dim: usize) -> Option<Vec<u8>> {
     train::exact(sample, dim)
 }

@@ -54,6 +54,10 @@ const HELD_OUT_MIN: usize = 64;
 /// A grid is exact if its error is below this share of the range of values: about the precision of f32.
 const ROUNDING: f64 = 1e-7;
 
+/// Whole numbers with more bits are not kept exactly for their own sake: a few far values would leave symbols that do not tell
+/// the others apart.
+const EXACT_BITS: u8 = 4;
+
 /// Values are clamped to this size, so that the length of a range is a finite float.
 const FARTHEST: f64 = 0.49 * f32::MAX as f64;
 
@@ -98,14 +102,15 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     Ok(to_bytes(form, scale, error))
 }
 
-/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none.
+/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none with
+/// at most [`EXACT_BITS`] a dim.
 pub(super) fn exact(sample: &[f32], dim: usize) -> Option<Vec<u8>> {
     if sample.iter().any(|value| value.fract() != 0.0) {
         return None;
     }
     let exact = |number| {
         let values = Values::new(column(sample, dim, number));
-        (1..=BITS_MAX).find_map(|bits| values.exact(bits))
+        (1..=EXACT_BITS).find_map(|bits| values.exact(bits))
     };
     let grids: Option<Vec<Grid>> = (0..dim).map(exact).collect();
     Some(to_bytes(Form::Grids(grids?), Scale::NONE, 0.0))
