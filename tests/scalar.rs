@@ -21,6 +21,11 @@ fn sift() -> Vec<f32> {
     bytes.chunks_exact(DIM + 4).flat_map(|row| row[4..].iter().map(|value| f32::from(*value))).collect()
 }
 
+/// The first rows as zeros and ones: which components are above 20.
+fn zeros_and_ones(rows: usize) -> Vec<f32> {
+    sift()[..rows * DIM].iter().map(|value| f32::from(u8::from(*value > 20.0))).collect()
+}
+
 /// The first rows, of unit length, rounded to 11 bits each as a half would be: values that were halves once.
 fn halves(rows: usize) -> Vec<f32> {
     let mut found = sift();
@@ -127,7 +132,7 @@ fn dims_of_few_bits_share_symbols() {
         assert_eq!(book.row_bytes(), widths.iter().sum::<u64>().div_ceil(8) as usize, "{mixture}: {widths:?}");
         assert_eq!(bits(&through(&book, &rows)), bits(&rows), "{mixture}: {widths:?}");
     }
-    // Whole numbers of few bits are kept exactly at any length of codes, others only if the bytes allow it.
+    // Up to four bits a dim, whole numbers have a lossless codebook.
     let numbers =
         |most: u64, random: &mut Random| -> Vec<f32> { (0..900).map(|_| random.below(most) as f32).collect() };
     assert!(Codebook::exact(&numbers(16, &mut random), 9).unwrap().is_some());
@@ -383,13 +388,13 @@ fn through_a_store_bytes_and_halves_are_exact_and_ratio_2_is_reached() {
 #[test]
 fn whole_numbers_of_small_ranges_are_exact_at_every_ratio_they_reach() {
     // One bit a dim.
-    let ones: Vec<f32> = sift()[..2000 * DIM].iter().map(|value| f32::from(u8::from(*value > 20.0))).collect();
+    let ones = zeros_and_ones(2000);
     for ratio in [0.0, 4.0, 16.0, 21.0] {
         let (report, out) = stored(&ones, ratio);
         assert_eq!((report.codec, report.code_bytes, report.relative_mse), (OMEN_CODEC_SCALAR, 16, 0.0), "{report:?}");
         assert_eq!(bits(&out), bits(&ones));
     }
-    // One value that needs more bits takes them in its dim only.
+    // A larger value adds bits to its own dim only.
     let mut more = ones.clone();
     more[77] = 9.0;
     let (report, out) = stored(&more, 16.0);
@@ -402,7 +407,7 @@ fn whole_numbers_of_small_ranges_are_exact_at_every_ratio_they_reach() {
 
 #[test]
 fn symbols_of_several_dims_find_what_an_exact_search_finds() {
-    let ones: Vec<f32> = sift()[..3000 * DIM].iter().map(|value| f32::from(u8::from(*value > 20.0))).collect();
+    let ones = zeros_and_ones(3000);
     let queries: Vec<f32> = ones.iter().step_by(11).copied().take(20 * DIM).collect();
     for metric in Metric::ALL {
         let directory = tempfile::tempdir().unwrap();

@@ -3,7 +3,8 @@
 //! candidates, which no other search is like: such a search is beside an exact one of the same set.
 //!
 //! Run `cargo bench --bench messy`; `OMEN_MESSY_ONLY=TEXT,TEXT` takes only the lines with one of the texts in their name,
-//! which is that of the set, the metric, n and the ratio: `lengths_0.5/sift/l2/9000/8`. Fails if a set is above the bar. What is found is checked by `tests/messy/main.rs`.
+//! which is that of the set, the metric, n and the ratio: `lengths_0.5/sift/l2/9000/8`. Fails if a set is above the
+//! bar. What is found is checked by `tests/messy/main.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark that cannot start stops")]
 
 #[allow(dead_code, reason = "the tests use the rest")]

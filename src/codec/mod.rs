@@ -168,8 +168,8 @@ impl Codebook {
         Codebook::trained("formula", &bytes).map(Some)
     }
 
-    /// A codebook whose codes keep `sample: [n][dim]`, n at least 1, whole numbers, exactly; `None` if there is none with at
-    /// most four bits a dim.
+    /// A lossless codebook for `sample: [n][dim]`, n at least 1; `None` if a value is not a whole number, or if a dim needs
+    /// more than four bits.
     pub fn exact(sample: &[f32], dim: usize) -> Result<Option<Codebook>> {
         let Some(bytes) = scalar::exact(sample, dim) else { return Ok(None) };
         Codebook::trained("exact", &bytes).map(Some)

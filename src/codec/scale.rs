@@ -155,7 +155,7 @@ pub fn scaled<'a>(rows: &'a [f32], scales: &[f32]) -> Cow<'a, [f32]> {
     Cow::Owned(scaled)
 }
 
-/// Divides `row` by `scale`. Scale 0 is that of zeros, which stay.
+/// Divides `row` by `scale`. A scale of 0 marks a row of zeros, which is left as it is.
 pub fn divide(row: &mut [f32], scale: f32) {
     if scale != 1.0 && scale != 0.0 {
         row.iter_mut().for_each(|value| *value = (f64::from(*value) / f64::from(scale)) as f32);
@@ -165,7 +165,7 @@ pub fn divide(row: &mut [f32], scale: f32) {
 /// Multiplies `row` by `scale`. What would not fit a float becomes the largest one.
 pub fn multiply(row: &mut [f32], scale: f32) {
     if scale == 0.0 {
-        // A product with a negative number would be a negative zero.
+        // Multiplication by 0 would turn negative numbers into -0.0.
         row.fill(0.0);
     } else if scale != 1.0 {
         let product = |value: f32| f64::from(value) * f64::from(scale);

@@ -343,7 +343,7 @@ impl<'a> QueryTable<'a> {
         Some(self.metric.in_range(distance))
     }
 
-    /// True if [`QueryTable::bounds`] tell more than scores.
+    /// True if [`QueryTable::bounds`] are narrower than the ranges of scores.
     pub fn has_bounds(&self) -> bool {
         self.side.is_some() && !self.is_estimated()
     }
@@ -440,7 +440,7 @@ impl QueryTable<'_> {
             // 0: the row is measured in any case.
             let least = if square <= of.least_square { 0.0 } else { WORST as f32 };
             let score = ((1.0 - cosine) * DIRECTIONS).clamp(1.0, WORST as f32).min(least);
-            // Unlike a cast, this is done for many lanes at once.
+            // Unlike a cast, this vectorizes.
             (score + round::TO_WHOLE).to_bits() as u16
         })
     }

@@ -27,7 +27,7 @@ pub struct RowError {
 }
 
 impl RowError {
-    /// The error of `row`, which was divided by `scale` and coded as `decoded`. Zeros of scale 0 are exact.
+    /// The error of `row`, which was divided by `scale` and coded as `decoded`. A row of scale 0 decodes to zeros without error.
     fn new(row: &[f32], decoded: &[f32], scale: f32) -> RowError {
         if scale == 0.0 {
             return RowError::default();

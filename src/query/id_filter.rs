@@ -10,7 +10,7 @@ const IDS_PER_BUCKET: usize = 8;
 /// The ids of a bucket are compared one by one if there are at most so many: that has no branches to mispredict.
 const FEW: usize = 32;
 
-/// Ids that are compared before the next test whether all ascend.
+/// Number of ids compared between two early exits.
 const ASCEND_AT_ONCE: usize = 4096;
 
 /// A set of ids: the caller's array if it ascends, else a sorted copy.
@@ -113,7 +113,7 @@ impl Buckets {
 /// True if each of `ids` is above the one before.
 fn ascend(ids: &[u64]) -> bool {
     let parts = (0..ids.len()).step_by(ASCEND_AT_ONCE);
-    // Without an early end in a part, many are compared at once.
+    // No early exit inside a part, so that the comparisons vectorize.
     parts
         .map(|first| &ids[first..ids.len().min(first + ASCEND_AT_ONCE + 1)])
         .all(|part| part.iter().zip(&part[1..]).fold(true, |ascend, (id, next)| ascend & (id < next)))

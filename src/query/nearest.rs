@@ -91,7 +91,7 @@ fn offer_segment(
     zeros.try_for_each(|class| offer_zeros(tile, view, set, class.rows.clone(), tops))
 }
 
-/// Offers those of `rows`, rows of zeros, that are in `set`.
+/// Offers those of `rows`, which are all zeros, that are in `set`. Their codes are not read.
 fn offer_zeros(tile: &Tile, view: &SegmentView, set: &RowSet, rows: Range<u32>, tops: &mut [TopK]) -> Result<()> {
     let zeros = vec![0.0; tile.queries[0].len()];
     for (query, top) in tops.iter_mut().enumerate() {
@@ -101,8 +101,11 @@ fn offer_zeros(tile: &Tile, view: &SegmentView, set: &RowSet, rows: Range<u32>, 
         }
         for part in Part::divide(rows.clone(), set.listed(), Share { number: 0, of: 1 }) {
             for row in (0..part.count()).map(|index| part.row(index)) {
-                if set.has(row, |row| view.segment.id_of(row))? {
-                    top.offer(distance, view.segment.id_of(row)?);
+                if set.may_have(row) {
+                    let id = view.segment.id_of(row)?;
+                    if set.allows(id) {
+                        top.offer(distance, id);
+                    }
                 }
             }
         }

@@ -20,7 +20,7 @@ const RAW_PER_ALLOWED: usize = 4;
 const MARKED_MOST: usize = 1 << 14;
 const ROWS_PER_MARKED: usize = 4;
 
-/// Of codes, up to so many rows that are not allowed are found by their ids: then no id of a near row is tested.
+/// In files of codes, up to so many excluded rows are looked up in advance, so that no candidate's id is tested.
 const EXCEPT_MOST: usize = 256;
 
 /// This many allowed rows are all measured, even if there are inverted lists: to choose lists would take as long.
@@ -66,7 +66,7 @@ impl<'a> RowSet<'a> {
         };
         let others = match allowed {
             None => denied.len(),
-            // Of ids that count up, those left out are found without a look at the others.
+            // If ids are consecutive, the missing ones are found without reading the whole list.
             Some(allowed) if denied.is_empty() && segment.ids_count_up() => count - allowed.len(),
             Some(_) => count,
         };

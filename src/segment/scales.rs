@@ -189,17 +189,15 @@ impl NewScales {
         match self {
             NewScales::One => (Vec::new(), Vec::new()),
             NewScales::Classes(classes, lengths) => {
-                let numbers = classes.iter().zip(lengths).flat_map(|(scale, of)| [*scale, of.least, of.most]);
-                (numbers.flat_map(f32::to_le_bytes).collect(), Vec::new())
+                (class_bytes(classes.iter().copied().zip(lengths.iter().copied())), Vec::new())
             }
             NewScales::Lengths { least, bytes: width, has_zeros } => {
                 let mut bytes = least.to_le_bytes().to_vec();
                 for scale in scales {
                     bytes.extend_from_slice(&self.difference(scale).to_le_bytes()[..usize::from(*width)]);
                 }
-                let LengthRange { least, most } = LengthRange::ANY;
-                let numbers = ZEROS_AND_OTHERS.iter().filter(|_| *has_zeros).flat_map(|scale| [*scale, least, most]);
-                (numbers.flat_map(f32::to_le_bytes).collect(), bytes)
+                let classes: &[f32] = if *has_zeros { &ZEROS_AND_OTHERS } else { &[] };
+                (class_bytes(classes.iter().map(|scale| (*scale, LengthRange::ANY))), bytes)
             }
         }
     }
@@ -331,6 +329,11 @@ impl Scales {
             file.section_error(SectionKind::Lengths, format!("row {row}: {above} above {least:#x} is not a length"))
         })
     }
+}
+
+/// Classes as stored: their scales and the lengths of their rows.
+fn class_bytes(classes: impl Iterator<Item = (f32, LengthRange)>) -> Vec<u8> {
+    classes.flat_map(|(scale, of)| [scale, of.least, of.most]).flat_map(f32::to_le_bytes).collect()
 }
 
 /// The length with these upper bits.

@@ -85,7 +85,7 @@ impl SegmentView {
             }
             self.decode_rows(&[row], &mut scratch.codes, &mut vector)?;
             let scale = self.segment.scale_of(row)?;
-            // The code of a row of zeros may be that of any direction.
+            // A row of zeros has no direction, so its code is arbitrary.
             let bound = if scale > 0.0 { bound / scale } else { f32::INFINITY };
             if !codebook.agrees(&scratch.codes, &vector, bound) {
                 return Err(Error::corrupt(name, format!("row {row}: the side byte is beyond the bound {bound}")));

@@ -22,7 +22,7 @@ const CUT_MIN: f64 = 1e-5;
 /// The bits of a symbol.
 const SYMBOL_BITS: u8 = 4;
 
-/// Of the numbers that share a symbol, each has at most so many bits in it.
+/// The most bits that a dim gives to a symbol that it shares.
 const SHARED_BITS: u8 = 2;
 
 /// How the bits of a dim's number are divided between a symbol and the rest of a code.
@@ -36,14 +36,14 @@ struct Split {
     rest: u8,
 }
 
-/// What a symbol tells of one dim.
+/// The part of a symbol that encodes one dim.
 pub(super) struct SymbolDim {
     /// The number of the symbol.
     pub(super) symbol: usize,
     pub(super) dim: usize,
     /// For each value of the symbol, the middle of the range in which the dim's value is.
     pub(super) middles: [f32; CODEWORDS],
-    /// The width of that range; 0 if the symbol tells the value.
+    /// The width of that range; 0 if the symbol has all bits of the dim.
     pub(super) width: f32,
 }
 
@@ -97,7 +97,7 @@ impl Scalar {
         self.layout
     }
 
-    /// What the symbols tell, in the order of dims.
+    /// The dims that have bits in symbols, ascending.
     pub(super) fn symbol_dims(&self) -> impl Iterator<Item = SymbolDim> {
         let grids = if let Form::Grids(grids) = &self.form { grids.as_slice() } else { &[] };
         let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.high > 0);
@@ -200,7 +200,7 @@ impl Scalar {
     }
 }
 
-/// For each value of the symbol of `split`, the middle of the range of numbers with these high bits.
+/// For each value of the symbol that holds the high bits of `split`: the middle of the values that begin with these bits.
 fn middles(grid: &Grid, split: &Split) -> [f32; CODEWORDS] {
     let (numbers, shift) = (Grid::most(split.rest), split.position % usize::from(SYMBOL_BITS));
     let high = |symbol: usize| (symbol >> shift & ((1 << split.high) - 1)) as f32;
@@ -223,7 +223,7 @@ fn split(grids: &[Grid]) -> (Vec<Split>, usize) {
 }
 
 /// Splits the numbers of up to [`GROUP_DIMS`] dims into symbols from number `symbols` on; returns the number after the
-/// last. Only symbols all of whose bits are used are formed.
+/// last. A symbol with unused bits would make codes longer, so its bits go to the rest.
 fn split_together(dims: &mut [Split], symbols: usize) -> usize {
     let bits = usize::from(SYMBOL_BITS);
     // The symbol that is shared, and its bits so far.

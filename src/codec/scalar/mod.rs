@@ -34,8 +34,8 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     train::train(sample, shape, work)
 }
 
-/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none with
-/// at most four bits a dim.
+/// The stored form of a lossless codebook for `sample: [n][dim]`; `None` if a value is not a whole number, or if a dim needs
+/// more than four bits.
 pub(super) fn exact(sample: &[f32], dim: usize) -> Option<Vec<u8>> {
     train::exact(sample, dim)
 }

@@ -54,8 +54,8 @@ const HELD_OUT_MIN: usize = 64;
 /// A grid is exact if its error is below this share of the range of values: about the precision of f32.
 const ROUNDING: f64 = 1e-7;
 
-/// Whole numbers with more bits are not kept exactly for their own sake: a few far values would leave symbols that do not tell
-/// the others apart.
+/// The most bits a dim of [`exact`] codes may have. With more bits, a few far values take up the range of a symbol, and its
+/// four bits no longer separate the other values.
 const EXACT_BITS: u8 = 4;
 
 /// Values are clamped to this size, so that the length of a range is a finite float.
@@ -102,8 +102,8 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     Ok(to_bytes(form, scale, error))
 }
 
-/// The stored form of a codebook whose codes keep `sample: [n][dim]`, whole numbers, exactly; `None` if there is none with
-/// at most [`EXACT_BITS`] a dim.
+/// The stored form of a lossless codebook for `sample: [n][dim]`; `None` if a value is not a whole number, or if a dim needs
+/// more than [`EXACT_BITS`] bits.
 pub(super) fn exact(sample: &[f32], dim: usize) -> Option<Vec<u8>> {
     if sample.iter().any(|value| value.fract() != 0.0) {
         return None;
