@@ -114,3 +114,32 @@ fn equal_rows_are_found_by_ascending_id() {
         }
     }
 }
+
+#[test]
+fn a_query_of_zeros_is_as_far_from_all_rows() {
+    for count in COUNTS {
+        for (metric, distance) in [(Metric::InnerProduct, 0.0f32), (Metric::Cosine, 1.0)] {
+            let (home, mut rows) = (tempfile::tempdir().unwrap(), of_unlike_length(count, 2));
+            rows.chunks_exact_mut(DIM).step_by(7).for_each(|row| row.fill(0.0));
+            let store = compressed(&home, metric, &rows, 8.0);
+            store.delete(&(0..50).collect::<Vec<_>>()).unwrap();
+            let first = |ids: &mut dyn Iterator<Item = u64>| -> Vec<(u64, u32)> {
+                ids.take(K).map(|id| (id, distance.to_bits())).collect()
+            };
+            let allowed = [(0..count as u64).step_by(2).collect::<Vec<_>>(), vec![51, 90, 2000, 2999]];
+            for threads in [1, 3] {
+                let options = SearchOptions { threads, ..SearchOptions::default() };
+                assert_eq!(found(&store, &[0.0; DIM], &options), first(&mut (50..)), "{count} {metric}");
+                let even = SearchOptions { allow_ids: Some(&allowed[0]), ..options };
+                assert_eq!(found(&store, &[-0.0; DIM], &even), first(&mut (50..).step_by(2)), "{count} {metric}");
+                let few = SearchOptions { allow_ids: Some(&allowed[1]), ..options };
+                let found = found(&store, &[0.0; DIM], &few);
+                assert_eq!(found[..4], first(&mut allowed[1].iter().copied()), "{count} {metric}");
+                let near = SearchOptions { max_distance: f64::from(distance) - 0.5, ..options };
+                let mut ids = [7; K];
+                store.search(&[0.0; DIM], K, &near, &mut ids, &mut [0.0; K]).unwrap();
+                assert_eq!(ids, [u64::MAX; K], "{count} {metric}");
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod scaled;
 
 use omen::codec::{Codebook, Quality, Shape, better_shape, block};
 use omen::error::Error;
+use omen::metric::Metric;
 use omen::work::Work;
 use random::Random;
 
@@ -477,4 +478,16 @@ fn blocks_have_the_documented_layout() {
         assert_eq!(packed[48 + v], 0);
     }
     assert_eq!(packed[64..], (100..132).collect::<Vec<u8>>());
+}
+
+#[test]
+fn rows_of_zeros_do_not_change_codes_of_directions() {
+    let rows = &sift()[..2000 * DIM];
+    let with_zeros: Vec<f32> = rows.chunks(19 * DIM).flat_map(|rows| [rows, &[0.0; DIM]].concat()).collect();
+    for row_bytes in [17, 65, 129] {
+        let shape = Shape { row_bytes, metric: Some(Metric::Cosine), quality: Quality::Fast, ..shape(DIM, 1) };
+        let [without, with] =
+            [rows, &with_zeros].map(|sample| Codebook::train(sample, &shape, 7, &mut Work::default()).unwrap());
+        assert_eq!(with.as_bytes(), without.as_bytes(), "{row_bytes} bytes a row");
+    }
 }

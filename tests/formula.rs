@@ -164,6 +164,15 @@ fn rows_that_do_not_vary_have_no_book() {
 }
 
 #[test]
+fn rows_of_zeros_do_not_change_codes_of_directions() {
+    let rows = normals(1900, 32, 3);
+    let with_zeros: Vec<f32> = rows.chunks(19 * 32).flat_map(|rows| [rows, &[0.0; 32]].concat()).collect();
+    let shape = shape(32, Some(Metric::Cosine), Quality::Normal);
+    let [without, with] = [rows, with_zeros].map(|sample| try_train(&sample, &shape, 9, 2000).unwrap().unwrap());
+    assert_eq!(with.as_bytes(), without.as_bytes());
+}
+
+#[test]
 fn samples_that_are_not_vectors_are_refused() {
     let shape = shape(4, None, Quality::Normal);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -101,12 +101,16 @@ impl Scale {
         scales().map(move |factor| factor * of_direction).filter(move |next| *next > scale && next.is_normal())
     }
 
-    /// `rows: [n][dim]`, each divided by its scale.
-    pub(super) fn apply<'a>(&self, rows: &'a [f32], dim: usize) -> Cow<'a, [f32]> {
-        // A row of zeros stays as it is.
-        let scale_of = |row: &[f32]| Some(self.of(row)).filter(|scale| *scale > 0.0).unwrap_or(1.0);
-        let scales: Vec<f32> = rows.chunks_exact(dim).map(scale_of).collect();
-        scaled(rows, &scales)
+    /// `rows: [n][dim]` to train on, each divided by its scale. Where codes are directions, rows of zeros are left out,
+    /// because they are not coded; unless all are.
+    pub(super) fn sample<'a>(&self, rows: &'a [f32], dim: usize) -> Cow<'a, [f32]> {
+        let scales: Vec<f32> = rows.chunks_exact(dim).map(|row| self.of(row)).collect();
+        if scales.iter().all(|scale| *scale > 0.0) || scales.iter().all(|scale| *scale == 0.0) {
+            return scaled(rows, &scales);
+        }
+        let with_direction = rows.chunks_exact(dim).zip(&scales).filter(|(_, scale)| **scale > 0.0);
+        let (rows, scales): (Vec<&[f32]>, Vec<f32>) = with_direction.unzip();
+        scaled(&rows.concat(), &scales).into_owned().into()
     }
 
     /// The stored form.
@@ -186,8 +190,8 @@ mod tests {
         let scale = Scale::of_sample(&sample, 2, Some(Metric::L2));
         assert_eq!([[3.0, 4.0], [6.0, 7.0], [0.0, 0.0], [0.1, 0.1]].map(|row| scale.of(&row)), [1.0; 4]);
         assert_eq!([[9.0, 12.0], [30.0, 40.0], [300.0, 400.0]].map(|row| scale.of(&row)), [4.0, 8.0, 128.0]);
-        let applied = scale.apply(&sample, 2);
-        assert!(applied.chunks_exact(2).all(|row| row[0].hypot(row[1]) < 11.0));
+        let scaled = scale.sample(&sample, 2);
+        assert!(scaled.chunks_exact(2).all(|row| row[0].hypot(row[1]) < 11.0));
         // Some rows are far longer than most: then short rows are scaled as well.
         sample.extend([300.0, 400.0].repeat(5));
         let scale = Scale::of_sample(&sample, 2, Some(Metric::InnerProduct));
@@ -198,9 +202,11 @@ mod tests {
     fn a_direction_has_length_one() {
         let scale = Scale::of_sample(&[], 2, Some(Metric::Cosine));
         let rows = [3e30, 4e30, 3e-38, 4e-38, 0.0, 0.0];
-        let directions: Vec<f32> = rows.chunks(2).flat_map(|row| scale.apply(row, 2).into_owned()).collect();
-        for (value, expected) in directions.iter().zip([0.6, 0.8, 0.6, 0.8, 0.0, 0.0]) {
+        let directions = scale.sample(&rows, 2);
+        assert_eq!(directions.len(), 4, "{directions:?}");
+        for (value, expected) in directions.iter().zip([0.6, 0.8, 0.6, 0.8]) {
             assert!((value - expected).abs() < 1e-6, "{directions:?}");
         }
+        assert_eq!(scale.sample(&rows[4..], 2), &[0.0, 0.0][..]);
     }
 }

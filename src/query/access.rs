@@ -244,6 +244,14 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// The number of its rows that are before `row`.
+    pub fn index_of(self, row: u32) -> usize {
+        match self {
+            Part::Rows(rows) => rows.partition_point(|other| *other < row),
+            Part::Range(begin, end) => (row.clamp(begin, end) - begin) as usize,
+        }
+    }
+
     /// True if `row` is in it.
     pub fn contains(self, row: u32) -> bool {
         match self {

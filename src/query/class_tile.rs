@@ -72,7 +72,9 @@ impl<'a> ClassTile<'a> {
     /// Offers to `tops` the neighbours that were `found` in the class.
     pub fn offer(&self, found: Vec<TopK>, tops: &mut [TopK]) {
         for (top, found) in tops.iter_mut().zip(found) {
-            found.into_sorted().iter().for_each(|near| top.offer(self.distance(near.distance), near.id));
+            for near in found.into_sorted() {
+                top.offer(self.distance(near.distance), near.id);
+            }
         }
     }
 }

@@ -118,6 +118,23 @@ pub fn measure_decoded(
     }
 }
 
+/// Offers the rows of `part` that are in `set`, all of them at `distance`, to `top`.
+pub fn offer_equally_far(view: &SegmentView, set: &RowSet, part: Part, distance: f32, top: &mut TopK) -> Result<()> {
+    let mut index = 0;
+    while index < part.count() && distance <= top.bound() {
+        let row = part.row(index);
+        index += 1;
+        if set.may_have(row) {
+            let id = view.segment.id_of(row)?;
+            if set.allows(id) && !top.offer(distance, id) {
+                // The ids of the rows that follow are larger.
+                index = part.index_of(view.segment.ids_ascend_until(row)?);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Measures candidates of one segment.
 pub struct CandidateMeter<'a> {
     view: &'a SegmentView,

@@ -5,7 +5,7 @@ use super::access::{Part, Region, Share};
 use super::class_tile::ClassTile;
 use super::filter::Filter;
 use super::joined::Joined;
-use super::measure::RawRows;
+use super::measure::{RawRows, offer_equally_far};
 use super::request::{SearchRequest, Tile};
 use super::row_set::RowSet;
 use super::segment_query::SegmentQuery;
@@ -96,18 +96,8 @@ fn offer_zeros(tile: &Tile, view: &SegmentView, set: &RowSet, rows: Range<u32>, 
     let zeros = vec![0.0; tile.queries[0].len()];
     for (query, top) in tops.iter_mut().enumerate() {
         let distance = tile.distance(query, &zeros);
-        if distance > top.bound() {
-            continue;
-        }
         for part in Part::divide(rows.clone(), set.listed(), Share { number: 0, of: 1 }) {
-            for row in (0..part.count()).map(|index| part.row(index)) {
-                if set.may_have(row) {
-                    let id = view.segment.id_of(row)?;
-                    if set.allows(id) {
-                        top.offer(distance, id);
-                    }
-                }
-            }
+            offer_equally_far(view, set, part, distance, top)?;
         }
     }
     Ok(())

@@ -67,4 +67,10 @@ impl<'a> Tile<'a> {
     pub fn distance(&self, query: usize, vector: &[f32]) -> f32 {
         kernels::distance(self.request.metric, self.queries[query], self.norms[query], vector)
     }
+
+    /// The distance of every vector to query number `query`, if it is one: a query of zeros has no direction.
+    pub fn distance_of_all(&self, query: usize) -> Option<f32> {
+        let is_one = self.request.metric != Metric::L2 && self.queries[query].iter().all(|component| *component == 0.0);
+        is_one.then(|| self.distance(query, self.queries[query]))
+    }
 }

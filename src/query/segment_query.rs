@@ -4,7 +4,7 @@
 //! exact searches, codebooks or queries that have none) every row of the access path is measured.
 
 use super::access::{AccessPath, Part, Region, Share};
-use super::measure::{CandidateMeter, RawRows, measure_decoded, offer_measured};
+use super::measure::{CandidateMeter, RawRows, measure_decoded, offer_equally_far, offer_measured};
 use super::request::Tile;
 use super::scan::{CodeScan, Scanner};
 use super::top::TopK;
@@ -90,6 +90,9 @@ impl<'a> SegmentQuery<'a> {
     }
 
     fn table(&self, query: usize) -> Option<QueryTable<'a>> {
+        if self.tile.distance_of_all(query).is_some() {
+            return None;
+        }
         self.book()?.table(self.tile.request.metric, self.tile.queries[query])
     }
 
@@ -117,7 +120,14 @@ impl<'a> SegmentQuery<'a> {
     fn measure(&self, queries: &[usize], part: Part, tops: &mut [TopK]) -> Result<()> {
         let Region { view, set, .. } = self.region;
         if view.codebook.is_some() {
-            return measure_decoded(view, set, self.tile, queries, part, tops);
+            let mut others = Vec::new();
+            for query in queries {
+                match self.tile.distance_of_all(*query) {
+                    Some(distance) => offer_equally_far(view, set, part, distance, &mut tops[*query])?,
+                    None => others.push(*query),
+                }
+            }
+            return if others.is_empty() { Ok(()) } else { measure_decoded(view, set, self.tile, &others, part, tops) };
         }
         // No query has a table for raw rows, so `queries` are all of them.
         let segment = &view.segment;

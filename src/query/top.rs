@@ -52,24 +52,30 @@ impl TopK {
         self.k
     }
 
-    /// Offers one neighbour. Its distance is one that `Metric::in_range` returned, so that equal distances tie.
-    pub fn offer(&mut self, distance: f32, id: u64) {
+    /// Offers one neighbour; true if it is kept. Its distance is one that `Metric::in_range` returned, so that equal
+    /// distances tie.
+    pub fn offer(&mut self, distance: f32, id: u64) -> bool {
         let offered = Neighbour { distance, id };
         if self.kept.len() < self.k {
-            if distance > self.most {
-                return;
+            let is_within = distance <= self.most;
+            if is_within {
+                self.kept.push(offered);
             }
-            self.kept.push(offered);
-        } else if let Some(mut farthest) = self.kept.peek_mut()
-            && offered < *farthest
-        {
+            return is_within;
+        }
+        let Some(mut farthest) = self.kept.peek_mut() else { return false };
+        let is_nearer = offered < *farthest;
+        if is_nearer {
             *farthest = offered;
         }
+        is_nearer
     }
 
     /// Offers all neighbours that another kept.
     pub fn merge(&mut self, other: TopK) {
-        other.kept.into_iter().for_each(|neighbour| self.offer(neighbour.distance, neighbour.id));
+        for neighbour in other.kept {
+            self.offer(neighbour.distance, neighbour.id);
+        }
     }
 
     /// Farther neighbours are not kept: the distance of the farthest kept one, or the largest allowed while fewer than k
@@ -94,8 +100,8 @@ mod tests {
     #[test]
     fn ties_go_to_the_smaller_id_whatever_the_order_of_arrival() {
         let mut top = TopK::new(2, f32::INFINITY);
-        for (distance, id) in [(0.0, 9), (0.0, 3), (0.0, 5), (2.0, 1)] {
-            top.offer(distance, id);
+        for (distance, id, is_kept) in [(0.0, 9, true), (0.0, 3, true), (0.0, 5, true), (2.0, 1, false)] {
+            assert_eq!(top.offer(distance, id), is_kept, "{id}");
         }
         assert_eq!(top.into_sorted().iter().map(|n| n.id).collect::<Vec<_>>(), [3, 5]);
     }
@@ -105,7 +111,7 @@ mod tests {
         let mut top = TopK::new(3, 1.5);
         for (distance, id) in [(1.5, 9), (1.6, 3), (f32::INFINITY, 4), (-2.0, 1)] {
             assert_eq!(top.bound(), 1.5);
-            top.offer(distance, id);
+            assert_eq!(top.offer(distance, id), distance <= 1.5);
         }
         assert_eq!(top.into_sorted().iter().map(|n| n.id).collect::<Vec<_>>(), [1, 9]);
     }

@@ -30,7 +30,7 @@ pub(super) fn train(
     let (dim, threads) = (shape.dim, work.threads());
     let mut progress = TrainingProgress::new(STEPS + TRAINING_STEPS, work);
     let scale = Scale::of_shape(rows, shape);
-    let rows = &*scale.apply(rows, dim);
+    let rows = &*scale.sample(rows, dim);
     let mut sample = Sample::new(rows, dim);
     // Rounded means would make rows that are all the same vary.
     if sample.rows.iter().all(|value| *value == 0.0) {

@@ -85,7 +85,7 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
         return Ok(to_bytes(Form::Halves(shape.dim), Scale::NONE, 0.0));
     }
     let scale = Scale::of_shape(sample, shape);
-    let scaled = scale.apply(sample, shape.dim);
+    let scaled = scale.sample(sample, shape.dim);
     let (mut done, total) = (0, 2);
     // Scaled rows are not whole numbers, so look for an exact form of whole numbers first: that of all rows but a few.
     if matches!(scaled, Cow::Owned(_)) {

@@ -54,7 +54,7 @@ const FIT: Fit = Fit { steps: 8, ridge: 0.5 };
 /// See [`super::train`].
 pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> Result<Vec<u8>> {
     let scale = Scale::of_shape(rows, shape);
-    let rows = &*scale.apply(rows, shape.dim);
+    let rows = &*scale.sample(rows, shape.dim);
     let sample = Sample::new(rows, shape.dim);
     let symbols = stage_symbols(shape);
     let rotation = sample.rotation(shape.directions, symbols[0])?;

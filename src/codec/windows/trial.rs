@@ -39,7 +39,7 @@ pub fn better_shape(
     seed: u64,
     work: &mut Work,
 ) -> Result<Shape> {
-    let sample = Sample::new(&Scale::of_shape(rows, plain).apply(rows, plain.dim), plain.dim);
+    let sample = Sample::new(&Scale::of_shape(rows, plain).sample(rows, plain.dim), plain.dim);
     if !sample.can_be_rotated() {
         return Ok(*plain);
     }
@@ -72,7 +72,7 @@ const LEARNED_GAIN: f64 = 0.6;
 
 /// See `codec::may_be_learned`.
 pub fn may_be_learned(rows: &[f32], shape: &Shape, formula: &dyn Coder, seed: u64, work: &mut Work) -> Result<bool> {
-    let sample = Sample::new(&Scale::of_shape(rows, shape).apply(rows, shape.dim), shape.dim);
+    let sample = Sample::new(&Scale::of_shape(rows, shape).sample(rows, shape.dim), shape.dim);
     let trial = Trial { sample: &sample, steps: &STEPS[..SHORT_STEPS], rows: SHORT_ROWS, seed };
     let mut progress = TrainingProgress::new(trial.rounds(shape), work);
     let learned = trial.error(shape, None, &mut progress)?;
