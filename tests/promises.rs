@@ -309,6 +309,33 @@ fn a_second_compress_keeps_a_book_that_fits_and_leaves_one_that_does_not() {
     store.verify(&mut Work::default()).unwrap();
 }
 
+/// The first rows are as long as each other and store no lengths. With the later ones, every row of a joint file stores one.
+#[test]
+fn rows_whose_lengths_take_bytes_keep_the_ratio() {
+    let (home, rows) = (tempfile::tempdir().unwrap(), curves(4000, 3, 5));
+    let units: Vec<f32> = rows
+        .chunks(3)
+        .flat_map(|row| {
+            let length = distance(row, &[0.0; 3]) as f32;
+            row.iter().map(move |x| x / length).collect::<Vec<f32>>()
+        })
+        .collect();
+    let (first, later) = units.split_at(units.len() / 2);
+    let store = fresh(home.path(), 3, first, Metric::Cosine);
+    store.compress(&options(1.0), &mut Work::default()).unwrap();
+    let unlike: Vec<f32> = later
+        .chunks(3)
+        .zip(0..)
+        .flat_map(|(row, number)| row.iter().map(move |x| x * 1.5f32.powi(number % 40 - 20)).collect::<Vec<f32>>())
+        .collect();
+    store.insert(None, &unlike).unwrap();
+    // The codes of the first codebook keep this ratio, but not with lengths of two bytes beside their five.
+    let ratio = 1.3;
+    let report = store.compress(&options(ratio), &mut Work::default()).unwrap();
+    assert!(report.ratio >= ratio, "{} is less than {ratio}: {report:?}", report.ratio);
+    assert!(bytes_in(&home.path().join("store")) as f64 * ratio <= rows.len() as f64 * 4.0, "{report:?}");
+}
+
 #[test]
 fn quality_pays() {
     let (dim, rows) = (32, curves(8000, 32, 16));
