@@ -81,6 +81,7 @@ fn trained(rows: &[f32], quality: Quality) -> Codebook {
         metric: Some(Metric::L2),
         quality,
         is_scaled: true,
+        rows: 0,
     };
     Codebook::train(&rows[..4 * CALL * DIM], &shape, 1, &mut Work::default()).expect("a codebook")
 }

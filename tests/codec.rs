@@ -28,6 +28,7 @@ fn shape(dim: usize, symbols: usize) -> Shape {
         metric: None,
         quality: Quality::Normal,
         is_scaled: true,
+        rows: 0,
     }
 }
 

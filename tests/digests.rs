@@ -95,7 +95,7 @@ fn codebooks_and_codes() {
     ];
     let (sample, others) = (rows(0, 1500, DIM), rows(5000, 333, DIM));
     for (name, row_bytes, window, directions, quality, metric) in shapes {
-        let shape = Shape { dim: DIM, row_bytes, window, directions, metric, quality, is_scaled: true };
+        let shape = Shape { dim: DIM, row_bytes, window, directions, metric, quality, is_scaled: true, rows: 0 };
         let book = Codebook::train(&sample, &shape, 7, &mut Work::default()).unwrap();
         let mut codes = vec![0; others.len() / DIM * book.row_bytes()];
         let (scaled, scales) = scaled::scale(&book, &others);
@@ -120,6 +120,7 @@ fn the_choice_of_a_shape() {
         metric: None,
         quality: Quality::Normal,
         is_scaled: true,
+        rows: 0,
     };
     let of_directions = |directions| Some(Shape { directions, ..plain });
     let shape = better_shape(&sample, &plain, &of_directions, 3, &mut Work::default()).unwrap();

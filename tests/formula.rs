@@ -61,15 +61,15 @@ fn watched<T>(run: impl FnOnce() -> T) -> (T, usize) {
 }
 
 fn shape(dim: usize, metric: Option<Metric>, quality: Quality) -> Shape {
-    Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality, is_scaled: true }
+    Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality, is_scaled: true, rows: 0 }
 }
 
 /// A codebook for codes of `row_bytes` that `sharing` rows share.
 fn try_train(sample: &[f32], shape: &Shape, row_bytes: usize, sharing: usize) -> Result<Option<Codebook>> {
     let longest = |_| Some(row_bytes);
-    let budget =
-        FormulaBudget { rows: sharing, row_bytes: row_bytes as f64 + 0.5, parity_bytes: 4096, longest: &longest };
-    Codebook::of_formula(sample, shape, &budget, 7, &mut Work::default())
+    let budget = FormulaBudget { row_bytes: row_bytes as f64 + 0.5, parity_bytes: 4096, longest: &longest };
+    let shape = Shape { rows: sharing, ..*shape };
+    Codebook::of_formula(sample, &shape, &budget, 7, &mut Work::default())
 }
 
 /// The same without a side byte, at normal quality.

@@ -40,7 +40,7 @@ fn halves(rows: usize) -> Vec<f32> {
 }
 
 fn shape_of(dim: usize, row_bytes: usize) -> Shape {
-    Shape { dim, row_bytes, window: 1, directions: 0, metric: None, quality: Quality::Normal, is_scaled: true }
+    Shape { dim, row_bytes, window: 1, directions: 0, metric: None, quality: Quality::Normal, is_scaled: true, rows: 0 }
 }
 
 fn train(sample: &[f32], dim: usize, row_bytes: usize) -> Codebook {

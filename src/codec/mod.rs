@@ -43,7 +43,7 @@ pub use formula::FORMULA;
 use reader::BookReader;
 pub use scalar::SCALAR;
 use scale::Scale;
-pub use scale::{divide, multiply, scaled};
+pub use scale::{divide, multiply, scaled, scaled_sample};
 pub use shape::{DIM_MAX, FormulaBudget, Quality, Shape};
 pub use slack::Slack;
 use std::sync::{Arc, OnceLock};

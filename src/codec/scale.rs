@@ -101,16 +101,10 @@ impl Scale {
         scales().map(move |factor| factor * of_direction).filter(move |next| *next > scale && next.is_normal())
     }
 
-    /// `rows: [n][dim]` to train on, each divided by its scale. Where codes are directions, rows of zeros are left out,
-    /// because they are not coded; unless all are.
+    /// `rows: [n][dim]` to train on: see [`scaled_sample`].
     pub(super) fn sample<'a>(&self, rows: &'a [f32], dim: usize) -> Cow<'a, [f32]> {
         let scales: Vec<f32> = rows.chunks_exact(dim).map(|row| self.of(row)).collect();
-        if scales.iter().all(|scale| *scale > 0.0) || scales.iter().all(|scale| *scale == 0.0) {
-            return scaled(rows, &scales);
-        }
-        let with_direction = rows.chunks_exact(dim).zip(&scales).filter(|(_, scale)| **scale > 0.0);
-        let (rows, scales): (Vec<&[f32]>, Vec<f32>) = with_direction.unzip();
-        scaled(&rows.concat(), &scales).into_owned().into()
+        scaled_sample(rows, &scales)
     }
 
     /// The stored form.
@@ -157,6 +151,17 @@ pub fn scaled<'a>(rows: &'a [f32], scales: &[f32]) -> Cow<'a, [f32]> {
     let dim = rows.len() / scales.len();
     scaled.chunks_exact_mut(dim).zip(scales).for_each(|(row, scale)| divide(row, *scale));
     Cow::Owned(scaled)
+}
+
+/// `rows: [n][dim]` to train on, each divided by its scale in `scales: [n]`. Rows of scale 0 are left out, because they are
+/// not coded; unless all are.
+pub fn scaled_sample<'a>(rows: &'a [f32], scales: &[f32]) -> Cow<'a, [f32]> {
+    if scales.iter().all(|scale| *scale > 0.0) || scales.iter().all(|scale| *scale == 0.0) {
+        return scaled(rows, scales);
+    }
+    let coded = rows.chunks_exact(rows.len() / scales.len()).zip(scales).filter(|(_, scale)| **scale > 0.0);
+    let (rows, scales): (Vec<&[f32]>, Vec<f32>) = coded.unzip();
+    scaled(&rows.concat(), &scales).into_owned().into()
 }
 
 /// Divides `row` by `scale`. A scale of 0 marks a row of zeros, which is left as it is.

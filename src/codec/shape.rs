@@ -32,6 +32,8 @@ pub struct Shape {
     pub quality: Quality,
     /// True if rows are scaled: what they are divided by is stored beside the codes.
     pub is_scaled: bool,
+    /// Vectors that will share the codebook, those of its sample at least.
+    pub rows: usize,
 }
 
 /// How much time encoding a row may take, for the error it leaves.
@@ -48,8 +50,6 @@ pub enum Quality {
 
 /// What a codebook of formula codes and its codes may take.
 pub struct FormulaBudget<'a> {
-    /// Rows that share the codebook, at least 1.
-    pub rows: usize,
     /// About how many bytes a row has for its code and its share of the codebook.
     pub row_bytes: f64,
     /// The most bytes that are stored beside the codebook to restore it; as many as the codebook has, if that is less.

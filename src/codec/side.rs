@@ -13,21 +13,33 @@
 //! means are longer than what is left of most rows without them, else 0: rounding f must not count for the means, which
 //! all rows share.
 
+use super::exponential::{exp2, log2};
 use crate::error::Result;
 use crate::kernels::{PiecewiseLinear, SILENT, SLOPE_MAX, kernels};
 use crate::metric::Metric;
 
-/// Number of sample rows that serve as queries when the mix is chosen, and of neighbours compared for each. The best
-/// mix depends on how near the neighbours are. Two neighbours in the sample are as near as ten among five times as many
-/// rows.
-const QUERIES: usize = 1024;
+/// Number of sample rows that serve as queries when the mix is chosen, and of neighbours compared for each.
+const QUERIES: usize = 2048;
 const NEIGHBOURS: usize = 2;
+
+/// Number of neighbours that a search is assumed to ask for.
+const WANTED: f64 = 10.0;
+
+/// The best mix for new queries, as a share of what sample rows as queries tell, at the same distance of neighbours. Measured
+/// on SIFT, 100,000 and 1,000,000 rows at ratio 16.
+const OF_NEW_QUERIES: f64 = 0.8;
+
+/// A smaller mix counts as none.
+const MIX_MIN: f64 = 1.0 / 32.0;
 
 /// Steps of progress that [`Side::train`] counts as. It calls `step` at most one time less.
 pub(super) const TRAINING_STEPS: usize = 16;
 
-/// Mixes that training compares.
+/// Mixes that training compares, ascending.
 const MIXES: [f32; 6] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65];
+
+/// The largest growth of squared distances from the first to the second neighbour: that of rows of two dims.
+const GROWTH_MAX: f64 = 2.0;
 
 /// Bytes with a number of the scale. The byte below them means "too small for the scale", the byte above "too large".
 const NUMBERS: std::ops::RangeInclusive<u8> = SILENT[0] + 1..=SILENT[1] - 1;
@@ -79,14 +91,18 @@ impl Side {
         is_sound.then(|| Side { metric, mix, least, ratio, numbers: (0..256).map(next).collect() })
     }
 
-    /// Learns the scale from `rows: [n][dim]` and their decoded codes `decoded: [n][dim]`, and chooses the mix with the
-    /// highest recall on sample rows. Calls `step` less than [`TRAINING_STEPS`] times; an error of it ends the
-    /// training.
+    /// Learns the scale from `rows: [n][dim]` and their decoded codes `decoded: [n][dim]`, and chooses the mix for `coded`
+    /// rows like them. Calls `step` less than [`TRAINING_STEPS`] times; an error of it ends the training.
+    ///
+    /// The estimate of the distance of x to q is off by 2⟨q − x, x − x̂⟩ and by terms that grow with the mix. Both cancel for
+    /// neighbours at one distance: the best mix is about in proportion to their squared distance. So recall among sample rows
+    /// tells the best mix for the distances there, and how distances grow from neighbour to neighbour tells how much nearer
+    /// the neighbours are among all rows.
     pub(super) fn train(
         metric: Metric,
         means: &[f32],
-        rows: &[f32],
-        decoded: &[f32],
+        (rows, decoded): (&[f32], &[f32]),
+        coded: usize,
         step: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Side> {
         let of_mix = |mix: f32| Side::of_rows(metric, mix, means, rows, decoded);
@@ -97,9 +113,13 @@ impl Side {
         }
         let sides = MIXES.map(of_mix);
         let offsets = sides.each_ref().map(|side| side.offsets(means, rows, decoded));
-        let found = count_recalled(rows, decoded, means.len(), &offsets, step)?;
-        let best = (1..MIXES.len()).fold(0, |best, next| if found[next] > found[best] { next } else { best });
-        Ok(sides[best].clone())
+        let (found, growth) = count_recalled(rows, decoded, means.len(), &offsets, step)?;
+        let count = rows.len() / means.len();
+        // This many neighbours among the sample are as near as those wanted among the coded rows.
+        let as_near = WANTED * count as f64 / coded.max(count) as f64;
+        let nearer = exp2(log2(as_near / NEIGHBOURS as f64) * log2(growth));
+        let mix = OF_NEW_QUERIES * nearer * peak(&found);
+        Ok(of_mix(if mix < MIX_MIN { 0.0 } else { mix.min(f64::from(MIXES[MIXES.len() - 1])) as f32 }))
     }
 
     /// `[n]`: the offset added to the distance to each row.
@@ -266,18 +286,40 @@ fn are_long(means: &[f32], rows: &[f32]) -> bool {
     middle < left.len() && kernels().dot(means, means) > *left.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
+/// The mix at which a parabola through the numbers `found` with [`MIXES`] is highest, by least squares; that with the largest
+/// number if the parabola has no highest point.
+fn peak(found: &[usize; MIXES.len()]) -> f64 {
+    let count = MIXES.len() as f64;
+    let (mean, mean_found) =
+        (MIXES.iter().map(|mix| f64::from(*mix)).sum::<f64>() / count, found.iter().sum::<usize>() as f64 / count);
+    let [mut square, mut third, mut fourth, mut first, mut second] = [0.0; 5];
+    for (mix, found) in MIXES.iter().zip(found) {
+        let (mix, found) = (f64::from(*mix) - mean, *found as f64 - mean_found);
+        (square, third, fourth) = (square + mix * mix, third + mix * mix * mix, fourth + mix * mix * mix * mix);
+        (first, second) = (first + mix * found, second + mix * mix * found);
+    }
+    let spread = fourth - square * square / count;
+    let (slope, bend) = (first * spread - second * third, second * square - first * third);
+    if bend < 0.0 {
+        return (mean - slope / (2.0 * bend)).clamp(0.0, f64::from(MIXES[MIXES.len() - 1]));
+    }
+    let best = (1..MIXES.len()).fold(0, |best, next| if found[next] > found[best] { next } else { best });
+    f64::from(MIXES[best])
+}
+
 /// Counts how many of their true nearest neighbours among `rows: [n][dim]` a sample of the rows finds when each of
-/// `offsets`, `[n]`, is added to the distances to `decoded: [n][dim]`.
+/// `offsets`, `[n]`, is added to the distances to `decoded: [n][dim]`. Also returns how many times as large the squared
+/// distance of the second neighbour is as that of the first, 1 to [`GROWTH_MAX`]: the median.
 fn count_recalled<const CANDIDATES: usize>(
     rows: &[f32],
     decoded: &[f32],
     dim: usize,
     offsets: &[Vec<f32>; CANDIDATES],
     step: &mut dyn FnMut() -> Result<()>,
-) -> Result<[usize; CANDIDATES]> {
+) -> Result<([usize; CANDIDATES], f64)> {
     let count = rows.len() / dim;
     let queries = count.min(QUERIES);
-    let mut found = [0; CANDIDATES];
+    let (mut found, mut growths) = ([0; CANDIDATES], Vec::with_capacity(queries));
     for number in 0..queries {
         if number > 0 && number.is_multiple_of(QUERIES / TRAINING_STEPS) {
             step()?;
@@ -287,17 +329,25 @@ fn count_recalled<const CANDIDATES: usize>(
         let distances =
             |among: &[f32]| -> Vec<f32> { among.chunks_exact(dim).map(|row| kernels().l2sq(vector, row)).collect() };
         let truth = nearest(query, distances(rows).into_iter());
+        if let [first, second] = truth[..]
+            && first.0 > 0.0
+            && second.0.is_finite()
+        {
+            growths.push(f64::from(second.0) / f64::from(first.0));
+        }
         let distances = distances(decoded);
         for (found, offsets) in found.iter_mut().zip(offsets) {
             let nearest = nearest(query, distances.iter().zip(offsets).map(|(distance, offset)| distance + offset));
-            *found += truth.iter().filter(|row| nearest.contains(row)).count();
+            *found += truth.iter().filter(|row| nearest.iter().any(|near| near.1 == row.1)).count();
         }
     }
-    Ok(found)
+    growths.sort_unstable_by(f64::total_cmp);
+    let growth = growths.get(growths.len() / 2).map_or(1.0, |growth| growth.clamp(1.0, GROWTH_MAX));
+    Ok((found, growth))
 }
 
-/// The positions of the [`NEIGHBOURS`] smallest `distances`, ties to the first, without position `query`.
-fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<usize> {
+/// The [`NEIGHBOURS`] smallest `distances` and their positions, ties to the first, without position `query`.
+fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<(f32, usize)> {
     let mut near: Vec<(f32, usize)> = Vec::with_capacity(2 * NEIGHBOURS);
     let by_distance = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
     let mut bound = f32::INFINITY;
@@ -315,7 +365,7 @@ fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<usize> {
     }
     near.sort_unstable_by(by_distance);
     near.truncate(NEIGHBOURS);
-    near.into_iter().map(|(_, position)| position).collect()
+    near
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ pub struct QueryTable<'a> {
     /// `[pairs]`: products in steps below the largest of their symbol.
     counts: Vec<[u8; 32]>,
     sides: Sides,
-    /// ‖q − means‖² for L2, else ⟨q, means⟩.
+    /// ‖q − means‖² for L2, else ⟨q, means⟩; coarse: what the parts of codes that are not symbols add to a squared distance
+    /// for L2, else to the sum of products, on average.
     fixed: f32,
     /// The products of a code add up to `most - step * count`, with `count` the sum of its counts.
     most: f64,
@@ -89,32 +90,34 @@ pub struct QueryTable<'a> {
 }
 
 impl<'a> QueryTable<'a> {
-    /// The table of codes without a side byte, whose symbols are only a part of each code. `variance` is that of the sum
-    /// of products, for the parts of a code that are not symbols, and `variance_a_product` what is added to it in
-    /// proportion to that sum without its sign.
+    /// The table of codes without a side byte, whose symbols are only a part of each code. `fixed` is what the other parts
+    /// add to the sum of products on average, `variance` how much that varies, and `variance_a_product` what is added to the
+    /// variance in proportion to the sum over symbols without its sign.
     pub(super) fn coarse(
         layout: CodeLayout,
         metric: Metric,
-        products: Vec<Lanes>,
+        (fixed, products): (f32, Vec<Lanes>),
         (variance, variance_a_product): (f64, f64),
     ) -> Option<QueryTable<'a>> {
-        let table = QueryTable::of_products(layout, None, metric, 0.0, products)?;
+        let table = QueryTable::of_products(layout, None, metric, fixed, products)?;
+        // A product is minus half of a squared distance.
+        let fixed = if metric == Metric::L2 { -2.0 * fixed } else { fixed };
         // The sum of a code of score 0 is `most`.
         let variance = variance + variance_a_product * table.most.abs();
         let deviation = table.deviation.hypot(variance.sqrt() / table.step);
         let variance_a_step = variance_a_product / table.step;
-        Some(QueryTable { is_coarse: true, deviation, variance_a_step, ..table })
+        Some(QueryTable { is_coarse: true, fixed, deviation, variance_a_step, ..table })
     }
 
-    /// Adds the lengths of vectors, for cosines. `squares: [symbols]` are the squares of the symbols' values. `None` if
-    /// the norm of the query is zero, subnormal or not finite.
-    pub(super) fn with_squares(self, squares: Vec<Lanes>, query: &[f32]) -> Option<QueryTable<'a>> {
+    /// Adds the lengths of vectors, for cosines. `squares: [symbols]` are the squares of the symbols' values, and `fixed` is
+    /// what is added to their sum. `None` if the norm of the query is zero, subnormal or not finite.
+    pub(super) fn with_squares(self, (fixed, squares): (f32, Vec<Lanes>), query: &[f32]) -> Option<QueryTable<'a>> {
         let query_norm = f64::from(kernels().dot(query, query)).sqrt();
         let squares = QueryTable::of_products(
             CodeLayout { symbols: squares.len(), side_bytes: 0 },
             None,
             self.metric,
-            0.0,
+            fixed,
             squares,
         )?;
         Some(QueryTable { length: Some(Length::new(squares, query_norm)?), ..self })
@@ -163,7 +166,8 @@ impl<'a> QueryTable<'a> {
                 let last = side.last_near(f64::from(fixed));
                 (total + side.spread(last) / 2.0, side.steepest(last) / 2.0)
             }
-            _ => (total.max(best).max(most), 0.0),
+            (_, Some(_)) => (total.max(best).max(most), 0.0),
+            (_, None) => (total, 0.0),
         };
         let steps = [widest / BYTE, reach / SCORES, steepest / f64::from(SLOPE_MAX), f64::from(f32::MIN_POSITIVE)];
         let step = steps.into_iter().fold(0.0, f64::max);
@@ -410,19 +414,20 @@ impl Length {
     /// From a table whose products are squares. `None` if the norm of the query is zero, subnormal or not finite.
     fn new(squares: QueryTable, query_norm: f64) -> Option<Length> {
         let mean = |lanes: &Lanes| f64::from(fold_lanes(lanes, |a, b| a + b)) / CODEWORDS as f64;
-        let typical = squares.products.iter().map(mean).sum::<f64>().max(f64::from(f32::MIN_POSITIVE)).sqrt();
+        let fixed = f64::from(squares.fixed);
+        let typical = (fixed + squares.products.iter().map(mean).sum::<f64>()).max(f64::from(f32::MIN_POSITIVE)).sqrt();
         let least = |lanes: &Lanes| f64::from(fold_lanes(lanes, f32::min));
-        let least = squares.products.iter().map(least).sum::<f64>();
+        let least = fixed + squares.products.iter().map(least).sum::<f64>();
         let least_square = (least + squares.step * (squares.products.len() as f64).sqrt()) as f32;
         let QueryTable { counts, most, step, .. } = squares;
-        let (most, step, query_norm) = (most as f32, step as f32, query_norm as f32);
+        let (most, step, query_norm) = ((fixed + most) as f32, step as f32, query_norm as f32);
         query_norm.is_normal().then_some(Length { counts, most, step, query_norm, least_square, typical })
     }
 }
 
 impl QueryTable<'_> {
     /// The scan of the lengths of vectors, for tables that need it beside [`QueryTable::scan`];
-    /// [`QueryTable::score_by_direction`] combines both.
+    /// [`QueryTable::scores_by_direction`] combines both.
     pub fn scan_of_lengths(&self) -> Option<Scan<'_>> {
         self.length.as_ref().map(|length| Scan { tables: &length.counts, ..self.scan() })
     }
@@ -432,7 +437,7 @@ impl QueryTable<'_> {
     #[inline]
     pub fn scores_by_direction(&self, products: [u16; BLOCK_ROWS], lengths: [u16; BLOCK_ROWS]) -> [u16; BLOCK_ROWS] {
         let Some(of) = &self.length else { return products };
-        let (most, step) = (self.most as f32, self.step as f32);
+        let (most, step) = ((f64::from(self.fixed) + self.most) as f32, self.step as f32);
         std::array::from_fn(|lane| {
             let product = most - step * f32::from(products[lane]);
             let square = of.most - of.step * f32::from(lengths[lane]);

@@ -4,7 +4,7 @@
 use super::encode::{batch_rows, blocks, encode};
 use super::sample::{SAMPLE_BYTES, sample_rows};
 use super::scale::RowScales;
-use crate::codec::{Codebook, divide, scaled};
+use crate::codec::{Codebook, divide, scaled_sample};
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
 use crate::kernels::kernels;
@@ -85,7 +85,7 @@ impl<'a> Order<'a> {
         let sample = sample_rows(source, rows, rows.min(index::SAMPLE_A_LIST * u64::from(count)).min(most), 0)?;
         let of_sample: Vec<f32> =
             sample.chunks_exact(dim).map(|row| scales.stored.stored(book.scale_of(row))).collect();
-        let sample = scaled(&sample, &of_sample);
+        let sample = scaled_sample(&sample, &of_sample);
         let index = Index::train(&sample, dim, metric, count as usize);
         let list_of = order.assign(&index, dim, work)?;
         let centroids = index.centroids_like(&sample);

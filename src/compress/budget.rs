@@ -79,7 +79,8 @@ impl Budget {
         // Each kind has its own bisection: bytes are not monotone over both, because the codebook of a scalar code may
         // be smaller than that of a shorter window code.
         let scalar = Shape::row_bytes_scalar(plain.dim);
-        let of = |row_bytes: usize, window: usize| Shape { row_bytes, window, ..*plain };
+        let rows = usize::try_from(self.rows).unwrap_or(usize::MAX);
+        let of = |row_bytes: usize, window: usize| Shape { row_bytes, window, rows, ..*plain };
         let fits = |row_bytes: usize, window: usize| self.bytes_of(&of(row_bytes, window)) <= self.planned();
         if let Some(row_bytes) = longest(scalar, Shape::row_bytes_max(plain.dim), |row_bytes| fits(row_bytes, 1)) {
             return Ok(of(row_bytes, 1));

@@ -81,8 +81,7 @@ pub fn encode(book: &Codebook, rows: &[f32], scales: &[f32], threads: usize) -> 
 
 /// As [`encode`], each row of `rows` with its own scale, not rounded as a file would.
 pub fn encode_alone(book: &Codebook, rows: &[f32], threads: usize) -> (Vec<u8>, Vec<RowError>) {
-    let scale_of = |row: &[f32]| Some(book.scale_of(row)).filter(|scale| *scale > 0.0).unwrap_or(1.0);
-    let scales: Vec<f32> = rows.chunks_exact(book.dim()).map(scale_of).collect();
+    let scales: Vec<f32> = rows.chunks_exact(book.dim()).map(|row| book.scale_of(row)).collect();
     encode(book, rows, &scales, threads)
 }
 

@@ -75,7 +75,7 @@ impl Plan {
 struct Parts<'a> {
     frozen: &'a Snapshot,
     options: &'a CompressOptions,
-    /// The shape before the code length and the window are chosen.
+    /// The shape before code length and window are chosen for a number of rows.
     plain: Shape,
     raw: Vec<Arc<SegmentView>>,
     coded: Vec<Arc<SegmentView>>,
@@ -116,7 +116,7 @@ impl<'a> Parts<'a> {
         let bytes = (float_bytes as f64 / options.ratio()) as u64;
         let manifest_bytes = 2 * manifest_bytes(manifest);
         let (dim, metric, quality) = (frozen.dim, Some(metric), options.quality);
-        let plain = Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality, is_scaled: true };
+        let plain = Shape { dim, row_bytes: 1, window: 1, directions: 0, metric, quality, is_scaled: true, rows: 0 };
         Parts { frozen, options, plain, raw, coded, raw_rows, coded_rows, bytes, manifest_bytes }
     }
 

@@ -7,6 +7,9 @@ use crate::segment::scales::{NewScales, ScaleSizes};
 use crate::snapshot::{Place, Scratch, Snapshot};
 use crate::work::Work;
 
+/// If codes are to keep rows exactly, one row in this many may be scaled.
+const SCALED_ROWS: usize = 50;
+
 /// What the live rows of a state are divided by before they are coded.
 #[derive(Clone, Debug, Default)]
 pub struct RowScales {
@@ -43,6 +46,35 @@ impl RowScales {
         }
         scales.iter_mut().for_each(|scale| *scale = stored.stored(*scale));
         Ok(RowScales { stored, of_ranks: scales })
+    }
+
+    /// True if codes of `book` keep every live row of `source` exactly, except for a few that are scaled. Reports to `work`,
+    /// so that the caller can cancel.
+    pub fn leave_rows_exact(&self, source: &Snapshot, book: &Codebook, work: &mut Work) -> Result<bool> {
+        let (view, dim, mut scratch) = (source.view(), source.dim, Scratch::default());
+        let (mut from, mut rank, mut scaled) = (0, 0, 0);
+        loop {
+            let batch = view.in_order(from, batch_rows(dim))?;
+            let Some((last, _)) = batch.last() else { break };
+            from = last + 1;
+            let mut rows = vec![0.0; batch.len() * dim];
+            for ((_, place), row) in batch.iter().zip(rows.chunks_exact_mut(dim)) {
+                view.read(*place, &mut scratch, row)?;
+            }
+            let (mut codes, mut decoded) = (vec![0; batch.len() * book.row_bytes()], vec![0.0; rows.len()]);
+            book.encode(&rows, &mut codes);
+            book.decode(&codes, &mut decoded);
+            for (row, decoded) in rows.chunks_exact(dim).zip(decoded.chunks_exact(dim)) {
+                let is_scaled = self.of_rank(rank) != 1.0;
+                rank += 1;
+                scaled += usize::from(is_scaled);
+                if !is_scaled && row != decoded {
+                    return Ok(false);
+                }
+            }
+            work.report(0, 1)?;
+        }
+        Ok(scaled * SCALED_ROWS <= rank)
     }
 
     /// The scale of the row whose id has this position in ascending order of id.

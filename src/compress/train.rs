@@ -100,11 +100,12 @@ impl Trained {
     ) -> Result<Trained> {
         let trainer = Trainer { sample, budget, plain, seed };
         if let Some(Fitting { book, scales, .. }) = trainer.exact(work)? {
+            let error = relative_mse(&book, sample.measured(), plain.metric, work.threads());
             return Ok(Trained {
                 book,
                 scales,
                 limit: Limit::Ratio,
-                held_out_relative_mse: sample.held_out_or_nan(0.0),
+                held_out_relative_mse: sample.held_out_or_nan(error),
             });
         }
         let formula = work.part((0, FORMULA_ENDS), 100, |work| trainer.fitting(Method::Formula, work))?;
@@ -186,17 +187,17 @@ impl Trainer<'_> {
         Ok(book.map(|book| Fitting { book, scales: RowScales::default(), is_scaled: false }))
     }
 
-    /// Codes that fit the budget and keep all rows that can be measured exactly.
+    /// Codes that fit the budget and keep all rows exactly, but for a few that are scaled.
     fn exact(&self, work: &mut Work) -> Result<Option<Fitting>> {
         let Some(book) = Codebook::exact(&self.sample.rows, self.plain.dim)? else { return Ok(None) };
-        let (rows, metric) = (self.sample.measured(), self.plain.metric);
-        let fits = self.budget.excess(&book, ScaleSizes::default()) == 0;
-        if !fits || relative_mse(&book, rows, metric, work.threads()) > 0.0 {
+        if self.budget.excess(&book, ScaleSizes::default()) > 0 {
             return Ok(None);
         }
-        let scales = work.part((0, 1), 100, |work| RowScales::new(self.sample.source, &book, work))?;
-        let fits = self.budget.excess(&book, scales.sizes(self.budget.rows)) == 0;
-        Ok(fits.then(|| Fitting { book: Arc::new(book), scales, is_scaled: self.plain.is_scaled }))
+        let (source, budget) = (self.sample.source, self.budget);
+        let scales = work.part((0, 1), 200, |work| RowScales::new(source, &book, work))?;
+        let is_exact = budget.excess(&book, scales.sizes(budget.rows)) == 0
+            && work.part((1, 2), 200, |work| scales.leave_rows_exact(source, &book, work))?;
+        Ok(is_exact.then(|| Fitting { book: Arc::new(book), scales, is_scaled: self.plain.is_scaled }))
     }
 
     /// The longest codes that fit `budget`.
@@ -216,8 +217,7 @@ impl Trainer<'_> {
         }
         let longest = |book_bytes| budget.longest_beside(book_bytes, most + 1).filter(|row_bytes| *row_bytes <= most);
         let parity_most = parity_bytes(u64::MAX) as usize;
-        let rows = usize::try_from(budget.rows).unwrap_or(usize::MAX).max(1);
-        let of_formula = FormulaBudget { rows, row_bytes, parity_bytes: parity_most, longest: &longest };
+        let of_formula = FormulaBudget { row_bytes, parity_bytes: parity_most, longest: &longest };
         Ok(Codebook::of_formula(&self.sample.rows, plain, &of_formula, self.seed, work)?.map(Arc::new))
     }
 

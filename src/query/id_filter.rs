@@ -54,7 +54,7 @@ impl<'a> IdSet<'a> {
     /// True if `id` is in the set.
     #[inline]
     pub fn contains(&self, id: u64) -> bool {
-        let buckets = self.buckets.get_or_init(|| Buckets::of_ascending(&self.ids).flatten().unwrap_or_default());
+        let buckets = self.buckets.get_or_init(|| Buckets::of_ascending(&self.ids).unwrap_or_default());
         let ids = buckets.range_of(id).map_or(&*self.ids, |range| &self.ids[range]);
         if ids.len() > FEW {
             ids.binary_search(&id).is_ok()
@@ -65,10 +65,10 @@ impl<'a> IdSet<'a> {
 }
 
 impl Buckets {
-    /// The buckets of `ids`; `Some(None)` if they do not ascend, `None` if there is no memory for them.
-    fn of_ascending(ids: &[u64]) -> Option<Option<Buckets>> {
-        let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Some(Some(Buckets::default())) };
-        let Some(range) = last.checked_sub(*first) else { return Some(None) };
+    /// The buckets of `ids`, which ascend; `None` if there are no ids, or no memory for the buckets.
+    fn of_ascending(ids: &[u64]) -> Option<Buckets> {
+        let first = ids.first()?;
+        let range = ids.last()?.checked_sub(*first)?;
         let most = (ids.len() / IDS_PER_BUCKET).max(1) as u64;
         let shift = (range / most).checked_ilog2().map_or(0, |log| log + 1).min(u64::BITS - 1);
         let count = (range >> shift) as usize + 1;
@@ -76,17 +76,16 @@ impl Buckets {
         starts.try_reserve_exact(count + 1).ok()?;
         starts.resize(count + 1, u32::MAX);
         let mut buckets = Buckets { first: *first, shift, starts };
-        Some(buckets.fill(ids).then_some(buckets))
+        buckets.fill(ids);
+        Some(buckets)
     }
 
-    /// Finds where each bucket starts; false if `ids` do not ascend. The ids are read once: long lists are out of the caches.
-    fn fill(&mut self, ids: &[u64]) -> bool {
-        let (last, mut next, mut ascends) = (self.starts.len() - 1, None, true);
+    /// Finds where each bucket starts.
+    fn fill(&mut self, ids: &[u64]) {
+        let last = self.starts.len() - 1;
         self.starts[last] = ids.len() as u32;
         // Downwards, so that the first id of a bucket is written last. Each id is written, as a test costs more.
         for (position, id) in ids.iter().enumerate().rev() {
-            ascends &= next.is_none_or(|next| *id < next);
-            next = Some(*id);
             let bucket = (id.wrapping_sub(self.first) >> self.shift) as usize;
             self.starts[bucket.min(last - 1)] = position as u32;
         }
@@ -96,7 +95,6 @@ impl Buckets {
             behind = behind.min(*start);
             *start = behind;
         }
-        ascends
     }
 
     /// The positions of the ids of the bucket of `id`; `None` if there are no buckets.
@@ -167,7 +165,7 @@ impl<'a> IdFilter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ASCEND_AT_ONCE, Buckets, FEW, IdFilter, ascend};
+    use super::{ASCEND_AT_ONCE, FEW, IdFilter, ascend};
 
     #[test]
     fn a_set_has_the_ids_it_was_made_of_whatever_their_order() -> crate::error::Result<()> {
@@ -204,18 +202,13 @@ mod tests {
             wrong[at] = wrong[at - 1];
             assert!(!ascend(&wrong), "{at}");
         }
-        let ascends = |ids: &[u64]| {
-            let ascends = ascend(ids);
-            assert_eq!(Buckets::of_ascending(ids).map(|buckets| buckets.is_some()), Some(ascends));
-            ascends
-        };
-        assert_eq!((ascends(&ids), ascends(&[]), ascends(&[7])), (true, true, true));
+        assert_eq!((ascend(&ids), ascend(&[]), ascend(&[7])), (true, true, true));
         for at in 1..ids.len() {
             for wrong in [ids[at - 1], 0, u64::MAX] {
                 let mut ids = ids.clone();
                 ids[at] = wrong;
                 let is_last = at == ids.len() - 1 && wrong == u64::MAX;
-                assert_eq!(ascends(&ids), is_last, "{at} {wrong}");
+                assert_eq!(ascend(&ids), is_last, "{at} {wrong}");
             }
         }
     }

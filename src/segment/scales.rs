@@ -304,6 +304,10 @@ impl Scales {
             }
             classes.push(RowClass { scale, rows, first_list, lengths });
         }
+        if self.lengths.1 > 0 && !classes.iter().map(|class| class.scale).eq(ZEROS_AND_OTHERS) {
+            let what = format!("scales beside lengths, expected {ZEROS_AND_OTHERS:?}");
+            return Err(file.section_error(SectionKind::Classes, what));
+        }
         Ok(classes)
     }
 

@@ -41,7 +41,7 @@ pub(super) fn train(
     progress.step()?;
     let head = head_bytes(dim, shape.metric.is_some());
     let budget_of_rotation = RotationBudget {
-        rows: budget.rows,
+        rows: shape.rows.max(1),
         row_bytes: budget.row_bytes - f64::from(u8::from(shape.metric.is_some())),
         parity_bytes: budget.parity_bytes,
         other_bytes: head,
@@ -76,7 +76,7 @@ pub(super) fn train(
         let windows = book.windows_along(basis.as_deref());
         let rows = rows_for_side(rows, dim, metric);
         let decoded = windows.coded(&rows, threads);
-        book.side = Some(Side::train(metric, &windows.means, &rows, &decoded, &mut || progress.step())?);
+        book.side = Some(Side::train(metric, &windows.means, (&rows, &decoded), shape.rows, &mut || progress.step())?);
     }
     progress.finish()?;
     Ok(Some(book))

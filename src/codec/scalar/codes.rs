@@ -47,6 +47,15 @@ pub(super) struct SymbolDim {
     pub(super) width: f32,
 }
 
+/// A dim that has no bits in symbols.
+pub(super) struct OtherDim {
+    pub(super) dim: usize,
+    /// The middle of the range of its values, or the only value.
+    pub(super) middle: f32,
+    /// The width of that range; 0 if there is only one value.
+    pub(super) width: f32,
+}
+
 /// Everything needed to encode and decode scalar codes.
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
@@ -105,7 +114,18 @@ impl Scalar {
             symbol: split.position / usize::from(SYMBOL_BITS),
             dim,
             middles: middles(grid, split),
-            width: if split.rest > 0 { grid.step * (Grid::most(split.rest) + 1.0) } else { 0.0 },
+            width: grid.width(split.rest),
+        })
+    }
+
+    /// The dims that have none, ascending.
+    pub(super) fn other_dims(&self) -> impl Iterator<Item = OtherDim> {
+        let grids = if let Form::Grids(grids) = &self.form { grids.as_slice() } else { &[] };
+        let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.high == 0);
+        dims.map(|(dim, (grid, _))| OtherDim {
+            dim,
+            middle: grid.value(Grid::most(grid.bits) / 2.0),
+            width: grid.width(grid.bits),
         })
     }
 
@@ -117,7 +137,14 @@ impl Scalar {
 
     /// See `Coder::error_of`.
     pub(super) fn error_of(&self, row: &[f32], scale: f32) -> f64 {
-        self.cut(row, scale).1 + f64::from(self.usual).powi(2)
+        let square = |value: f32, decoded: f32| (f64::from(value) - f64::from(decoded)).powi(2);
+        let scaled = row.iter().map(|value| (f64::from(*value) / f64::from(scale)) as f32);
+        match &self.form {
+            Form::Grids(grids) => {
+                scaled.zip(grids).map(|(value, grid)| square(value, grid.value(grid.number(value) as f32))).sum()
+            }
+            Form::Halves(_) => scaled.map(|value| square(value, half::to_float(half::from_float(value)))).sum(),
+        }
     }
 
     /// The energy of `row: [dim]` divided by `scale`, and the part of it beyond the values that codes can have.

@@ -25,6 +25,11 @@ impl Grid {
         self.bits <= BITS_MAX && self.step >= 0.0 && reach.is_finite() && (self.low + reach).is_finite()
     }
 
+    /// The width of the range of values whose numbers differ in the lowest `bits` bits only.
+    pub(super) fn width(&self, bits: u8) -> f32 {
+        if bits > 0 { self.step * (Grid::most(bits) + 1.0) } else { 0.0 }
+    }
+
     /// Values that are rounded by at most half a step: the least and the largest.
     pub(super) fn reach(&self) -> (f32, f32) {
         let half = self.step / 2.0;

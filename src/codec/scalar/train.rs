@@ -48,6 +48,9 @@ const FAR_ROWS: usize = 100;
 const FAR_VALUES: usize = 1000;
 const NEAR_MIN: usize = 16;
 
+/// One row in this many may be left out where whole numbers are to stay exact.
+const ODD_ROWS: usize = 50;
+
 /// With fewer rows there is no held-out set: all rows are used both to fit a range and to evaluate it.
 const HELD_OUT_MIN: usize = 64;
 
@@ -86,16 +89,19 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     }
     let scale = Scale::of_shape(sample, shape);
     let scaled = scale.sample(sample, shape.dim);
-    let (mut done, total) = (0, 2);
-    // Scaled rows are not whole numbers, so look for an exact form of whole numbers first: that of all rows but a few.
+    let (mut done, total) = (0, 3);
+    // Scaled rows are not whole numbers, so look for an exact form of whole numbers first: that of all rows, or of all but a
+    // few.
     if matches!(scaled, Cow::Owned(_)) {
         let ordinary = ordinary_rows(sample, shape.dim);
-        if ordinary.iter().all(|value| value.fract() == 0.0) {
-            let (form, error) = work.part((0, 1), total, |work| best_form(&ordinary, shape, work))?;
+        let are_nearly_all = (sample.len() - ordinary.len()) * ODD_ROWS <= sample.len();
+        let candidates = [Some(sample), Some(&*ordinary).filter(|_| are_nearly_all)].into_iter().flatten();
+        for rows in candidates.filter(|rows| rows.iter().all(|value| value.fract() == 0.0)) {
+            let (form, error) = work.part((done, done + 1), total, |work| best_form(rows, shape, work))?;
             if error == 0.0 {
                 return Ok(to_bytes(form, Scale::NONE, 0.0));
             }
-            done = 1;
+            done += 1;
         }
     }
     let (form, error) = work.part((done, total), total, |work| best_form(&scaled, shape, work))?;
@@ -113,7 +119,8 @@ pub(super) fn exact(sample: &[f32], dim: usize) -> Option<Vec<u8>> {
         (1..=EXACT_BITS).find_map(|bits| values.exact(bits))
     };
     let grids: Option<Vec<Grid>> = (0..dim).map(exact).collect();
-    Some(to_bytes(Form::Grids(grids?), Scale::NONE, 0.0))
+    // The usual error is none, so a row with any value beyond a grid is scaled.
+    Some(book::to_bytes(&Scalar::new(Form::Grids(grids?), Scale::NONE, 0.0)))
 }
 
 /// The stored form of a codebook whose mean squared error of a row is `error`, or that of rounding if that is larger:

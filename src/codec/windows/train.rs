@@ -83,7 +83,8 @@ pub(super) fn train(rows: &[f32], shape: &Shape, seed: u64, work: &mut Work) -> 
         Windows { scale, reach: sample.reach(), means: sample.means, unit: sample.unit, rotation, stages, side: None };
     if let Some(metric) = side_metric(shape) {
         let decoded = windows.coded(rows, progress.threads());
-        windows.side = Some(Side::train(metric, &windows.means, rows, &decoded, &mut || progress.step())?);
+        windows.side =
+            Some(Side::train(metric, &windows.means, (rows, &decoded), shape.rows, &mut || progress.step())?);
     }
     progress.finish()?;
     Ok(book::to_bytes(&windows))
