@@ -94,10 +94,10 @@ impl Side {
     /// Learns the scale from `rows: [n][dim]` and their decoded codes `decoded: [n][dim]`, and chooses the mix for `coded`
     /// rows like them. Calls `step` less than [`TRAINING_STEPS`] times; an error of it ends the training.
     ///
-    /// The estimate of the distance of x to q is off by 2⟨q − x, x − x̂⟩ and by terms that grow with the mix. Both cancel for
-    /// neighbours at one distance: the best mix is about in proportion to their squared distance. So recall among sample rows
-    /// tells the best mix for the distances there, and how distances grow from neighbour to neighbour tells how much nearer
-    /// the neighbours are among all rows.
+    /// Without a mix, the estimate of the distance of x to q is off by 2⟨q − x, x − x̂⟩ and a constant. The mix cancels a part of
+    /// that, which grows with the distance: the best mix is about in proportion to the squared distance of neighbours. So recall
+    /// among sample rows tells the best mix for the distances there, and the growth of distances from one neighbour to the next
+    /// tells how much nearer the neighbours are among all rows.
     pub(super) fn train(
         metric: Metric,
         means: &[f32],
