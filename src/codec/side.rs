@@ -370,7 +370,9 @@ fn nearest(query: usize, distances: impl Iterator<Item = f32>) -> Vec<(f32, usiz
 
 #[cfg(test)]
 mod tests {
-    use super::Side;
+    use super::{MIXES, Side, peak};
+    use crate::codec::random::Random;
+    use crate::error::Result;
     use crate::metric::Metric;
 
     #[test]
@@ -386,6 +388,26 @@ mod tests {
         // The norm of a huge vector overflows f32; its side byte gives no correction.
         let huge = side.byte_of(&[f32::MAX], &[f32::MAX], &[0.0]);
         assert_eq!(side.corrected(huge, &[f32::MAX], &[0.0], &[0.0], 7.0), 7.0);
+    }
+
+    #[test]
+    fn the_mix_is_smaller_where_rows_are_denser() -> Result<()> {
+        let mut random = Random::new(3, 0);
+        let rows: Vec<f32> = (0..8 * 3000).map(|_| random.normal()).collect();
+        let decoded: Vec<f32> = rows.iter().map(|value| 0.8 * value.signum()).collect();
+        let mix_for =
+            |coded| Side::train(Metric::L2, &[0.0; 8], (&rows, &decoded), coded, &mut || Ok(())).map(|side| side.mix);
+        let [few, many, more] = [mix_for(3000)?, mix_for(300_000)?, mix_for(30_000_000)?];
+        assert!(few > 1.5 * many && many > 1.5 * more && more > 0.0, "{few} {many} {more}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_peak_is_that_of_a_parabola() {
+        let found = |of: fn(f32) -> f32| peak(&MIXES.map(|mix| of(mix) as usize));
+        assert!((found(|mix| 9000.0 - 10_000.0 * (mix - 0.3) * (mix - 0.3)) - 0.3).abs() < 0.01);
+        assert_eq!(found(|mix| 9000.0 - 10_000.0 * (mix + 0.3) * (mix + 0.3)), 0.0);
+        assert_eq!((found(|_| 70.0), found(|mix| 1000.0 * mix)), (0.0, f64::from(MIXES[MIXES.len() - 1])));
     }
 
     #[test]
