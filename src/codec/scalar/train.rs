@@ -89,19 +89,19 @@ pub(super) fn train(sample: &[f32], shape: &Shape, work: &mut Work) -> Result<Ve
     }
     let scale = Scale::of_shape(sample, shape);
     let scaled = scale.sample(sample, shape.dim);
-    let (mut done, total) = (0, 3);
-    // Scaled rows are not whole numbers, so look for an exact form of whole numbers first: that of all rows, or of all but a
-    // few.
+    let (mut done, total) = (0, 2);
+    // Scaled rows are not whole numbers, so look for an exact form of whole numbers first. A few far rows would leave fewer
+    // numbers to a symbol, so the form is that of all others.
     if matches!(scaled, Cow::Owned(_)) {
         let ordinary = ordinary_rows(sample, shape.dim);
         let are_nearly_all = (sample.len() - ordinary.len()) * ODD_ROWS <= sample.len();
-        let candidates = [Some(sample), Some(&*ordinary).filter(|_| are_nearly_all)].into_iter().flatten();
-        for rows in candidates.filter(|rows| rows.iter().all(|value| value.fract() == 0.0)) {
-            let (form, error) = work.part((done, done + 1), total, |work| best_form(rows, shape, work))?;
+        let rows = if are_nearly_all { &ordinary } else { sample };
+        if rows.iter().all(|value| value.fract() == 0.0) {
+            let (form, error) = work.part((0, 1), total, |work| best_form(rows, shape, work))?;
             if error == 0.0 {
                 return Ok(to_bytes(form, Scale::NONE, 0.0));
             }
-            done += 1;
+            done = 1;
         }
     }
     let (form, error) = work.part((done, total), total, |work| best_form(&scaled, shape, work))?;
