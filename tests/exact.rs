@@ -104,7 +104,7 @@ fn a_row_that_the_sample_did_not_foretell_keeps_its_length() {
     {
         let home = tempfile::tempdir().unwrap();
         let mut rows = rows_of(count, dim, |_, _| least + random.index(2));
-        // Rows of the sample are spread evenly, so an odd row is in it by a chance of one in eight.
+        // One row in eight is in the sample. This one is not.
         let number = 4325;
         rows[number * dim..][..dim].fill(0.0);
         rows[number * dim..].iter_mut().zip(odd).for_each(|(value, odd)| *value = odd as f32);

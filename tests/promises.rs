@@ -329,7 +329,7 @@ fn rows_whose_lengths_take_bytes_keep_the_ratio() {
         .flat_map(|(row, number)| row.iter().map(move |x| x * 1.5f32.powi(number % 40 - 20)).collect::<Vec<f32>>())
         .collect();
     store.insert(None, &unlike).unwrap();
-    // The codes of the first codebook keep this ratio, but not with lengths of two bytes beside their five.
+    // Codes of five bytes keep this ratio. With a length of two bytes beside each code they do not.
     let ratio = 1.3;
     let report = store.compress(&options(ratio), &mut Work::default()).unwrap();
     assert!(report.ratio >= ratio, "{} is less than {ratio}: {report:?}", report.ratio);

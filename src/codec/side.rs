@@ -25,8 +25,8 @@ const NEIGHBOURS: usize = 2;
 /// Number of neighbours that a search is assumed to ask for.
 const WANTED: f64 = 10.0;
 
-/// The best mix for new queries, as a share of what sample rows as queries tell, at the same distance of neighbours. Measured
-/// on SIFT, 100,000 and 1,000,000 rows at ratio 16.
+/// The best mix for new queries, divided by the best mix for sample rows as queries. Measured on SIFT, 100,000 and 1,000,000
+/// rows at ratio 16.
 const OF_NEW_QUERIES: f64 = 0.8;
 
 /// A smaller mix counts as none.
@@ -308,8 +308,10 @@ fn peak(found: &[usize; MIXES.len()]) -> f64 {
 }
 
 /// Counts how many of their true nearest neighbours among `rows: [n][dim]` a sample of the rows finds when each of
-/// `offsets`, `[n]`, is added to the distances to `decoded: [n][dim]`. Also returns how many times as large the squared
-/// distance of the second neighbour is as that of the first, 1 to [`GROWTH_MAX`]: the median.
+/// `offsets`, `[n]`, is added to the distances to `decoded: [n][dim]`.
+///
+/// Also returns the growth of squared distances: that of the second neighbour divided by that of the first. It is the median
+/// over the sample, at most [`GROWTH_MAX`].
 fn count_recalled<const CANDIDATES: usize>(
     rows: &[f32],
     decoded: &[f32],

@@ -7,7 +7,7 @@ use crate::segment::scales::{NewScales, ScaleSizes};
 use crate::snapshot::{Place, Scratch, Snapshot};
 use crate::work::Work;
 
-/// If codes are to keep rows exactly, one row in this many may be scaled.
+/// Codes count as exact if at most one row in this many is scaled.
 const SCALED_ROWS: usize = 50;
 
 /// What the live rows of a state are divided by before they are coded.

@@ -68,7 +68,7 @@ impl<'a> Tile<'a> {
         kernels::distance(self.request.metric, self.queries[query], self.norms[query], vector)
     }
 
-    /// The distance of every vector to query number `query`, if it is one: a query of zeros has no direction.
+    /// The distance of query number `query` to every vector, if all are equally far: a query of zeros has no direction.
     pub fn distance_of_all(&self, query: usize) -> Option<f32> {
         let is_one = self.request.metric != Metric::L2 && self.queries[query].iter().all(|component| *component == 0.0);
         is_one.then(|| self.distance(query, self.queries[query]))

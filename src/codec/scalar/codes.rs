@@ -14,6 +14,13 @@ pub(super) enum Form {
     Halves(usize),
 }
 
+impl Form {
+    /// `[dim]`; empty for halves.
+    fn grids(&self) -> &[Grid] {
+        if let Form::Grids(grids) = self { grids } else { &[] }
+    }
+}
+
 /// Cut values matter if they add more than this many times the usual error of a row, and more than this share of its
 /// energy. Scaling a row by two multiplies its error by 4, so it must gain more than that.
 const CUT_MAX: f64 = 64.0;
@@ -78,7 +85,7 @@ impl Scalar {
             Form::Grids(grids) => grids.iter().map(|grid| u64::from(grid.bits)).sum(),
             Form::Halves(dim) => *dim as u64 * 16,
         };
-        let grids = if let Form::Grids(grids) = &form { grids.as_slice() } else { &[] };
+        let grids = form.grids();
         let (splits, symbols) = split(grids);
         let numbers = bit_positions(grids, &splits, symbols);
         let is_bytes = symbols == grids.len() && grids.iter().all(|grid| grid.bits == 8) && symbols > 0;
@@ -108,8 +115,7 @@ impl Scalar {
 
     /// The dims that have bits in symbols, ascending.
     pub(super) fn symbol_dims(&self) -> impl Iterator<Item = SymbolDim> {
-        let grids = if let Form::Grids(grids) = &self.form { grids.as_slice() } else { &[] };
-        let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.high > 0);
+        let dims = self.form.grids().iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.high > 0);
         dims.map(|(dim, (grid, split))| SymbolDim {
             symbol: split.position / usize::from(SYMBOL_BITS),
             dim,
@@ -118,10 +124,9 @@ impl Scalar {
         })
     }
 
-    /// The dims that have none, ascending.
+    /// The dims that have no bits in symbols, ascending.
     pub(super) fn other_dims(&self) -> impl Iterator<Item = OtherDim> {
-        let grids = if let Form::Grids(grids) = &self.form { grids.as_slice() } else { &[] };
-        let dims = grids.iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.high == 0);
+        let dims = self.form.grids().iter().zip(&self.splits).enumerate().filter(|(_, (_, split))| split.high == 0);
         dims.map(|(dim, (grid, _))| OtherDim {
             dim,
             middle: grid.value(Grid::most(grid.bits) / 2.0),
@@ -137,13 +142,10 @@ impl Scalar {
 
     /// See `Coder::error_of`.
     pub(super) fn error_of(&self, row: &[f32], scale: f32) -> f64 {
-        let square = |value: f32, decoded: f32| (f64::from(value) - f64::from(decoded)).powi(2);
         let scaled = row.iter().map(|value| (f64::from(*value) / f64::from(scale)) as f32);
         match &self.form {
-            Form::Grids(grids) => {
-                scaled.zip(grids).map(|(value, grid)| square(value, grid.value(grid.number(value) as f32))).sum()
-            }
-            Form::Halves(_) => scaled.map(|value| square(value, half::to_float(half::from_float(value)))).sum(),
+            Form::Grids(grids) => scaled.zip(grids).map(|(value, grid)| grid.squared_error(value)).sum(),
+            Form::Halves(_) => scaled.map(half::squared_error).sum(),
         }
     }
 

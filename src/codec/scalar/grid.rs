@@ -48,4 +48,11 @@ impl Grid {
     pub(super) fn value(&self, number: f32) -> f32 {
         self.low + self.step * number
     }
+
+    /// The squared error of `value` when it is rounded to the nearest number.
+    #[inline]
+    pub(super) fn squared_error(&self, value: f32) -> f64 {
+        let off = f64::from(value) - f64::from(self.value(self.number(value) as f32));
+        off * off
+    }
 }

@@ -28,6 +28,11 @@ pub(super) fn to_float(half: u16) -> f32 {
     f32::from_bits(size.min(MAX).to_bits() | u32::from(half & 0x8000) << 16)
 }
 
+/// The squared error of `value` as a half.
+pub(super) fn squared_error(value: f32) -> f64 {
+    (f64::from(value) - f64::from(to_float(from_float(value)))).powi(2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{MAX, from_float, to_float};

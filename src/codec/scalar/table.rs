@@ -29,7 +29,7 @@ fn products(scalar: &Scalar, metric: Metric, query: &[f32]) -> Vec<Lanes> {
     sums(scalar, |dim, value| product(metric, query[dim], value))
 }
 
-/// What dims without a symbol add to the sum of products on average, if their values are anywhere in their ranges.
+/// The average sum of the products of dims without a symbol. Their values may be anywhere in their ranges.
 fn fixed(scalar: &Scalar, metric: Metric, query: &[f32]) -> f32 {
     let of = |told: OtherDim| {
         let spread = if metric == Metric::L2 { -0.5 * told.width * told.width / 12.0 } else { 0.0 };
@@ -47,10 +47,12 @@ fn sums(scalar: &Scalar, of: impl Fn(usize, f32) -> f32) -> Vec<Lanes> {
     sums
 }
 
-/// The variance of the sum of products, and its growth with the sum over symbols. A value is anywhere in a range of width w:
-/// that of its symbol, or of its dim. An inner product varies by q²·w²/12 in each dim. Half a squared distance varies by
-/// d²·w²/12 + w⁴/720, with d the distance of q to the middle of the range. For dims with symbols, the sum over d² is twice
-/// the sum of products; dims contribute to it about in proportion to w², since most ranges are cut into as many parts.
+/// The variance of the sum of products: a number, and a factor of the sum over symbols.
+///
+/// A value may be anywhere in a range of width w: the range of its symbol, or that of its dim if it has no symbol. The
+/// variance of an inner product is q²·w²/12 in each dim. That of half a squared distance is d²·w²/12 + w⁴/720, where d is the
+/// distance of q to the middle of the range. For dims with symbols, the sum of d² is twice the sum of products. Each such dim
+/// has a share of it in proportion to w², because most ranges are cut into the same number of parts.
 fn variance(scalar: &Scalar, metric: Metric, query: &[f32]) -> (f64, f64) {
     let widths = scalar.symbol_dims().map(|told| (told.dim, f64::from(told.width)));
     let others = scalar.other_dims().map(|told| (told.dim, f64::from(told.width), f64::from(told.middle)));

@@ -48,7 +48,7 @@ const FAR_ROWS: usize = 100;
 const FAR_VALUES: usize = 1000;
 const NEAR_MIN: usize = 16;
 
-/// One row in this many may be left out where whole numbers are to stay exact.
+/// An exact form of whole numbers may leave out at most one row in this many.
 const ODD_ROWS: usize = 50;
 
 /// With fewer rows there is no held-out set: all rows are used both to fit a range and to evaluate it.
@@ -202,8 +202,7 @@ fn without_far_values(values: Vec<f32>, margin: f64) -> Vec<f32> {
 
 /// The mean over rows of the squared error of the sample as halves.
 fn error_of_halves(sample: &[f32], dim: usize) -> f64 {
-    let off = |value: f32| f64::from(value) - f64::from(half::to_float(half::from_float(value)));
-    sample.iter().map(|value| off(*value).powi(2)).sum::<f64>() / (sample.len() / dim) as f64
+    sample.iter().map(|value| half::squared_error(*value)).sum::<f64>() / (sample.len() / dim) as f64
 }
 
 /// The best grid of a dim for each number of bits, and its error.
@@ -327,20 +326,14 @@ fn error(grid: &Grid, values: &[f32], limit: f64) -> f64 {
         let (eights, rest) = values.as_chunks::<8>();
         let mut lanes = [0.0f64; 8];
         for eight in eights {
-            lanes.iter_mut().zip(eight).for_each(|(lane, value)| *lane += square(grid, *value));
+            lanes.iter_mut().zip(eight).for_each(|(lane, value)| *lane += grid.squared_error(*value));
         }
-        sum += lanes.iter().sum::<f64>() + rest.iter().map(|value| square(grid, *value)).sum::<f64>();
+        sum += lanes.iter().sum::<f64>() + rest.iter().map(|value| grid.squared_error(*value)).sum::<f64>();
         if sum >= limit * count {
             return f64::INFINITY;
         }
     }
     sum / count
-}
-
-#[inline]
-fn square(grid: &Grid, value: f32) -> f64 {
-    let off = f64::from(value) - f64::from(grid.value(grid.number(value) as f32));
-    off * off
 }
 
 /// An edge of the lower convex hull of a dim's errors.
